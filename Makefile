@@ -1,0 +1,65 @@
+# Every target wraps commands that a person could type; `make help` lists them.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV := .tools/bin/uv
+DEMO_ARGS ?=
+PYTEST_ARGS ?=
+export OMP_NUM_THREADS ?= 1
+export OPENBLAS_NUM_THREADS ?= 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint format types contracts tests bench docs lock clean
+
+help:  ## List the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+$(UV):
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --target .tools uv==0.13.9
+
+$(VENV)/.installed: requirements.txt pyproject.toml | $(UV)
+	test -x $(BIN)/python || $(UV) venv --quiet --python $(PYTHON) $(VENV)
+	$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements.txt
+	$(UV) pip install --quiet --python $(BIN)/python --no-deps --editable .
+	touch $@
+
+$(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed
+	$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements-dev.txt
+	touch $@
+
+setup: $(VENV)/.installed-dev  ## Create the environment, with the development tools
+
+demo: $(VENV)/.installed  ## Generate a cluster, train, score, show grades and alerts, serve (DEMO_ARGS=--no-serve: do not serve)
+	$(BIN)/clustercredit demo $(DEMO_ARGS)
+
+test: lint types contracts tests  ## The whole gate
+
+lint: $(VENV)/.installed-dev  ## Style and common mistakes
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+format: $(VENV)/.installed-dev  ## Format the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+types: $(VENV)/.installed-dev  ## Types
+	$(BIN)/mypy
+
+contracts: $(VENV)/.installed-dev  ## Who may import whom
+	$(BIN)/lint-imports
+
+tests: $(VENV)/.installed-dev  ## Tests on a real embedded PostgreSQL, with coverage of the pure rooms
+	$(BIN)/pytest -n 2 --dist worksteal --cov --cov-report=term $(PYTEST_ARGS)
+
+bench: $(VENV)/.installed-dev  ## Benchmarks, each against a peer or a limit in the same run
+	for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+docs: $(VENV)/.installed  ## Write openapi.json and docs/reference from the code
+	$(BIN)/clustercredit docs
+
+lock: $(UV)  ## Lock the dependencies, with hashes
+	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml -o requirements.txt
+	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --extra dev pyproject.toml -c requirements.txt -o requirements-dev.txt
+
+clean:  ## Remove the environment and caches; the data under .local stay
+	rm -rf $(VENV) .tools .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage*

@@ -1,0 +1,204 @@
+"""What a feature is: its expression, its meaning, its expected direction and its words in two languages."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Literal
+
+import polars as pl
+
+from features.context import Context
+
+Language = Literal["en", "zh-CN"]
+MissingRule = Literal["B", "0", "C", "N"]
+FAMILIES = ("sales", "stability", "buyers", "suppliers", "invoicing", "margin", "firm", "owner", "cluster")
+
+
+class ValueFormat(Enum):
+    """How a feature's value is shown to a reader.
+
+    Examples
+    --------
+    >>> ValueFormat.LN_YUAN.show(math.log1p(1_234_567), "en"), ValueFormat.LN_YUAN.show(math.log1p(1_234_567), "zh-CN")
+    ('¥1.2m', '123 万元')
+    >>> ValueFormat.DAYS.show(45.0, "en"), ValueFormat.DAYS.show(45.0, "zh-CN"), ValueFormat.PERCENT.show(0.18, "en")
+    ('45 days', '45 天', '18%')
+    """
+
+    RATIO = "ratio"
+    PERCENT = "percent"
+    DAYS = "days"
+    MONTHS = "months"
+    YEARS = "years"
+    LN_YUAN = "ln_yuan"
+    LN_COUNT = "ln_count"
+    LN_MONTHS = "ln_months"
+    LN_CHANGE = "ln_change"
+    INDEX = "index"
+
+    def show(self, value: float, language: Language) -> str:
+        """Return the value in words; NaN is said to be unknown."""
+        is_chinese = language == "zh-CN"
+        if math.isnan(value):
+            return "未知" if is_chinese else "unknown"
+        amount = math.expm1(value) if self.value.startswith("ln_") else value
+        if self is ValueFormat.LN_YUAN:
+            return _yuan(amount, is_chinese=is_chinese)
+        if self in {ValueFormat.PERCENT, ValueFormat.LN_CHANGE}:
+            return _percent(amount, sign="+" if self is ValueFormat.LN_CHANGE else "-")
+        digits, en, zh = _UNITS[self]
+        return _quantity(amount, digits, zh if is_chinese else en)
+
+
+_UNITS: dict[ValueFormat, tuple[int, str, str]] = {
+    ValueFormat.RATIO: (2, "", ""),
+    ValueFormat.INDEX: (2, "", ""),
+    ValueFormat.LN_COUNT: (0, "", ""),
+    ValueFormat.DAYS: (0, "days", "天"),
+    ValueFormat.MONTHS: (0, "months", "个月"),
+    ValueFormat.LN_MONTHS: (0, "months", "个月"),
+    ValueFormat.YEARS: (1, "years", "年"),
+}
+"""Digits after the point, and the unit's word in English and Chinese."""
+
+
+def _percent(share: float, sign: str) -> str:
+    digits = 1 if 0 < abs(share) < 0.1 else 0
+    return f"{share * 100:{sign}.{digits}f}%"
+
+
+def _quantity(value: float, digits: int, word: str) -> str:
+    number = f"{value:.{digits}f}"
+    return f"{number} {word.removesuffix('s') if number == '1' else word}".rstrip()
+
+
+def _yuan(yuan: float, *, is_chinese: bool) -> str:
+    steps = ((1e8, " 亿元"), (1e4, " 万元")) if is_chinese else ((1e9, "bn"), (1e6, "m"), (1e3, "k"))
+    for size, word in steps:
+        if abs(yuan) >= size * 0.9995:
+            number = _three_digits(yuan / size)
+            return f"{number}{word}" if is_chinese else f"¥{number}{word}"
+    return f"{yuan:.0f} 元" if is_chinese else f"¥{yuan:.0f}"
+
+
+def _three_digits(number: float) -> str:
+    return f"{number:,.0f}" if abs(number) >= 99.95 else f"{number:.1f}".removesuffix(".0")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Feature:
+    """One column of the matrix.
+
+    Attributes
+    ----------
+    sign
+        +1 if a higher value should raise the PD, -1 if it should lower it, 0 if no direction is imposed.
+    missing
+        What stands for an unknown value: "B" stays NaN (a bin of its own), "0" a true zero, "C" the context's
+        value and a flag, "N" a neutral zero and a flag.
+    tables
+        Shared passes over the data whose columns the expression reads.
+    expression
+        Elementwise, over those columns.
+    fallback
+        For "C": the value to use, from the day's context.
+    """
+
+    name: str
+    unit: str
+    family: str
+    sign: Literal[-1, 0, 1]
+    missing: MissingRule
+    value_format: ValueFormat
+    en: str
+    zh: str
+    worse_en: str
+    worse_zh: str
+    better_en: str
+    better_zh: str
+    source: str
+    description: str
+    tables: tuple[str, ...]
+    expression: pl.Expr
+    fallback: Callable[[Context], float] | None
+
+    def label(self, language: Language) -> str:
+        """Return the feature's name for a reader."""
+        return self.zh if language == "zh-CN" else self.en
+
+    def phrase(self, language: Language, *, is_worse: bool) -> str:
+        """Return the short reason: what about this feature raised (or lowered) the risk."""
+        if language == "zh-CN":
+            return self.worse_zh if is_worse else self.better_zh
+        return self.worse_en if is_worse else self.better_en
+
+    def show(self, value: float, language: Language) -> str:
+        """Return a value in words."""
+        return self.value_format.show(value, language)
+
+
+CATALOG: dict[str, Feature] = {}
+"""Every feature by name, in the order of definition; complete once ``features.build`` is imported."""
+
+
+def feature(
+    *,
+    tables: tuple[str, ...],
+    unit: str,
+    family: str,
+    sign: Literal[-1, 0, 1],
+    missing: MissingRule,
+    value_format: ValueFormat,
+    en: str,
+    zh: str,
+    worse_en: str,
+    worse_zh: str,
+    better_en: str,
+    better_zh: str,
+    source: str,
+    fallback: Callable[[Context], float] | None = None,
+) -> Callable[[Callable[[], pl.Expr]], Callable[[], pl.Expr]]:
+    """Enter a function into the catalogue as a feature of the same name.
+
+    The function returns an elementwise Polars expression over the columns of ``tables``, one row a firm; null
+    says unknown. Its docstring is the feature's definition.
+
+    Raises
+    ------
+    ValueError
+        If the name is taken, the family unknown, the docstring missing, or "C" has no fallback.
+    """
+
+    def register(function: Callable[[], pl.Expr]) -> Callable[[], pl.Expr]:
+        name = function.__name__
+        if name in CATALOG:
+            raise ValueError(f"feature {name} is defined twice")
+        if family not in FAMILIES:
+            raise ValueError(f"feature {name}: unknown family {family}")
+        if not function.__doc__:
+            raise ValueError(f"feature {name} has no docstring")
+        if (missing == "C") != (fallback is not None):
+            raise ValueError(f"feature {name}: a fallback belongs to missing rule C and only there")
+        CATALOG[name] = Feature(
+            name=name,
+            unit=unit,
+            family=family,
+            sign=sign,
+            missing=missing,
+            value_format=value_format,
+            en=en,
+            zh=zh,
+            worse_en=worse_en,
+            worse_zh=worse_zh,
+            better_en=better_en,
+            better_zh=better_zh,
+            source=source,
+            description=" ".join(function.__doc__.split()),
+            tables=tables,
+            expression=function(),
+            fallback=fallback,
+        )
+        return function
+
+    return register

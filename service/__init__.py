@@ -1,0 +1,1 @@
+"""Everything with a side effect: HTTP, the command line, the database."""

@@ -1,0 +1,6 @@
+"""The `clustercredit` command."""
+
+from service.cli import main
+
+if __name__ == "__main__":
+    main()

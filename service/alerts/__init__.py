@@ -1,0 +1,1 @@
+"""What a loan officer has to look at, raised once."""

@@ -1,0 +1,53 @@
+"""Queries of alerts."""
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import tuple_
+from sqlalchemy.dialects.postgresql import insert
+from sqlmodel import col, select
+
+from service.alerts.tables import Alert
+from service.kit.db import TenantSession, tenant_of
+
+
+def newest_of(session: TenantSession, firm_ids: Sequence[UUID]) -> dict[tuple[str, UUID, str], tuple[date, str]]:
+    """Return day and severity of the newest alert of each rule, firm and product."""
+    query = select(Alert).where(col(Alert.firm_id).in_(firm_ids)).order_by(col(Alert.as_of))
+    return {(row.rule, row.firm_id, row.product): (row.as_of, row.severity) for row in session.exec(query)}
+
+
+def insert_alerts(session: TenantSession, rows: list[dict[str, Any]]) -> int:
+    """Add alerts whose fingerprint is new; return how many were."""
+    if not rows:
+        return 0
+    result: Any = session.execute(insert(Alert).values(rows).on_conflict_do_nothing())
+    return int(result.rowcount)
+
+
+def find_alert(session: TenantSession, alert_id: UUID) -> Alert | None:
+    """Return an alert of the session's tenant, locked against a second hand."""
+    query = select(Alert).where(Alert.tenant_id == tenant_of(session), Alert.id == alert_id)
+    return session.exec(query.with_for_update()).one_or_none()
+
+
+def page_alerts(
+    session: TenantSession,
+    *,
+    is_acknowledged: bool | None,
+    firm_id: UUID | None,
+    before: tuple[datetime, UUID] | None,
+    limit: int,
+) -> list[Alert]:
+    """Return alerts, newest first."""
+    query = select(Alert)
+    if is_acknowledged is not None:
+        at = col(Alert.acknowledged_at)
+        query = query.where(at.is_not(None) if is_acknowledged else at.is_(None))
+    if firm_id is not None:
+        query = query.where(Alert.firm_id == firm_id)
+    if before is not None:
+        query = query.where(tuple_(col(Alert.raised_at), col(Alert.id)) < tuple_(*before))
+    return list(session.exec(query.order_by(col(Alert.raised_at).desc(), col(Alert.id).desc()).limit(limit)))

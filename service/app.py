@@ -1,0 +1,80 @@
+"""Build the HTTP application: routers and handlers, nothing else."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+from uuid import uuid4
+
+import structlog
+from fastapi import FastAPI, Request, Response
+
+from service.alerts.router import router as alerts
+from service.errors import MEDIA_TYPE, ProblemOut, install_handlers
+from service.firms.router import router as firms
+from service.kit.body_limit import BodyLimit
+from service.kit.db import Database
+from service.scoring.router import router as scores
+from service.settings import Settings
+
+log = structlog.get_logger()
+
+DESCRIPTION = """Explained risk grades and alerts for small firms in industrial clusters.
+
+Every request carries `Authorization: Bearer <API key>` (`clustercredit key create`). Every creating POST carries an
+`Idempotency-Key` of your own choice: send the request again with it and nothing is done twice. Errors are RFC 9457
+problem documents. Money is yuan (CNY) with two decimal places, days are `YYYY-MM-DD`, instants are UTC.
+"""
+
+
+def create_app(settings: Settings, database: Database) -> FastAPI:
+    """Return the application.
+
+    Parameters
+    ----------
+    settings
+        Limits.
+    database
+        An open one, with every migration.
+    """
+    app = FastAPI(
+        title="clustercredit",
+        version="1",
+        description=DESCRIPTION,
+        redoc_url=None,
+    )
+    app.state.database = database
+    install_handlers(app)
+    app.add_middleware(BodyLimit, limit=settings.max_body_bytes)
+    app.middleware("http")(_with_request_id)
+    for router in (firms, scores, alerts):
+        app.include_router(router)
+    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
+    return app
+
+
+async def _with_request_id(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
+    request_id = uuid4().hex
+    with structlog.contextvars.bound_contextvars(request_id=request_id):
+        response = await call_next(request)
+        log.info("request", method=request.method, path=request.url.path, status=response.status_code)
+    response.headers["X-Request-Id"] = request_id
+    return response
+
+
+def _openapi(app: FastAPI) -> dict[str, Any]:
+    """Add what every route may answer, and the problem document's schema."""
+    if app.openapi_schema is not None:
+        return app.openapi_schema
+    schema = FastAPI.openapi(app)
+    components = schema["components"]["schemas"]
+    problem = ProblemOut.model_json_schema(ref_template="#/components/schemas/{model}")
+    components |= problem.pop("$defs", {})
+    components["ProblemOut"] = problem
+    for unused in ("HTTPValidationError", "ValidationError"):
+        components.pop(unused, None)
+    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemOut"}}}
+    for operations in schema["paths"].values():
+        for operation in operations.values():
+            operation["responses"]["422"] = {"description": "Unprocessable Content", "content": content}
+            if "requestBody" in operation:
+                operation["responses"]["413"] = {"description": "Content Too Large", "content": content}
+    return schema

@@ -1,0 +1,114 @@
+"""serve, migrate, db, tenant, key."""
+
+import logging
+from typing import Annotated
+
+import structlog
+import typer
+import uvicorn
+
+from service.app import create_app
+from service.cli.runtime import Tenant, console, open_database, tenant_session
+from service.identity.use_cases import Role, create_key, create_tenant
+from service.kit import migrations
+from service.kit.db import Database
+from service.kit.embedded_postgres import EmbeddedPostgres
+from service.settings import Settings
+
+db = typer.Typer(help="The embedded PostgreSQL server: for one machine, not for production.", no_args_is_help=True)
+tenants = typer.Typer(help="Tenants: lenders, funds, associations, each with its own data.", no_args_is_help=True)
+keys = typer.Typer(help="API keys.", no_args_is_help=True)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add these commands."""
+    app.command("serve")(serve)
+    app.command("migrate")(migrate)
+    app.add_typer(db, name="db")
+    app.add_typer(tenants, name="tenant")
+    app.add_typer(keys, name="key")
+
+
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address; CLUSTERCREDIT_HOST if not given.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port; CLUSTERCREDIT_PORT if not given.")] = None,
+) -> None:
+    """Serve the HTTP API; the documentation is at /docs.
+
+    Example: clustercredit serve --port 8080
+    """
+    settings = Settings()
+    run_server(settings, open_database(settings), host or settings.host, port or settings.port)
+
+
+def run_server(settings: Settings, database: Database, host: str, port: int) -> None:
+    """Serve until interrupted; log lines are JSON on standard error."""
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso"),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(ensure_ascii=False),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[settings.log_level.upper()]),
+        logger_factory=structlog.PrintLoggerFactory(file=typer.get_text_stream("stderr")),
+    )
+    uvicorn.run(create_app(settings, database), host=host, port=port, access_log=False, log_level="warning")
+
+
+def migrate() -> None:
+    """Bring the database's schema up to date."""
+    settings = Settings()
+    if settings.database_url is None:
+        open_database(settings)
+    else:
+        migrations.upgrade(Database(settings.database_url.get_secret_value()).engine)
+    console.print("The schema is up to date.")
+
+
+@db.command("start")
+def start() -> None:
+    """Start the embedded server unless it runs, and print its URL."""
+    console.print(EmbeddedPostgres(Settings().local_dir).start(), soft_wrap=True)
+
+
+@db.command("stop")
+def stop() -> None:
+    """Stop the embedded server."""
+    was_running = EmbeddedPostgres(Settings().local_dir).stop()
+    console.print("Stopped." if was_running else "It was not running.")
+
+
+@db.command("status")
+def status() -> None:
+    """Tell whether the embedded server runs, and where its data are."""
+    server = EmbeddedPostgres(Settings().local_dir)
+    state = "running" if server.is_ready() else "stopped"
+    console.print(f"{state}; data in {server.data}; {server.url()}", soft_wrap=True)
+
+
+@tenants.command("create")
+def create_tenant_command(name: Annotated[str, typer.Argument(help="The tenant's name.")]) -> None:
+    """Make a tenant unless it is there.
+
+    Example: clustercredit tenant create luqiao-community-bank
+    """
+    with open_database(Settings()).session() as session:
+        console.print(f"{name}: {create_tenant(session, name)}")
+
+
+@keys.command("create")
+def create_key_command(
+    name: Annotated[str, typer.Option(help="Whose key it is: it goes on record with every score.")] = "officer",
+    role: Annotated[Role, typer.Option(help="officer: read and write; reader: read only.")] = Role.OFFICER,
+    tenant: Tenant = None,
+) -> None:
+    """Make an API key and print it, this once: only its hash is kept.
+
+    Example: clustercredit key create --name zhang.wei
+    """
+    settings = Settings()
+    with tenant_session(open_database(settings), settings, tenant) as session:
+        token = create_key(session, name, role)
+    print(token)  # noqa: T201 - alone on its line, for scripts

@@ -1,0 +1,191 @@
+"""train, models, promote, card, rescore, grades."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from models import artifact
+from models.grades import DEFAULTED, share_per_grade
+from models.product import CentralTendency
+from models.train import ESTIMATORS
+from service.alerts.use_cases import raise_alerts
+from service.cli.runtime import Day, Tenant, console, open_database, operator, progress_bar, tenant_session
+from service.kit.db import tenant_of
+from service.rescoring.use_cases import RunSummary, rescore
+from service.scoring.use_cases import GradeView, current_grades
+from service.settings import Settings
+from service.training import use_cases as training
+from service.training.use_cases import Version
+
+ProductCode = Annotated[str, typer.Argument(help="Code of a loan product, such as credit-score.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add these commands."""
+    app.command("train")(train)
+    app.command("models")(models)
+    app.command("promote")(promote)
+    app.command("card")(card)
+    app.command("rescore")(rescore_command)
+    app.command("grades")(grades)
+
+
+def train(
+    product: ProductCode,
+    as_of: Day,
+    estimator: Annotated[str, typer.Option(help=f"auto, or one of {', '.join(ESTIMATORS)}.")] = "auto",
+    seed: Annotated[int, typer.Option(help="Of every random choice.")] = 1,
+    central_tendency: Annotated[
+        float | None, typer.Option(help="Long-run default rate that PDs of an undated sample are anchored to.")
+    ] = None,
+    source: Annotated[str, typer.Option(help="Where that rate comes from.")] = "stated on the command line",
+    tenant: Tenant = None,
+) -> None:
+    """Fit a product's model to the ledger as of a day.
+
+    The first model of a product is live at once; later ones wait for `clustercredit promote`.
+
+    Example: clustercredit train credit-score --as-of 2020-02-22
+    """
+    if estimator not in ("auto", *ESTIMATORS):
+        raise typer.BadParameter(f"--estimator is auto or one of {', '.join(ESTIMATORS)}")
+    settings = Settings()
+    tendency = None if central_tendency is None else CentralTendency(central_tendency, source)
+    with tenant_session(open_database(settings), settings, tenant) as session, progress_bar() as report:
+        version = training.train(
+            session,
+            product,
+            as_of.date(),
+            actor=operator(),
+            seed=seed,
+            estimator=estimator,
+            central_tendency=tendency,
+            progress=report,
+        )
+    print_training(version)
+
+
+def print_training(version: Version) -> None:
+    """Show what a training did."""
+    console.print(f"[bold]{version.name}[/]: {version.state}", highlight=False)
+    console.print_json(json.dumps(_digest(version.report), ensure_ascii=False))
+    if version.state == "candidate":
+        console.print(f"Make it live with: clustercredit promote {version.product} {version.number}")
+
+
+def _digest(report: dict[str, object]) -> dict[str, object]:
+    long = {"grades", "units", "versions", "share_per_grade", "kept"}
+    return {name: value for name, value in report.items() if name not in long}
+
+
+def models(tenant: Tenant = None) -> None:
+    """List model versions."""
+    settings = Settings()
+    with tenant_session(open_database(settings), settings, tenant) as session:
+        versions = training.list_versions(session)
+    table = Table("version", "state", "as of", "estimator", "trained by", "made live by")
+    for version in versions:
+        chosen = str(version.report.get("estimator", ""))
+        table.add_row(
+            version.name, version.state, str(version.as_of), chosen, version.created_by, version.live_by or ""
+        )
+    console.print(table)
+
+
+def promote(
+    product: ProductCode,
+    number: Annotated[int, typer.Argument(help="The version's number.")],
+    tenant: Tenant = None,
+) -> None:
+    """Make a version the live one, in your name; the one before is retired.
+
+    Example: clustercredit promote credit-score 2
+    """
+    settings = Settings()
+    with tenant_session(open_database(settings), settings, tenant) as session:
+        version = training.promote(session, product, number, operator())
+    console.print(f"{version.name} is live.")
+
+
+def card(
+    product: ProductCode,
+    out: Annotated[Path | None, typer.Option(help="Where to write it; standard output if not given.")] = None,
+    tenant: Tenant = None,
+) -> None:
+    """Write the live model as a plain JSON card: tables of points that anybody can add up.
+
+    Example: clustercredit card credit-score --out card.json
+    """
+    settings = Settings()
+    with tenant_session(open_database(settings), settings, tenant) as session:
+        text = json.dumps(artifact.export(training.live_model(session, product).model), ensure_ascii=False, indent=1)
+    if out is None:
+        print(text)  # noqa: T201 - for pipes
+    else:
+        out.write_text(text + "\n", encoding="utf-8")
+        console.print(f"The card is in {out}.")
+
+
+def rescore_command(
+    product: Annotated[str, typer.Option(help="Code of a loan product.")], as_of: Day, tenant: Tenant = None
+) -> None:
+    """Score every firm as of a day and raise alerts; a run that broke off is gone on with.
+
+    Example: clustercredit rescore --product credit-score --as-of 2020-02-22
+    """
+    settings = Settings()
+    database = open_database(settings)
+    with tenant_session(database, settings, tenant) as session:
+        tenant_id = tenant_of(session)
+    with progress_bar() as report:
+        summary = rescore(database, tenant_id, product, as_of.date(), operator(), raise_alerts, report)
+    print_run(summary)
+
+
+def print_run(summary: RunSummary) -> None:
+    """Show what a run did."""
+    resumed = " (a run that broke off was finished)" if summary.is_resumed else ""
+    console.print(
+        f"{summary.as_of}: {summary.scored:,} of {summary.firms:,} firms scored by {summary.model_version},"
+        f" {summary.alerts:,} alerts{resumed}.",
+        highlight=False,
+    )
+    for refusal in summary.refusals[:5]:
+        missing = refusal["missing"]
+        assert isinstance(missing, list)
+        words = "; ".join(item["text"]["en"] for item in missing)
+        console.print(f"  not scored: {refusal['key']}: {words}", highlight=False)
+    if len(summary.refusals) > 5:
+        console.print(f"  not scored: {len(summary.refusals) - 5:,} more")
+
+
+def grades(
+    product: Annotated[str, typer.Option(help="Code of a loan product.")], as_of: Day, tenant: Tenant = None
+) -> None:
+    """Show how the grades of a day are spread, and the riskiest firms with their reasons.
+
+    Example: clustercredit grades --product credit-score --as-of 2020-02-22
+    """
+    settings = Settings()
+    with tenant_session(open_database(settings), settings, tenant) as session:
+        print_grades(current_grades(session, product, as_of.date()))
+
+
+def print_grades(views: list[GradeView]) -> None:
+    """Show a spread of grades and the five riskiest firms that are not in default."""
+    table = Table("grade", "firms", "share", "", title="Grades")
+    for row in share_per_grade(view.grade for view in views):
+        if row.count:
+            bar = "█" * max(1, round(40 * row.share))
+            table.add_row(row.grade, f"{row.count:,}", f"{row.share:.1%}", bar)
+    console.print(table)
+    console.print("[bold]The five riskiest firms that are not in default[/]")
+    for view in [view for view in views if view.grade != DEFAULTED][:5]:
+        console.print(f"  {view.key} {view.name or ''}: grade {view.grade}, PD {view.pd:.1%}", highlight=False)
+        for reason in view.reasons:
+            console.print(
+                f"    {reason['points']:+6.1f}  {reason['text']['zh-CN']} | {reason['text']['en']}", highlight=False
+            )

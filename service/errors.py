@@ -1,0 +1,198 @@
+"""What can go wrong, and how it is said: RFC 9457 ``application/problem+json`` for every 4xx and 5xx."""
+
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.exceptions import HTTPException
+
+log = structlog.get_logger()
+
+MEDIA_TYPE = "application/problem+json"
+MAX_REPORTED = 100
+
+
+class Problem(Exception):  # noqa: N818 - RFC 9457 calls it a problem
+    """Something the caller can act on.
+
+    Parameters
+    ----------
+    detail
+        What happened and what to do about it, in one or two sentences.
+    extra
+        Further members of the problem document, such as ``errors`` or ``missing``.
+    """
+
+    status = HTTPStatus.BAD_REQUEST
+    code = "bad-request"
+    title = "The request cannot be understood"
+
+    def __init__(self, detail: str, **extra: Any) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.extra = extra
+
+
+class MalformedJson(Problem):
+    """The body is not JSON."""
+
+    code = "malformed-json"
+    title = "The body is not valid JSON"
+
+
+class MissingIdempotencyKey(Problem):
+    """A creating POST came without an Idempotency-Key."""
+
+    code = "missing-idempotency-key"
+    title = "The Idempotency-Key header is missing"
+
+
+class Unauthenticated(Problem):
+    """No API key, or one that names nobody."""
+
+    status = HTTPStatus.UNAUTHORIZED
+    code = "unauthenticated"
+    title = "A valid API key is needed"
+
+
+class Forbidden(Problem):
+    """The key's role may not do this."""
+
+    status = HTTPStatus.FORBIDDEN
+    code = "forbidden"
+    title = "The key's role may not do this"
+
+
+class NotFound(Problem):
+    """No such thing, or another tenant's."""
+
+    status = HTTPStatus.NOT_FOUND
+    code = "not-found"
+    title = "There is no such thing"
+
+
+class Conflict(Problem):
+    """The request contradicts what is already there."""
+
+    status = HTTPStatus.CONFLICT
+    code = "conflict"
+    title = "The request conflicts with the present state"
+
+
+class InvalidPayload(Problem):
+    """The body or a parameter breaks its schema."""
+
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+    code = "invalid-payload"
+    title = "A field of the request is invalid"
+
+
+class IdempotencyKeyReused(InvalidPayload):
+    """The key was used before with another request."""
+
+    code = "idempotency-key-reused"
+    title = "The Idempotency-Key was used for another request"
+
+
+class InsufficientData(InvalidPayload):
+    """Too little is known for a score."""
+
+    code = "insufficient-data"
+    title = "Too little is known about the firm to score it"
+
+
+class FieldError(BaseModel):
+    """One thing wrong with one field."""
+
+    field: str = Field(examples=["invoices.3.gross"])
+    row: int | None = Field(None, description="Index of the row in a list, from 0.", examples=[3])
+    reason: str = Field(examples=["Input should be a valid decimal"])
+
+
+class ProblemOut(BaseModel):
+    """RFC 9457 problem document."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str = Field(examples=["urn:clustercredit:not-found"])
+    title: str = Field(examples=["There is no such thing"])
+    status: int = Field(examples=[404])
+    detail: str = Field(examples=["No firm has this id."])
+    errors: list[FieldError] | None = Field(None, examples=[None])
+
+
+def problem(status: int, code: str, title: str, detail: str, **extra: Any) -> JSONResponse:
+    """Write one problem document."""
+    content = {
+        "type": f"urn:clustercredit:{code}",
+        "title": title,
+        "status": int(status),
+        "detail": detail,
+        **extra,
+    }
+    headers = {"WWW-Authenticate": "Bearer"} if status == HTTPStatus.UNAUTHORIZED else None
+    return JSONResponse(content, status_code=int(status), media_type=MEDIA_TYPE, headers=headers)
+
+
+def responses(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
+    """Declare a route's errors for OpenAPI; 401, 413 and 422 are every route's own."""
+    every = {HTTPStatus.UNAUTHORIZED, *statuses}
+    schema = {"schema": {"$ref": "#/components/schemas/ProblemOut"}}
+    return {int(s): {"description": s.phrase, "content": {MEDIA_TYPE: schema}} for s in sorted(every)}
+
+
+def install_handlers(app: FastAPI) -> None:
+    """Turn every error into a problem document."""
+    app.add_exception_handler(Problem, _on_problem)
+    app.add_exception_handler(RequestValidationError, _on_invalid)
+    app.add_exception_handler(HTTPException, _on_http)
+    app.add_exception_handler(Exception, _on_unexpected)
+
+
+def _on_problem(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, Problem)
+    return problem(error.status, error.code, error.title, error.detail, **error.extra)
+
+
+def _on_invalid(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    found = error.errors()
+    if found and found[0]["type"] == "json_invalid":
+        position, reason = found[0]["loc"][-1], found[0].get("ctx", {}).get("error", "not JSON")
+        cause = MalformedJson(f"{reason} at character {position}.")
+        return problem(cause.status, cause.code, cause.title, cause.detail)
+    errors = field_errors(found)
+    more = f" The first {MAX_REPORTED} are listed." if len(found) > MAX_REPORTED else ""
+    detail = f"{len(found)} field(s) are invalid; first: {errors[0]['field']}: {errors[0]['reason']}.{more}"
+    return problem(InvalidPayload.status, InvalidPayload.code, InvalidPayload.title, detail, errors=errors)
+
+
+def field_errors(found: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Name the field, the row and the reason of each pydantic error; never echo the value."""
+    errors = []
+    for item in found[:MAX_REPORTED]:
+        path = [part for part in item["loc"] if part != "body"] or ["body"]
+        row = next((part for part in path if isinstance(part, int)), None)
+        name = ".".join(str(part) for part in path).encode(errors="replace").decode()[:200]
+        errors.append({"field": name, "row": row, "reason": item["msg"]})
+    return errors
+
+
+def _on_http(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    status = HTTPStatus(error.status_code)
+    code = status.phrase.lower().replace(" ", "-")
+    response = problem(status, code, status.phrase, str(error.detail))
+    response.headers.update(error.headers or {})
+    return response
+
+
+def _on_unexpected(_: Request, error: Exception) -> JSONResponse:
+    log.error("unexpected", exc_info=error)
+    detail = "The service failed; nothing was changed. Send the request again, with the same Idempotency-Key."
+    return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal-error", "The service failed", detail)

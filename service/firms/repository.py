@@ -1,0 +1,169 @@
+"""Queries of the ledger. Rows go in and out in bulk, by COPY, inside the session's transaction."""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import date, datetime
+from uuid import UUID, uuid5
+
+import polars as pl
+from sqlalchemy import text
+from sqlmodel import col, select
+
+from features.inputs import KINDS, Inputs, Kind
+from service.firms.tables import Firm, FirmObservation, Loan
+from service.kit.db import TenantSession, copy_in, copy_out, tenant_of
+
+TABLES = {
+    "firm": "firm_observation",
+    "person": "person_observation",
+    "invoice": "invoice",
+    "loan": "loan",
+    "repayment_status": "repayment_status",
+}
+
+
+@dataclass(frozen=True)
+class Added:
+    """What became of the rows of one kind: ``received`` = ``added`` + ``already_known`` + ``repeated``."""
+
+    received: int
+    added: int
+    already_known: int
+    repeated: int
+
+
+def firm_id_of(tenant_id: UUID, key: str) -> UUID:
+    """Return a firm's id, which is a function of tenant and key."""
+    return uuid5(tenant_id, key)
+
+
+def content_sha256(kind: Kind, frame: pl.DataFrame) -> pl.Series:
+    r"""Hash each row's whole content but for the day it was known: the row's identity.
+
+    Parameters
+    ----------
+    kind
+        The rows' kind; its name and version are part of what is hashed.
+    frame
+        Rows of the kind, ``firm_id`` being the firm's key.
+
+    Returns
+    -------
+    polars.Series
+        Hash as PostgreSQL writes binary values: ``\x`` and 64 hexadecimal digits.
+    """
+    names = [name for name in kind.schema if name != "known_on"]
+    parts = [pl.concat_str(pl.lit("="), pl.col(name).cast(pl.String)).fill_null("-") for name in names]
+    content = frame.select(pl.concat_str(pl.lit(f"{kind.name}/{kind.version}"), *parts, separator="\x1f")).to_series()
+    digests = ["\\x" + hashlib.sha256(row.encode()).hexdigest() for row in content]
+    return pl.Series("content_sha256", digests, dtype=pl.String)
+
+
+def register_firms(session: TenantSession, keys: pl.Series, created_at: datetime) -> None:
+    """Make a row for each firm that has none."""
+    tenant_id = tenant_of(session)
+    fresh = keys.unique().sort()
+    session.execute(text("create temp table staged_firm (id uuid, key text) on commit drop"))
+    ids = [str(firm_id_of(tenant_id, key)) for key in fresh]
+    copy_in(session, "staged_firm", pl.DataFrame({"id": ids, "key": fresh}))
+    insert = "insert into firm (tenant_id, id, key, created_at) select :tenant, id, key, :at from staged_firm"
+    session.execute(text(f"{insert} on conflict do nothing"), {"tenant": tenant_id, "at": created_at})
+    session.execute(text("drop table staged_firm"))
+
+
+class Stage:
+    """Rows of one kind on their way into the ledger: a temporary table that one INSERT empties.
+
+    Parameters
+    ----------
+    session
+        The transaction that the rows become part of.
+    kind
+        Their kind.
+    """
+
+    def __init__(self, session: TenantSession, kind: Kind) -> None:
+        self.session, self.kind, self.received = session, kind, 0
+        self.table = f"staged_{TABLES[kind.name]}"
+        without = "tenant_id, ingested_at"
+        session.execute(text(f"create temp table {self.table} (like {TABLES[kind.name]}) on commit drop"))
+        for column in without.split(", "):
+            session.execute(text(f"alter table {self.table} drop column {column}"))
+
+    def add(self, frame: pl.DataFrame) -> None:
+        """Copy rows in; ``firm_id`` is the firm's key."""
+        tenant_id = tenant_of(self.session)
+        keys = frame["firm_id"].unique()
+        ids = {key: str(firm_id_of(tenant_id, key)) for key in keys}
+        rows = self.kind.check(frame).with_columns(
+            content_sha256(self.kind, frame), pl.col("firm_id").replace_strict(ids, return_dtype=pl.String)
+        )
+        copy_in(self.session, self.table, rows)
+        self.received += len(rows)
+
+    def insert(self, ingested_at: datetime) -> Added:
+        """Move the rows into the ledger, each content once, and say what was new."""
+        columns = ", ".join([*self.kind.schema, "content_sha256"])
+        distinct = self.session.execute(text(f"select count(distinct content_sha256) from {self.table}")).scalar_one()  # noqa: S608
+        result = self.session.execute(
+            text(
+                f"insert into {TABLES[self.kind.name]} (tenant_id, ingested_at, {columns})"  # noqa: S608
+                f" select :tenant, :at, {columns} from {self.table} order by content_sha256 on conflict do nothing"
+            ),
+            {"tenant": tenant_of(self.session), "at": ingested_at},
+        )
+        self.session.execute(text(f"drop table {self.table}"))
+        added: int = result.rowcount  # type: ignore[attr-defined]
+        return Added(self.received, added, distinct - added, self.received - distinct)
+
+
+def read_inputs(
+    session: TenantSession, as_of: date, kinds: tuple[str, ...], first_key: str | None, last_key: str | None
+) -> Inputs:
+    """Read what was known on a date about the firms of a range of keys; all of them without a range."""
+    frames = {}
+    limits = "true" if first_key is None else "firm.key between {first} and {last}"
+    for name in kinds:
+        schema = KINDS[name].schema
+        columns = ", ".join("firm.key" if column == "firm_id" else f"o.{column}" for column in schema)
+        query = (
+            f"select {columns} from {TABLES[name]} o"  # noqa: S608
+            " join firm on firm.tenant_id = o.tenant_id and firm.id = o.firm_id"
+            f" where o.known_on <= {{as_of}} and {limits}"
+        )
+        frames[name] = copy_out(session, query, schema, {"as_of": as_of, "first": first_key, "last": last_key})
+    return Inputs.of_frames(frames)
+
+
+def read_keys(session: TenantSession) -> list[str]:
+    """Return the keys of all firms, in order of their bytes."""
+    return list(session.exec(select(Firm.key).order_by(Firm.key)))
+
+
+def find_firm(session: TenantSession, firm_id: UUID) -> Firm | None:
+    """Return a firm of the session's tenant."""
+    return session.get(Firm, (tenant_of(session), firm_id))
+
+
+def find_observation(session: TenantSession, firm_id: UUID) -> FirmObservation | None:
+    """Return the newest thing known about what a firm is."""
+    newest = (col(FirmObservation.observed_on).desc(), col(FirmObservation.known_on).desc())
+    query = select(FirmObservation).where(col(FirmObservation.firm_id) == firm_id)
+    return session.exec(query.order_by(*newest, col(FirmObservation.content_sha256)).limit(1)).one_or_none()
+
+
+def page_firms(session: TenantSession, after: str | None, limit: int) -> list[Firm]:
+    """Return firms in order of their keys, from the one after ``after`` on."""
+    query = select(Firm).order_by(Firm.key).limit(limit)
+    return list(session.exec(query if after is None else query.where(col(Firm.key) > after)))
+
+
+def find_loan(session: TenantSession, loan_id: str) -> Loan | None:
+    """Return the newest row of a loan."""
+    newest = (col(Loan.observed_on).desc(), col(Loan.known_on).desc(), col(Loan.content_sha256))
+    return session.exec(select(Loan).where(Loan.loan_id == loan_id).order_by(*newest).limit(1)).one_or_none()
+
+
+def key_of(session: TenantSession, firm_id: UUID) -> str:
+    """Return the key of a firm that is there."""
+    return session.exec(select(Firm.key).where(Firm.id == firm_id)).one()

@@ -1,0 +1,111 @@
+"""Rows of the ledger. Append-only: a correction is a new row with a later `known_on`.
+
+Amounts are whole fen (`_fen`), the unit that features are computed in.
+"""
+
+from datetime import date, datetime
+from uuid import UUID
+
+from sqlalchemy import BigInteger, DateTime, ForeignKeyConstraint, Index, LargeBinary, Text, UniqueConstraint
+from sqlmodel import Field, SQLModel
+
+
+class Firm(SQLModel, table=True):
+    """A firm that a tenant knows, by its unified social credit code or a local id."""
+
+    __tablename__ = "firm"
+    __table_args__ = (UniqueConstraint("tenant_id", "key"),)
+
+    tenant_id: UUID = Field(primary_key=True, foreign_key="tenant.id")
+    id: UUID = Field(primary_key=True)
+    key: str = Field(sa_type=Text(collation="C"))
+    created_at: datetime = Field(sa_type=DateTime(timezone=True))
+
+
+class Observation(SQLModel):
+    """What every observation has: its three times, and the hash of its content as its identity."""
+
+    tenant_id: UUID = Field(primary_key=True)
+    content_sha256: bytes = Field(primary_key=True, sa_type=LargeBinary)
+    firm_id: UUID
+    observed_on: date
+    known_on: date
+    ingested_at: datetime = Field(sa_type=DateTime(timezone=True))
+
+
+def _of_firm(table: str) -> tuple[ForeignKeyConstraint, Index]:
+    return (
+        ForeignKeyConstraint(["tenant_id", "firm_id"], ["firm.tenant_id", "firm.id"]),
+        Index(f"ix_{table}_tenant_id_firm_id", "tenant_id", "firm_id"),
+    )
+
+
+class FirmObservation(Observation, table=True):
+    """What a firm is: name, trade, cluster, place."""
+
+    __tablename__ = "firm_observation"
+    __table_args__ = _of_firm("firm_observation")
+
+    name: str = Field(sa_type=Text)
+    industry: str | None = Field(sa_type=Text)
+    cluster: str | None = Field(sa_type=Text)
+    place: str | None = Field(sa_type=Text)
+    founded_on: date | None
+    is_lead: bool | None
+
+
+class PersonObservation(Observation, table=True):
+    """A person behind a firm, under a pseudonym of the lender's."""
+
+    __tablename__ = "person_observation"
+    __table_args__ = _of_firm("person_observation")
+
+    person_id: str = Field(sa_type=Text)
+    role: str = Field(sa_type=Text)
+    trade_since: date | None
+
+
+class Invoice(Observation, table=True):
+    """A VAT invoice that a firm issued or received; negative amounts are credit notes.
+
+    Without a foreign key to the firm: checking it took a third of an import's insert. Rows come in through `Stage`
+    alone, which takes registered firms only, and no firm is ever deleted.
+    """
+
+    __tablename__ = "invoice"
+    __table_args__ = (Index("ix_invoice_tenant_id_firm_id", "tenant_id", "firm_id"),)
+
+    direction: str = Field(sa_type=Text)
+    number: str | None = Field(sa_type=Text)
+    counterparty: str = Field(sa_type=Text)
+    has_linked_codes: bool
+    net_fen: int = Field(sa_type=BigInteger)
+    vat_fen: int = Field(sa_type=BigInteger)
+    gross_fen: int = Field(sa_type=BigInteger)
+    is_void: bool
+
+
+class Loan(Observation, table=True):
+    """A loan to a firm; `observed_on` is its start."""
+
+    __tablename__ = "loan"
+    __table_args__ = _of_firm("loan")
+
+    loan_id: str = Field(sa_type=Text)
+    product: str = Field(sa_type=Text)
+    principal_fen: int = Field(sa_type=BigInteger)
+    matures_on: date | None
+
+
+class RepaymentStatus(Observation, table=True):
+    """How a loan, or a firm's debts as a whole, stood on a day."""
+
+    __tablename__ = "repayment_status"
+    __table_args__ = _of_firm("repayment_status")
+
+    loan_id: str | None = Field(sa_type=Text)
+    days_past_due: int | None
+    balance_fen: int | None = Field(sa_type=BigInteger)
+    default_event: str | None = Field(sa_type=Text)
+    is_closed: bool
+    is_undated: bool

@@ -1,0 +1,187 @@
+"""Add to the ledger, and read what was known on a date."""
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+from uuid import UUID
+
+import polars as pl
+
+from features.inputs import KINDS, Inputs
+from service.errors import Conflict, InvalidPayload, NotFound
+from service.firms import repository
+from service.firms.repository import Added, Stage
+from service.kit import clock
+from service.kit.db import TenantSession, tenant_of
+
+__all__ = ["Added", "Stage", "firm_id_of"]
+
+firm_id_of = repository.firm_id_of
+_USCC_DIGITS = "0123456789ABCDEFGHJKLMNPQRTUWXY"
+_USCC_WEIGHTS = (1, 3, 9, 27, 19, 26, 16, 17, 20, 29, 25, 13, 8, 24, 10, 30, 28)
+_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}")
+USCC_LENGTH = 18
+
+
+@dataclass(frozen=True)
+class FirmView:
+    """A firm and the newest thing known about what it is."""
+
+    id: UUID
+    key: str
+    name: str | None
+    industry: str | None
+    cluster: str | None
+    place: str | None
+    founded_on: date | None
+    is_lead: bool | None
+
+
+def check_firm_key(key: str) -> str:
+    """Check a firm's key: a unified social credit code (18 characters, GB 32100-2015 check character) or a local id.
+
+    A key of 18 characters is taken for a unified social credit code.
+
+    Raises
+    ------
+    ValueError
+        Saying what is wrong with the key.
+
+    Examples
+    --------
+    >>> check_firm_key("91350211M000100Y43")
+    '91350211M000100Y43'
+    >>> check_firm_key("91350211M000100Y44")
+    Traceback (most recent call last):
+    ...
+    ValueError: the check character of this unified social credit code should be '3'
+    """
+    if not _KEY.fullmatch(key):
+        raise ValueError(
+            "a firm's key is 1 to 64 letters, digits, '.', '_', ':' or '-', and starts with one of the first"
+        )
+    if len(key) != USCC_LENGTH:
+        return key
+    if strange := sorted(set(key) - set(_USCC_DIGITS)):
+        raise ValueError(f"a key of 18 characters is a unified social credit code, which has no {strange[0]!r}")
+    total = sum(_USCC_DIGITS.index(c) * weight for c, weight in zip(key, _USCC_WEIGHTS, strict=False))
+    expected = _USCC_DIGITS[-total % 31]
+    if key[-1] != expected:
+        raise ValueError(f"the check character of this unified social credit code should be '{expected}'")
+    return key
+
+
+def register_firms(session: TenantSession, keys: Iterable[str]) -> None:
+    """Make sure that firms of these checked keys are there."""
+    repository.register_firms(session, pl.Series("key", list(keys), dtype=pl.String), clock.now())
+
+
+def observe_firm(session: TenantSession, row: dict[str, Any]) -> tuple[FirmView, Added]:
+    """Register a firm unless it is there, and add what is now known about it."""
+    register_firms(session, [row["firm_id"]])
+    added = _add(session, "firm", [row])
+    return get_firm(session, firm_id_of(tenant_of(session), row["firm_id"])), added
+
+
+def get_firm(session: TenantSession, firm_id: UUID) -> FirmView:
+    """Return a firm.
+
+    Raises
+    ------
+    NotFound
+        If the tenant has no such firm.
+    """
+    firm = repository.find_firm(session, firm_id)
+    if firm is None:
+        raise NotFound("No firm has this id.")
+    return _view(session, firm.id, firm.key)
+
+
+def list_firms(session: TenantSession, after: str | None, limit: int) -> list[FirmView]:
+    """Return firms in order of their keys, from the one after ``after`` on."""
+    return [_view(session, firm.id, firm.key) for firm in repository.page_firms(session, after, limit)]
+
+
+def list_keys(session: TenantSession) -> list[str]:
+    """Return the keys of all firms, in order of their bytes."""
+    return repository.read_keys(session)
+
+
+def add_invoices(session: TenantSession, firm_id: UUID, rows: list[dict[str, Any]]) -> Added:
+    """Add invoices of one firm; those that are known already stay as they were."""
+    key = get_firm(session, firm_id).key
+    return _add(session, "invoice", [{**row, "firm_id": key} for row in rows])
+
+
+def add_loan(session: TenantSession, firm_id: UUID, row: dict[str, Any]) -> Added:
+    """Add a loan.
+
+    Raises
+    ------
+    Conflict
+        If the loan's id is taken by a loan of another content.
+    """
+    key = get_firm(session, firm_id).key
+    is_taken = repository.find_loan(session, row["loan_id"]) is not None
+    added = _add(session, "loan", [{**row, "firm_id": key}])
+    if is_taken and added.added:
+        raise Conflict(f"Loan '{row['loan_id']}' is there already, with other content.")
+    return added
+
+
+def add_repayment_status(session: TenantSession, loan_id: str, row: dict[str, Any]) -> tuple[UUID, Added]:
+    """Add how a loan stood on a day, and return whose loan it is.
+
+    Raises
+    ------
+    NotFound
+        If there is no such loan.
+    InvalidPayload
+        If the day is before the loan's start.
+    """
+    loan = repository.find_loan(session, loan_id)
+    if loan is None:
+        raise NotFound("No loan has this id.")
+    if row["observed_on"] < loan.observed_on:
+        raise InvalidPayload(f"observed_on is before the loan's start, {loan.observed_on}.")
+    key = repository.key_of(session, loan.firm_id)
+    return loan.firm_id, _add(session, "repayment_status", [{**row, "loan_id": loan_id, "firm_id": key}])
+
+
+def read_inputs(
+    session: TenantSession,
+    as_of: date,
+    first_key: str | None = None,
+    last_key: str | None = None,
+    kinds: tuple[str, ...] = tuple(KINDS),
+) -> Inputs:
+    """Read what was known on a date about the firms with keys from ``first_key`` to ``last_key``, or about all."""
+    return repository.read_inputs(session, as_of, kinds, first_key, last_key)
+
+
+def add_inputs(session: TenantSession, inputs: Inputs, progress: Callable[[str, int, int], None]) -> dict[str, Added]:
+    """Add observations of every kind; firms that are new are registered."""
+    now, frames = clock.now(), inputs.frames()
+    register_firms(session, frames["firm"]["firm_id"])
+    added = {}
+    for done, (name, frame) in enumerate(frames.items()):
+        progress(f"loading {frame.height:,} rows of kind {name}", done, len(frames))
+        stage = Stage(session, KINDS[name])
+        stage.add(frame)
+        added[name] = stage.insert(now)
+    return added
+
+
+def _add(session: TenantSession, kind_name: str, rows: list[dict[str, Any]]) -> Added:
+    kind = KINDS[kind_name]
+    stage = Stage(session, kind)
+    stage.add(pl.DataFrame(rows, schema=kind.schema))
+    return stage.insert(clock.now())
+
+
+def _view(session: TenantSession, firm_id: UUID, key: str) -> FirmView:
+    seen = repository.find_observation(session, firm_id)
+    names = ("name", "industry", "cluster", "place", "founded_on", "is_lead")
+    return FirmView(id=firm_id, key=key, **{name: getattr(seen, name, None) for name in names})

@@ -1,0 +1,59 @@
+"""What an adapter is: a function from files to batches of canonical rows."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import polars as pl
+
+from features.inputs import Kind
+from service.imports.csv_reader import Advance
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Canonical rows of one kind from one file.
+
+    Attributes
+    ----------
+    rows
+        ``line`` and the kind's columns.
+    rejects
+        Rows of the file that cannot be loaded, with line, column, value and reason.
+    rows_read
+        Rows of the file that these came from; 0 where an earlier batch counted them.
+    """
+
+    file: str
+    kind: Kind
+    rows: pl.DataFrame
+    rejects: pl.DataFrame
+    rows_read: int
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a source may need to be told.
+
+    Attributes
+    ----------
+    today
+        Business date of the import; nothing may lie after it.
+    outcome_on
+        The day to which labels without a date belong; None: the source's own rule.
+    """
+
+    today: date
+    outcome_on: date | None = None
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """A source: its name, what it maps and what it leaves out, its files and its reader."""
+
+    name: str
+    summary: str
+    left_out: tuple[str, ...]
+    files: Callable[[Path], list[Path]]
+    read: Callable[[Path, Options, Advance], Iterator[Batch]]

@@ -1,0 +1,165 @@
+"""Read a CSV file, plain or gzipped, in chunks of text columns; every row keeps its line number."""
+
+import csv
+import gzip
+import io
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import polars as pl
+
+CHUNK_ROWS = 100_000
+LONGEST_LINE = 1 << 20
+REJECTS = {
+    "file": pl.String(),
+    "line": pl.Int64(),
+    "column": pl.String(),
+    "value": pl.String(),
+    "reason": pl.String(),
+}
+Advance = Callable[[int], None]
+
+
+class ImportFailedError(Exception):
+    """The file as a whole cannot be imported; the message names file, place and reason. Nothing was loaded."""
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Some rows of a file: ``line`` and its columns as text (empty text is null), and the rows that are no rows."""
+
+    rows: pl.DataFrame
+    rejects: pl.DataFrame
+
+
+def no_rejects() -> pl.DataFrame:
+    """Return a table of rejected rows without any."""
+    return pl.DataFrame(schema=REJECTS)
+
+
+def reject(file: str, line: int, column: str, value: str, reason: str) -> pl.DataFrame:
+    """Return a table of one rejected row."""
+    return pl.DataFrame([(file, line, column, value[:200], reason)], schema=REJECTS, orient="row")
+
+
+def read_csv(
+    path: Path, required: tuple[str, ...], advance: Advance, optional: tuple[str, ...] = ()
+) -> Iterator[Chunk]:
+    """Read a file chunk by chunk.
+
+    Parameters
+    ----------
+    path
+        A UTF-8 file with a header line, with or without byte order mark; gzipped if its name ends in ``.gz``.
+    required, optional
+        Columns to keep; the others are passed over.
+    advance
+        Called with the number of bytes of the file read since the last call.
+
+    Raises
+    ------
+    ImportFailedError
+        If the file is absent, damaged, empty or lacks a required column.
+    """
+    with ExitStack() as stack:
+        try:
+            raw = stack.enter_context(path.open("rb"))
+        except OSError as error:
+            raise ImportFailedError(f"{path}: {error.strerror or error}.") from None
+        lines = _lines(stack, raw, path)
+        header, reader = _header(path, lines, required)
+        wanted = [name for name in (*required, *optional) if name in header]
+        position = 0
+        while chunk := _next_chunk(path, reader, header, wanted):
+            yield chunk
+            advance(raw.tell() - position)
+            position = raw.tell()
+
+
+def _lines(stack: ExitStack, raw: IO[bytes], path: Path) -> Iterator[str]:
+    stream: Any = stack.enter_context(gzip.GzipFile(fileobj=raw)) if path.suffix == ".gz" else raw
+    text = stack.enter_context(io.TextIOWrapper(stream, encoding="utf-8-sig", errors="surrogateescape", newline=""))
+    number = 0
+    while True:
+        try:
+            line = text.readline(LONGEST_LINE)
+        except (OSError, EOFError, zlib.error) as error:
+            raise ImportFailedError(f"{path.name}: the file is damaged after line {number}: {error}.") from None
+        if not line:
+            return
+        number += 1
+        if len(line) == LONGEST_LINE:
+            raise ImportFailedError(f"{path.name}, line {number}: longer than {LONGEST_LINE} characters.")
+        yield line
+
+
+def _header(path: Path, lines: Iterator[str], required: tuple[str, ...]) -> "tuple[list[str], csv._reader]":  # type: ignore[name-defined]
+    reader = csv.reader(lines)
+    header = [name.strip() for name in next(reader, [])]
+    if not header:
+        raise ImportFailedError(f"{path.name}: the file is empty; a header line is expected.")
+    if missing := [name for name in required if name not in header]:
+        raise ImportFailedError(
+            f"{path.name}, line 1: column '{missing[0]}' is missing. Columns found: {', '.join(header)[:500]}."
+        )
+    if repeated := [name for name in required if header.count(name) > 1]:
+        raise ImportFailedError(f"{path.name}, line 1: column '{repeated[0]}' stands twice.")
+    return header, reader
+
+
+def _next_chunk(path: Path, reader: "csv._reader", header: list[str], wanted: list[str]) -> Chunk | None:  # type: ignore[name-defined]
+    lines: list[int] = []
+    rows: list[list[str]] = []
+    rejects: list[pl.DataFrame] = []
+    while len(rows) < CHUNK_ROWS:
+        try:
+            row = next(reader)
+        except StopIteration:
+            break
+        except csv.Error as error:
+            rejects.append(reject(path.name, reader.line_num, "", "", f"not CSV: {error}; a quote left open?"))
+            continue
+        if not row:
+            continue
+        if len(row) != len(header):
+            reason = f"{len(row)} fields where the header has {len(header)}"
+            rejects.append(reject(path.name, reader.line_num, "", _readable(",".join(row)), reason))
+            continue
+        lines.append(reader.line_num)
+        rows.append(row)
+    if not rows and not rejects:
+        return None
+    frame, undecodable = _frame(path, header, wanted, lines, rows)
+    return Chunk(frame, pl.concat([no_rejects(), *rejects, *undecodable]))
+
+
+def _frame(
+    path: Path, header: list[str], wanted: list[str], lines: list[int], rows: list[list[str]]
+) -> tuple[pl.DataFrame, list[pl.DataFrame]]:
+    rejects = []
+    columns = dict(zip(header, zip(*rows, strict=True), strict=True)) if rows else dict.fromkeys(header, ())
+    try:
+        texts = {name: pl.Series(name, columns[name], dtype=pl.String) for name in wanted}
+    except UnicodeEncodeError:
+        bad = [index for index, row in enumerate(rows) if any(map(_is_undecodable, row))]
+        rejects = [
+            reject(path.name, lines[index], "", _readable(",".join(rows[index])), "not UTF-8 text") for index in bad
+        ]
+        keep = [index for index in range(len(rows)) if index not in set(bad)]
+        frame, _ = _frame(path, header, wanted, [lines[i] for i in keep], [rows[i] for i in keep])
+        return frame, rejects
+    frame = pl.DataFrame({"line": pl.Series(lines, dtype=pl.Int64), **texts})
+    empty_is_null = [pl.when(pl.col(name) != "").then(pl.col(name)).alias(name) for name in wanted]
+    return frame.with_columns(empty_is_null), rejects
+
+
+def _is_undecodable(text: str) -> bool:
+    return any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def _readable(text: str) -> str:
+    return text.encode(errors="replace").decode()[:200]

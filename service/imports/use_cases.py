@@ -1,0 +1,169 @@
+"""Import a file or a source's folder: whole or not at all, good rows loaded, bad ones named."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import polars as pl
+
+from features.inputs import KINDS
+from service.firms.use_cases import Stage, list_keys, register_firms
+from service.imports.adapters import ADAPTERS
+from service.imports.adapters.contract import Adapter, Batch, Options
+from service.imports.checks import Check, split, typed
+from service.imports.csv_reader import Advance, ImportFailedError, no_rejects, read_csv
+from service.kit import clock
+from service.kit.db import TenantSession
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass
+class FileSummary:
+    """What became of one file's rows of one kind: read = added + already known + repeated + rejected."""
+
+    file: str
+    kind: str
+    read: int = 0
+    added: int = 0
+    already_known: int = 0
+    repeated: int = 0
+    rejected: int = 0
+
+
+@dataclass
+class ImportSummary:
+    """What an import did: a line a file and kind, the rejected rows, and what the source holds that is left out."""
+
+    files: list[FileSummary] = field(default_factory=list)
+    rejects: pl.DataFrame = field(default_factory=no_rejects)
+    left_out: tuple[str, ...] = ()
+
+    @property
+    def added(self) -> int:
+        """Rows that are new in the ledger."""
+        return sum(line.added for line in self.files)
+
+
+def source_of(name: str) -> Adapter:
+    """Return the source of a name: an adapter, or a canonical kind.
+
+    Raises
+    ------
+    ImportFailedError
+        If there is none.
+    """
+    if name in ADAPTERS:
+        return ADAPTERS[name]
+    if name in KINDS:
+        return _canonical(name)
+    raise ImportFailedError(f"There is no kind '{name}'. Kinds: {', '.join([*KINDS, *ADAPTERS])}.")
+
+
+def import_source(
+    session: TenantSession, name: str, path: Path, options: Options, progress: Progress = lambda *_: None
+) -> ImportSummary:
+    """Load a source into the session's transaction.
+
+    Parameters
+    ----------
+    name
+        A canonical kind or an adapter.
+    path
+        A file, or a folder for an adapter of several files.
+    progress
+        Called with a file's name, bytes done and bytes in all.
+
+    Raises
+    ------
+    ImportFailedError
+        If a file cannot be read; the caller rolls back, so nothing is half-loaded.
+    """
+    source = source_of(name)
+    total = sum(file.stat().st_size for file in source.files(path) if file.exists())
+    done = 0
+
+    def advance(count: int) -> None:
+        nonlocal done
+        done += count
+        progress(current, done, total)
+
+    current = path.name
+    door = _Door(session)
+    for batch in source.read(path, options, advance):
+        current = batch.file
+        door.take(batch)
+    progress(current, total, total)
+    return door.close(source.left_out)
+
+
+class _Door:
+    """Takes batches in; one stage is open at a time, and is emptied when a file or kind ends."""
+
+    def __init__(self, session: TenantSession) -> None:
+        self.session, self.summary = session, ImportSummary()
+        self.keys = set(list_keys(session))
+        self.now = clock.now()
+        self.line: FileSummary | None = None
+        self.stage: Stage | None = None
+        self.rejects: list[pl.DataFrame] = []
+
+    def take(self, batch: Batch) -> None:
+        line = self._line(batch)
+        rows, unknown = batch.rows, no_rejects()
+        if batch.kind.name == "firm":
+            self.keys.update(rows["firm_id"])
+        else:
+            is_unknown = Check(
+                "firm_id", ~pl.col("firm_id").is_in(sorted(self.keys)), "no such firm; import firms first"
+            )
+            rows, unknown = split(rows, [is_unknown], batch.file)
+        rejects = pl.concat([batch.rejects, unknown])
+        line.read += batch.rows_read or len(batch.rows) + len(batch.rejects)
+        line.rejected += len(rejects)
+        self.rejects.append(rejects)
+        assert self.stage is not None
+        if len(rows):
+            if batch.kind.name == "firm":
+                register_firms(self.session, rows["firm_id"])
+            self.stage.add(rows.drop("line"))
+
+    def _line(self, batch: Batch) -> FileSummary:
+        if self.line is None or (self.line.file, self.line.kind) != (batch.file, batch.kind.name):
+            self._finish()
+            self.line = FileSummary(batch.file, batch.kind.name)
+            self.stage = Stage(self.session, batch.kind)
+        return self.line
+
+    def _finish(self) -> None:
+        if self.line is None or self.stage is None:
+            return
+        done = self.stage.insert(self.now)
+        self.line.added, self.line.already_known, self.line.repeated = done.added, done.already_known, done.repeated
+        self.summary.files.append(self.line)
+
+    def close(self, left_out: tuple[str, ...]) -> ImportSummary:
+        self._finish()
+        self.summary.rejects = pl.concat([no_rejects(), *self.rejects])
+        self.summary.left_out = left_out
+        return self.summary
+
+
+def _canonical(name: str) -> Adapter:
+    kind = KINDS[name]
+
+    def read(path: Path, options: Options, advance: Advance) -> Iterator[Batch]:
+        required = tuple(c.name for c in kind.columns if c.is_required and c.name != "known_on")
+        optional = tuple(column for column in kind.schema if column not in required)
+        for chunk in read_csv(path, required, advance, optional):
+            rows, bad = typed(chunk.rows, kind, path.name, options.today)
+            rejects = pl.concat([chunk.rejects, bad])
+            yield Batch(path.name, kind, rows, rejects, len(chunk.rows) + len(chunk.rejects))
+
+    return Adapter(
+        name=name,
+        summary=f"Canonical '{name}' rows, layout version {kind.version}: CSV, UTF-8, plain or gzipped.",
+        left_out=(),
+        files=lambda path: [path],
+        read=read,
+    )

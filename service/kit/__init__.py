@@ -1,0 +1,1 @@
+"""Tools that every domain uses and that know no domain."""

@@ -1,0 +1,72 @@
+"""Opaque keyset cursors: a page says where the next one starts, by values and not by number."""
+
+import base64
+import binascii
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import Query
+
+from service.errors import InvalidPayload
+
+PAGE_SIZE = 100
+NOT_OURS = "The cursor is not one that this list gave. Start again without it."
+
+Cursor = Annotated[
+    str | None, Query(max_length=500, description="`next` of the page before; nothing for the first page.")
+]
+Limit = Annotated[int, Query(ge=1, le=1000, description="Rows a page.")]
+
+
+def encode(values: Sequence[str]) -> str:
+    """Write the sort values of a page's last row as a cursor.
+
+    Examples
+    --------
+    >>> decode(encode(["2024-01-31", "a"]), 2)
+    ['2024-01-31', 'a']
+    """
+    return base64.urlsafe_b64encode(json.dumps(list(values)).encode()).decode().rstrip("=")
+
+
+def decode(cursor: str, length: int) -> list[str]:
+    """Read a cursor.
+
+    Raises
+    ------
+    InvalidPayload
+        If it is not one that we wrote.
+    """
+    try:
+        values = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        is_ours = isinstance(values, list) and len(values) == length and all(isinstance(v, str) for v in values)
+    except (ValueError, binascii.Error, RecursionError):
+        is_ours = False
+    if not is_ours:
+        raise InvalidPayload(NOT_OURS)
+    return [str(value) for value in values]
+
+
+def encode_place(at: datetime, ident: UUID) -> str:
+    """Write the place of a row in a list by time."""
+    return encode([at.isoformat(), str(ident)])
+
+
+def decode_place(cursor: str | None) -> tuple[datetime, UUID] | None:
+    """Read the place of a row in a list by time; None on the first page.
+
+    Raises
+    ------
+    InvalidPayload
+        If it is not one that we wrote.
+    """
+    if cursor is None:
+        return None
+    at, ident = decode(cursor, 2)
+    try:
+        return datetime.fromisoformat(at).astimezone(UTC), UUID(ident)
+    except (ValueError, OverflowError):
+        raise InvalidPayload(NOT_OURS) from None

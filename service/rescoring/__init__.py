@@ -1,0 +1,1 @@
+"""Every firm of a tenant, in chunks that finish once."""

@@ -1,0 +1,1 @@
+"""One firm or all: features, the live model, and one append-only row a score."""

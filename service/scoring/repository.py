@@ -1,0 +1,91 @@
+"""Queries of contexts and scores."""
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from typing import Any
+from uuid import UUID
+
+import polars as pl
+from sqlalchemy import text, tuple_
+from sqlmodel import col, select
+
+from service.kit.db import TenantSession, copy_in, copy_out, tenant_of
+from service.scoring.tables import DayContext, Score
+
+_PREVIOUS = """
+    select distinct on (s.firm_id) firm.key, s.stable_grade, s.as_of, s.pd
+    from score s join firm on firm.tenant_id = s.tenant_id and firm.id = s.firm_id
+    where s.product = {product} and s.as_of < {as_of} and firm.key between {first} and {last}
+    order by s.firm_id, s.as_of desc, s.scored_at desc, s.id
+"""
+PREVIOUS = {
+    "firm_id": pl.String(),
+    "previous_grade": pl.String(),
+    "previous_as_of": pl.Date(),
+    "previous_pd": pl.Float64(),
+}
+_POINT = text("""
+    insert into current_score (tenant_id, firm_id, product, score_id, as_of)
+    select tenant_id, firm_id, product, id, as_of from score where id = any(:ids)
+    order by firm_id
+    on conflict (tenant_id, firm_id, product) do update
+    set score_id = excluded.score_id, as_of = excluded.as_of
+    where excluded.as_of >= current_score.as_of
+""")
+
+
+def find_context(session: TenantSession, as_of: date) -> DayContext | None:
+    """Return the newest context of a day."""
+    query = select(DayContext).where(DayContext.as_of == as_of)
+    return session.exec(query.order_by(col(DayContext.built_at).desc(), col(DayContext.id)).limit(1)).one_or_none()
+
+
+def get_context(session: TenantSession, context_id: UUID) -> DayContext:
+    """Return a context that is there."""
+    return session.exec(select(DayContext).where(DayContext.id == context_id)).one()
+
+
+def read_previous(session: TenantSession, product: str, as_of: date, first_key: str, last_key: str) -> pl.DataFrame:
+    """Return the last score of an earlier ``as_of`` of each firm in a range of keys."""
+    values = {"product": product, "as_of": as_of, "first": first_key, "last": last_key}
+    return copy_out(session, _PREVIOUS, PREVIOUS, values)
+
+
+def insert_scores(session: TenantSession, rows: pl.DataFrame, ids: Sequence[UUID]) -> None:
+    """Add scores, and move the pointers of current scores that they are newer than."""
+    session.execute(text("create temp table staged_score (like score) on commit drop"))
+    copy_in(session, "staged_score", rows)
+    session.execute(text("insert into score select * from staged_score"))
+    session.execute(text("drop table staged_score"))
+    session.execute(_POINT, {"ids": list(ids)})
+
+
+def find_score(session: TenantSession, score_id: UUID) -> Score | None:
+    """Return a score of the session's tenant."""
+    return session.get(Score, (tenant_of(session), score_id))
+
+
+def page_scores(
+    session: TenantSession, firm_id: UUID, product: str | None, before: tuple[datetime, UUID] | None, limit: int
+) -> list[Score]:
+    """Return a firm's scores, newest first."""
+    query = select(Score).where(Score.firm_id == firm_id)
+    if product is not None:
+        query = query.where(Score.product == product)
+    if before is not None:
+        query = query.where(tuple_(col(Score.scored_at), col(Score.id)) < tuple_(*before))
+    return list(session.exec(query.order_by(col(Score.scored_at).desc(), col(Score.id).desc()).limit(limit)))
+
+
+def read_grades(session: TenantSession, product: str, as_of: date) -> list[Any]:
+    """Return firm key, name and score of every current score of a product, riskiest first."""
+    query = text("""
+        select firm.key, s.id, s.grade, s.pd, s.reasons,
+          (select o.name from firm_observation o where o.tenant_id = s.tenant_id and o.firm_id = s.firm_id
+           order by o.observed_on desc, o.known_on desc, o.content_sha256 limit 1) as name
+        from current_score c join score s on s.tenant_id = c.tenant_id and s.id = c.score_id
+        join firm on firm.tenant_id = s.tenant_id and firm.id = s.firm_id
+        where c.product = :product and c.as_of = :as_of
+        order by s.pd desc, firm.key
+    """)
+    return list(session.execute(query, {"product": product, "as_of": as_of}))

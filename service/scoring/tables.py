@@ -1,0 +1,75 @@
+"""Rows of contexts, scores and the pointer to a firm's current score."""
+
+from datetime import date, datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import DateTime, ForeignKeyConstraint, Index, Text, text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlmodel import Field, SQLModel
+
+
+class DayContext(SQLModel, table=True):
+    """Whole-population tables of one day, read by online and batch scoring alike. Append-only: the newest counts."""
+
+    __tablename__ = "day_context"
+    __table_args__ = (Index("ix_day_context_newest", "tenant_id", "as_of", "built_at"),)
+
+    tenant_id: UUID = Field(primary_key=True, foreign_key="tenant.id")
+    id: UUID = Field(primary_key=True)
+    as_of: date
+    body: str = Field(sa_type=Text)
+    built_at: datetime = Field(sa_type=DateTime(timezone=True))
+
+
+class Score(SQLModel, table=True):
+    """A score as it was given, with all that it rested on. Append-only."""
+
+    __tablename__ = "score"
+    __table_args__ = (
+        ForeignKeyConstraint(["tenant_id", "firm_id"], ["firm.tenant_id", "firm.id"]),
+        ForeignKeyConstraint(["tenant_id", "model_version_id"], ["model_version.tenant_id", "model_version.id"]),
+        ForeignKeyConstraint(["tenant_id", "context_id"], ["day_context.tenant_id", "day_context.id"]),
+        Index("ix_score_firm", "tenant_id", "firm_id", "scored_at", "id"),
+        Index(
+            "uq_score_run_firm", "tenant_id", "run_id", "firm_id", unique=True,
+            postgresql_where=text("run_id is not null"),
+        ),
+    )  # fmt: skip
+
+    tenant_id: UUID = Field(primary_key=True, foreign_key="tenant.id")
+    id: UUID = Field(primary_key=True)
+    firm_id: UUID
+    product: str = Field(sa_type=Text)
+    as_of: date
+    scored_at: datetime = Field(sa_type=DateTime(timezone=True))
+    actor: str = Field(sa_type=Text)
+    model_version_id: UUID
+    context_id: UUID
+    run_id: UUID | None
+    pd: float
+    pd_basis: str = Field(sa_type=Text)
+    interval_low: float
+    interval_high: float
+    interval_kind: str = Field(sa_type=Text)
+    grade: str = Field(sa_type=Text)
+    stable_grade: str = Field(sa_type=Text)
+    points: float | None
+    reasons: list[dict[str, Any]] = Field(sa_type=JSONB)
+    features: dict[str, float | None] = Field(sa_type=JSONB)
+    missing: list[dict[str, Any]] = Field(sa_type=JSONB)
+
+
+class CurrentScore(SQLModel, table=True):
+    """Which score of a firm and product is current: the one with the newest `as_of`, the newest made among those."""
+
+    __tablename__ = "current_score"
+    __table_args__ = (
+        ForeignKeyConstraint(["tenant_id", "score_id"], ["score.tenant_id", "score.id"]),
+    )  # fmt: skip
+
+    tenant_id: UUID = Field(primary_key=True)
+    firm_id: UUID = Field(primary_key=True)
+    product: str = Field(primary_key=True, sa_type=Text)
+    score_id: UUID
+    as_of: date

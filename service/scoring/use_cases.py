@@ -1,0 +1,303 @@
+"""Score firms. One function serves one firm and a million: the same rows, bit for bit."""
+
+import json
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+from uuid import UUID
+
+import polars as pl
+
+from features.as_of import known
+from features.build import CATALOG, Matrix, build_matrix
+from features.context import Context, build_context
+from features.inputs import Inputs
+from features.repayment import dated_statuses, in_default
+from features.sufficiency import REQUIREMENTS, insufficient
+from models.grades import DEFAULTED, stable_grade
+from service.errors import InsufficientData, InvalidPayload, NotFound
+from service.firms.use_cases import firm_id_of, get_firm, read_inputs
+from service.kit import clock
+from service.kit.db import TenantSession, tenant_of
+from service.scoring import repository
+from service.scoring.tables import DayContext, Score
+from service.training.use_cases import LoadedModel, live_model, version_name
+
+CONTEXT_KINDS = ("firm", "loan", "repayment_status")
+"""What ``features.context.build_context`` reads."""
+IN_DEFAULT: dict[str, Any] = {
+    "code": "in_default",
+    "features": [],
+    "points": None,
+    "value": [],
+    "text": {"zh-CN": "该企业目前处于违约状态", "en": "the firm is in default"},
+}
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A new score as other domains need it, with the last one of an earlier ``as_of``."""
+
+    score_id: UUID
+    firm_id: UUID
+    key: str
+    product: str
+    as_of: date
+    pd: float
+    stable_grade: str
+    previous_grade: str | None
+    previous_as_of: date | None
+    previous_pd: float | None
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A firm that cannot be scored, and what is missing."""
+
+    key: str
+    missing: list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class ScoreView:
+    """A stored score, and the name of the model that made it."""
+
+    score: Score
+    model_version: str
+
+
+@dataclass(frozen=True)
+class GradeView:
+    """A firm's current grade, and why."""
+
+    key: str
+    name: str | None
+    grade: str
+    pd: float
+    reasons: list[dict[str, Any]]
+
+
+def context_of(session: TenantSession, as_of: date, *, refresh: bool = False) -> tuple[UUID, Context]:
+    """Return the newest context of a day; build one if there is none, or if asked to and something changed."""
+    newest = repository.find_context(session, as_of)
+    if newest is None or refresh:
+        context = build_context(read_inputs(session, as_of, kinds=CONTEXT_KINDS), as_of)
+        body = context.to_json()
+        if newest is None or newest.body != body:
+            newest = DayContext(
+                tenant_id=tenant_of(session), id=clock.new_id(), as_of=as_of, body=body, built_at=clock.now()
+            )
+            session.add(newest)
+            session.flush()
+    return newest.id, Context.from_json(newest.body)
+
+
+def get_context(session: TenantSession, context_id: UUID) -> Context:
+    """Return a context that is there."""
+    return Context.from_json(repository.get_context(session, context_id).body)
+
+
+def score_firm(session: TenantSession, firm_id: UUID, product: str, as_of: date, actor: str) -> ScoreView:
+    """Score one firm as of a day, and keep the score.
+
+    Raises
+    ------
+    NotFound
+        If there is no such firm or product.
+    InvalidPayload
+        If the day is in the future.
+    Conflict
+        If the product has no live model.
+    InsufficientData
+        If too little is known about the firm; ``missing`` says what.
+    """
+    if as_of > clock.today():
+        raise InvalidPayload(f"as_of {as_of} is in the future.")
+    key = get_firm(session, firm_id).key
+    loaded = live_model(session, product)
+    context_id, context = context_of(session, as_of)
+    scored, refusals = score_range(session, loaded, as_of, (context_id, context), (key, key), actor, run_id=None)
+    if refusals:
+        what = "; ".join(item["text"]["en"] for item in refusals[0].missing)
+        raise InsufficientData(f"No score: {what}.", missing=refusals[0].missing)
+    return get_score(session, scored[0].score_id)
+
+
+def score_range(
+    session: TenantSession,
+    loaded: LoadedModel,
+    as_of: date,
+    context: tuple[UUID, Context],
+    keys: tuple[str, str],
+    actor: str,
+    run_id: UUID | None,
+) -> tuple[list[Scored], list[Refusal]]:
+    """Score every firm whose key lies in a range, and keep the scores in the session's transaction.
+
+    Returns
+    -------
+    tuple
+        The new scores by key, and the firms that cannot be scored.
+    """
+    inputs = read_inputs(session, as_of, *keys)
+    gates = insufficient(inputs, as_of, loaded.product.requirements)
+    is_enough = pl.col("missing").list.len() == 0
+    refusals = [Refusal(key, _lacking(missing)) for key, missing in gates.filter(~is_enough).iter_rows()]
+    refusals += _unknown_yet(inputs, keys, as_of)
+    wanted = gates.filter(is_enough)["firm_id"].to_list()
+    if not wanted:
+        return [], refusals
+    matrix = build_matrix(inputs.of_firms(wanted), context[1], loaded.model.names, as_of)
+    previous = repository.read_previous(session, loaded.product.code, as_of, *keys)
+    rows = _rows(loaded, matrix, inputs, previous, as_of)
+    rows = _with_provenance(session, rows, loaded, context[0], as_of, actor, run_id)
+    repository.insert_scores(session, rows.select(Score.model_fields), [UUID(i) for i in rows["id"]])
+    return _scored(rows, loaded.product.code, as_of), refusals
+
+
+def _unknown_yet(inputs: Inputs, keys: tuple[str, str], as_of: date) -> list[Refusal]:
+    """Refuse the one firm that was asked for but of which nothing was known on the day."""
+    if keys[0] != keys[1] or inputs.firms.height:
+        return []
+    en, zh = f"nothing was known about the firm on {as_of}", f"截至 {as_of} 没有该企业的任何信息"
+    return [Refusal(keys[0], [{"name": "firm", "rule": "required", "text": {"zh-CN": zh, "en": en}}])]
+
+
+def _lacking(names: list[str]) -> list[dict[str, Any]]:
+    needs = [REQUIREMENTS[name] for name in names]
+    return [{"name": need.name, "rule": "required", "text": {"zh-CN": need.zh, "en": need.en}} for need in needs]
+
+
+def _rows(loaded: LoadedModel, matrix: Matrix, inputs: Inputs, previous: pl.DataFrame, as_of: date) -> pl.DataFrame:
+    """Return one row a firm with all that the model says of it."""
+    scores = loaded.model.score(matrix.values)
+    reasons = loaded.model.reasons(matrix.values, scores, missing=matrix.missing)
+    frame = pl.DataFrame(
+        {
+            "key": matrix.firm_ids,
+            "pd": scores.pd,
+            "interval_low": scores.low,
+            "interval_high": scores.high,
+            "grade": scores.grade.astype(str),
+            "points": scores.points,
+            "reasons": [json.dumps(items, ensure_ascii=False) for items in reasons],
+            "features": _features_json(matrix),
+            "missing": _missing_json(matrix),
+        }
+    ).join(previous, left_on="key", right_on="firm_id", how="left", maintain_order="left")
+    stable = stable_grade(frame["previous_grade"].to_list(), scores.pd)
+    is_default = pl.col("key").is_in(_in_default(inputs, matrix.firm_ids, as_of).implode())
+    one, nothing = pl.lit(1.0), pl.lit(None, dtype=pl.Float64)
+    basis = str(loaded.model.report["pd_basis"])
+    return frame.with_columns(
+        pl.when(is_default).then(one).otherwise("pd").alias("pd"),
+        pl.when(is_default).then(one).otherwise("interval_low").alias("interval_low"),
+        pl.when(is_default).then(one).otherwise("interval_high").alias("interval_high"),
+        pl.when(is_default).then(pl.lit("observed")).otherwise(pl.lit(scores.interval_kind)).alias("interval_kind"),
+        pl.when(is_default).then(pl.lit("default")).otherwise(pl.lit(basis)).alias("pd_basis"),
+        pl.when(is_default).then(pl.lit(DEFAULTED)).otherwise("grade").alias("grade"),
+        pl.when(is_default).then(pl.lit(DEFAULTED)).otherwise(pl.Series(stable)).alias("stable_grade"),
+        pl.when(is_default).then(nothing).otherwise("points").alias("points"),
+        pl.when(is_default).then(pl.lit(json.dumps([IN_DEFAULT], ensure_ascii=False))).otherwise("reasons")
+        .alias("reasons"),
+    )  # fmt: skip
+
+
+def _in_default(inputs: Inputs, firm_ids: list[str], as_of: date) -> pl.Series:
+    candidates = pl.DataFrame({"firm_id": firm_ids}, schema={"firm_id": pl.String}).with_columns(on=pl.lit(as_of))
+    return in_default(candidates, dated_statuses(known(inputs, as_of)))["firm_id"]
+
+
+def _features_json(matrix: Matrix) -> list[str]:
+    """Write what each firm's features were; null where unknown and nothing stood in."""
+    rows = [[None if value != value else value for value in row] for row in matrix.values.tolist()]  # noqa: PLR0124
+    return [json.dumps(dict(zip(matrix.names, row, strict=True))) for row in rows]
+
+
+def _missing_json(matrix: Matrix) -> list[str]:
+    rules = [{"name": name, "rule": CATALOG[name].missing} for name in matrix.names]
+    return [
+        json.dumps([rule for rule, is_missing in zip(rules, row, strict=True) if is_missing])
+        for row in matrix.missing.tolist()
+    ]
+
+
+def _with_provenance(
+    session: TenantSession,
+    rows: pl.DataFrame,
+    loaded: LoadedModel,
+    context_id: UUID,
+    as_of: date,
+    actor: str,
+    run_id: UUID | None,
+) -> pl.DataFrame:
+    tenant_id = tenant_of(session)
+    return rows.with_columns(
+        pl.lit(str(tenant_id)).alias("tenant_id"),
+        pl.Series("id", [str(clock.new_id()) for _ in range(rows.height)]),
+        pl.Series("firm_id", [str(firm_id_of(tenant_id, key)) for key in rows["key"]]),
+        pl.lit(loaded.product.code).alias("product"),
+        pl.lit(as_of).alias("as_of"),
+        pl.lit(clock.now().isoformat()).alias("scored_at"),
+        pl.lit(actor).alias("actor"),
+        pl.lit(str(loaded.version.id)).alias("model_version_id"),
+        pl.lit(str(context_id)).alias("context_id"),
+        pl.lit(None if run_id is None else str(run_id), dtype=pl.String).alias("run_id"),
+    )
+
+
+def _scored(rows: pl.DataFrame, product: str, as_of: date) -> list[Scored]:
+    columns = ("id", "firm_id", "key", "pd", "stable_grade", "previous_grade", "previous_as_of", "previous_pd")
+    return [
+        Scored(
+            score_id=UUID(score_id),
+            firm_id=UUID(firm_id),
+            key=key,
+            product=product,
+            as_of=as_of,
+            pd=pd,
+            stable_grade=stable,
+            previous_grade=previous_grade,
+            previous_as_of=previous_as_of,
+            previous_pd=previous_pd,
+        )
+        for score_id, firm_id, key, pd, stable, previous_grade, previous_as_of, previous_pd in rows.select(
+            columns
+        ).iter_rows()
+    ]
+
+
+def get_score(session: TenantSession, score_id: UUID) -> ScoreView:
+    """Return a stored score.
+
+    Raises
+    ------
+    NotFound
+        If the tenant has no such score.
+    """
+    row = repository.find_score(session, score_id)
+    if row is None:
+        raise NotFound("No score has this id.")
+    return ScoreView(row, version_name(session, row.model_version_id))
+
+
+def list_scores(
+    session: TenantSession, firm_id: UUID, product: str | None, before: tuple[datetime, UUID] | None, limit: int
+) -> list[ScoreView]:
+    """Return a firm's scores, newest first.
+
+    Raises
+    ------
+    NotFound
+        If there is no such firm.
+    """
+    get_firm(session, firm_id)
+    rows = repository.page_scores(session, firm_id, product, before, limit)
+    names = {version_id: version_name(session, version_id) for version_id in {row.model_version_id for row in rows}}
+    return [ScoreView(row, names[row.model_version_id]) for row in rows]
+
+
+def current_grades(session: TenantSession, product: str, as_of: date) -> list[GradeView]:
+    """Return the current grade of every firm whose current score is of a day, riskiest first."""
+    rows = repository.read_grades(session, product, as_of)
+    return [GradeView(row.key, row.name, row.grade, row.pd, row.reasons) for row in rows]

@@ -1,0 +1,38 @@
+"""The only reader of the environment.
+
+Every setting is an environment variable ``CLUSTERCREDIT_<NAME>``; ``docs/reference/settings.md`` is generated
+from this class.
+"""
+
+from pathlib import Path
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """What may differ from one installation to the next, frozen at start and passed down.
+
+    Examples
+    --------
+    >>> Settings(port=9000).port
+    9000
+    """
+
+    model_config = SettingsConfigDict(env_prefix="CLUSTERCREDIT_", frozen=True)
+
+    database_url: SecretStr | None = Field(
+        None,
+        description="A PostgreSQL 15+ URL (`postgresql://...`). Empty: an embedded server under `local_dir`.",
+    )
+    local_dir: Path = Field(
+        Path(".local"), description="Folder for the embedded server's data and for files of rejected rows."
+    )
+    tenant: str = Field("default", description="Tenant that the command line works for unless `--tenant` is given.")
+    host: str = Field("127.0.0.1", description="Address that `clustercredit serve` listens on.")
+    port: int = Field(8000, ge=1, le=65535, description="Port that `clustercredit serve` listens on.")
+    max_body_bytes: int = Field(
+        8 * 1024 * 1024, ge=1024, description="Largest request body in bytes; a longer one is answered 413."
+    )
+    pool_size: int = Field(10, ge=1, description="Open database connections kept by one process.")
+    log_level: str = Field("INFO", description="Least severe log line that is written: DEBUG, INFO, WARNING, ERROR.")

@@ -1,0 +1,1 @@
+"""From the ledger to fitted models, and which of them is live."""

@@ -1,0 +1,42 @@
+"""Queries of model versions."""
+
+from uuid import UUID
+
+from sqlalchemy import func
+from sqlmodel import col, select
+
+from service.kit.db import TenantSession, tenant_of
+from service.training.tables import ModelVersion
+
+
+def lock_product(session: TenantSession, product: str) -> None:
+    """Let one transaction at a time number or promote a product's versions."""
+    session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"{tenant_of(session)}/{product}", 1))))
+
+
+def next_number(session: TenantSession, product: str) -> int:
+    """Return the number of a product's next version."""
+    newest = session.exec(select(func.max(ModelVersion.number)).where(ModelVersion.product == product)).one()
+    return (newest or 0) + 1
+
+
+def find_live(session: TenantSession, product: str) -> ModelVersion | None:
+    """Return the live version of a product."""
+    query = select(ModelVersion).where(ModelVersion.product == product, ModelVersion.state == "live")
+    return session.exec(query).one_or_none()
+
+
+def find_version(session: TenantSession, product: str, number: int) -> ModelVersion | None:
+    """Return a version of a product by its number."""
+    query = select(ModelVersion).where(ModelVersion.product == product, ModelVersion.number == number)
+    return session.exec(query).one_or_none()
+
+
+def get_version(session: TenantSession, version_id: UUID) -> ModelVersion:
+    """Return a version that is there."""
+    return session.exec(select(ModelVersion).where(ModelVersion.id == version_id)).one()
+
+
+def list_versions(session: TenantSession) -> list[ModelVersion]:
+    """Return every version, by product and number."""
+    return list(session.exec(select(ModelVersion).order_by(ModelVersion.product, col(ModelVersion.number))))

@@ -1,0 +1,244 @@
+"""The import door: whole or not at all, good rows loaded, bad ones named, twice the same as once."""
+
+import gzip
+from datetime import date
+
+import polars as pl
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import text
+
+from service.firms.use_cases import read_inputs
+from service.imports.adapters.contract import Options
+from service.imports.csv_reader import ImportFailedError
+from service.imports.use_cases import import_source
+
+TODAY = Options(today=date(2024, 12, 31))
+FIRMS = "firm_id,observed_on,name\nE1,2024-01-01,甲\nE2,2024-01-01,乙\n"
+HEADER = "firm_id,observed_on,known_on,direction,number,counterparty,has_linked_codes,net_fen,vat_fen,gross_fen,is_void"
+
+
+def invoice(**change):
+    row = {
+        "firm_id": "E1",
+        "observed_on": "2024-05-01",
+        "known_on": "",
+        "direction": "output",
+        "number": "7",
+        "counterparty": "B1",
+        "has_linked_codes": "false",
+        "net_fen": "1000",
+        "vat_fen": "130",
+        "gross_fen": "1130",
+        "is_void": "0",
+    } | change
+    return ",".join(row[name] for name in HEADER.split(","))
+
+
+@pytest.fixture
+def firms(session, tmp_path):
+    path = tmp_path / "firms.csv"
+    path.write_text(FIRMS)
+    return import_source(session, "firm", path, TODAY)
+
+
+def load(session, tmp_path, *lines, kind="invoice", header=HEADER, name="file.csv"):
+    path = tmp_path / name
+    data = "\n".join([header, *lines]).encode()
+    path.write_bytes(gzip.compress(data) if name.endswith(".gz") else data)
+    return import_source(session, kind, path, TODAY)
+
+
+def test_rows_come_back_as_they_went_in(session, firms, tmp_path):
+    summary = load(session, tmp_path, invoice(), invoice(number="", net_fen="-1000", vat_fen="-130", gross_fen="-1130"))
+    assert (summary.files[0].read, summary.files[0].added) == (2, 2)
+    rows = read_inputs(session, date(2024, 12, 31)).invoices.sort("net_fen")
+    assert rows["gross_fen"].to_list() == [-1130, 1130]
+    assert rows["number"].to_list() == [None, "7"]
+    assert rows["known_on"].to_list() == [date(2024, 5, 1)] * 2
+    assert read_inputs(session, date(2024, 4, 30)).invoices.height == 0
+
+
+def test_twice_the_same_as_once(session, firms, tmp_path):
+    load(session, tmp_path, invoice(), invoice(number="8"))
+    again = load(session, tmp_path, invoice(), invoice(number="8"), invoice(known_on="2024-06-01"))
+    line = again.files[0]
+    assert (line.read, line.added, line.already_known, line.repeated) == (3, 0, 2, 1)
+
+
+@pytest.mark.parametrize(
+    ("change", "column", "reason"),
+    [
+        ({"observed_on": "2024-13-01"}, "observed_on", "not a date"),
+        ({"observed_on": "2025-01-01"}, "observed_on", "not between"),
+        ({"known_on": "2024-04-30"}, "known_on", "known before"),
+        ({"known_on": "2025-01-01"}, "known_on", "future"),
+        ({"direction": "sideways"}, "direction", "not one of"),
+        ({"net_fen": "10.5"}, "net_fen", "whole number"),
+        ({"net_fen": "9999999999999999999"}, "net_fen", "whole number"),
+        ({"net_fen": ""}, "net_fen", "required"),
+        ({"gross_fen": "1500"}, "gross_fen", "add up"),
+        ({"is_void": "maybe"}, "is_void", "true or false"),
+        ({"firm_id": "E9"}, "firm_id", "no such firm"),
+        ({"firm_id": "9135 0211"}, "firm_id", "letters, digits"),
+        ({"counterparty": "a\x07b"}, "counterparty", "control"),
+        ({"counterparty": "x" * 201}, "counterparty", "longer than 200"),
+    ],
+)
+def test_a_bad_row_is_named_and_the_good_ones_are_loaded(session, firms, tmp_path, change, column, reason):
+    summary = load(session, tmp_path, invoice(number="1"), invoice(**change), invoice(number="3"))
+    line = summary.files[0]
+    assert (line.read, line.added, line.rejected) == (3, 2, 1)
+    file, number, named, value, why = summary.rejects.row(0)
+    assert (file, number, named) == ("file.csv", 3, column)
+    assert value == change[column][:200]
+    assert reason in why
+
+
+def test_rows_that_are_no_rows_are_named(session, firms, tmp_path):
+    path = tmp_path / "file.csv"
+    lines = [
+        HEADER,
+        invoice(number="1"),
+        "E1,2024",
+        invoice(counterparty="\xff"),
+        "",
+        '"' + "x" * 200_000,
+        invoice(number="2"),
+    ]
+    path.write_bytes("\n".join(lines).encode("latin-1"))
+    summary = import_source(session, "invoice", path, TODAY)
+    assert summary.rejects["reason"].to_list()[0] == "2 fields where the header has 11"
+    assert {2 + 1, 2 + 2} <= set(summary.rejects["line"])
+    assert "not UTF-8 text" in summary.rejects["reason"].to_list()
+    assert summary.files[0].added >= 1
+    assert summary.files[0].read == summary.files[0].added + summary.files[0].rejected
+
+
+@pytest.mark.parametrize("name", ["file.csv", "file.csv.gz"])
+def test_gzip_bom_quotes_and_line_ends(session, firms, tmp_path, name):
+    path = tmp_path / name
+    data = "\ufeff" + HEADER + "\r\n" + invoice(counterparty='"B, ""1"""') + "\r\n"
+    path.write_bytes(gzip.compress(data.encode()) if name.endswith("gz") else data.encode())
+    assert import_source(session, "invoice", path, TODAY).added == 1
+    assert read_inputs(session, date(2024, 12, 31)).invoices["counterparty"].item() == 'B, "1"'
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "words"),
+    [
+        ("absent.csv", None, "No such file"),
+        ("empty.csv", b"", "empty"),
+        ("columns.csv", b"firm_id,observed_on\nE1,2024-01-01\n", "column 'direction' is missing"),
+        ("twice.csv", (HEADER + ",net_fen\n").encode(), "'net_fen' stands twice"),
+        ("damaged.csv.gz", gzip.compress((HEADER + "\n" + "x\n" * 9999).encode())[:-20], "damaged after line"),
+        ("notgzip.csv.gz", b"hello", "damaged after line 0"),
+        ("long.csv", HEADER.encode() + b"\n" + b"x" * (1 << 20), "longer than"),
+    ],
+)
+def test_a_bad_file_is_named_and_nothing_is_loaded(session, firms, tmp_path, name, data, words):
+    path = tmp_path / name
+    if data is not None:
+        path.write_bytes(data)
+    with pytest.raises(ImportFailedError, match=words) as failure:
+        import_source(session, "invoice", path, TODAY)
+    assert name in str(failure.value)
+
+
+def test_a_national_id_is_no_pseudonym(session, firms, tmp_path):
+    header = "firm_id,observed_on,person_id,role,trade_since"
+    lines = ["E1,2024-01-01,11010519491231002X,owner,", "E1,2024-01-01,P1,owner,2001-01-01"]
+    summary = load(session, tmp_path, *lines, kind="person", header=header)
+    assert summary.files[0].added == 1
+    assert "national identity number" in summary.rejects["reason"].item()
+
+
+def test_an_unknown_kind_lists_the_known_ones(session, tmp_path):
+    with pytest.raises(ImportFailedError, match="cumcm2020c"):
+        import_source(session, "nothing", tmp_path, TODAY)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.binary(max_size=300))
+def test_any_bytes_are_either_loaded_rejected_or_a_clear_failure(session, firms, tmp_path, data):
+    path = tmp_path / "any.csv"
+    path.write_bytes(HEADER.encode() + b"\n" + data)
+    with session.begin_nested():
+        summary = import_source(session, "invoice", path, TODAY)
+        line = summary.files[0] if summary.files else None
+        assert line is None or line.read == line.added + line.already_known + line.repeated + line.rejected
+
+
+CONTEST = {
+    "labelled_firms.csv": "企业代号,企业名称,信誉评级,是否违约\nE1,甲,A,否\nE2,乙,D,是\n",
+    "unlabelled_firms.csv": "企业代号,企业名称\nE3,丙 \n",
+    "labelled_output_invoices.csv.gz": "企业代号,发票号码,开票日期,购方单位代号,金额,税额,价税合计,发票状态\n"
+    "E1,1,2019-01-01,B1,100.0,13.0,113.0,有效发票\n"
+    "E1,1,2019-01-01,B1,100.0,13.0,113.0,有效发票\n"
+    "E1,2,2019-01-01,B1,-100.0,-13.0,-113.0, 作废发票\n"
+    "E2,3,2019-02-01,B1,-4.64,0.46,-5.1,有效发票\n"
+    "E9,4,2019-02-01,B1,1,0,1,有效发票\n",
+    "labelled_input_invoices.csv.gz": "企业代号,发票号码,开票日期,销方单位代号,金额,税额,价税合计,发票状态\n",
+    "unlabelled_output_invoices.csv.gz": "企业代号,发票号码,开票日期,购方单位代号,金额,税额,价税合计,发票状态\n"
+    "E3,5,2019-03-01,D1,1.005,0,1.005,有效发票\n",
+    "unlabelled_input_invoices.csv.gz": "企业代号,发票号码,开票日期,销方单位代号,金额,税额,价税合计,发票状态\n"
+    "E3,6,2019-03-31,C1,10,1.3,11.3,有效发票\n",
+}
+
+
+@pytest.fixture
+def contest(tmp_path):
+    for name, content in CONTEST.items():
+        data = content.encode()
+        (tmp_path / name).write_bytes(gzip.compress(data) if name.endswith(".gz") else data)
+    return tmp_path
+
+
+def test_the_contest_files_are_read_as_they_are(session, contest):
+    summary = import_source(session, "cumcm2020c", contest, TODAY)
+    counts = {(line.file, line.kind): (line.read, line.added, line.repeated, line.rejected) for line in summary.files}
+    assert counts["labelled_output_invoices.csv.gz", "invoice"] == (5, 2, 1, 2)
+    assert counts["unlabelled_output_invoices.csv.gz", "invoice"] == (1, 0, 0, 1)
+    assert counts["unlabelled_input_invoices.csv.gz", "invoice"] == (1, 1, 0, 0)
+    assert counts["labelled_firms.csv", "repayment_status"] == (2, 2, 0, 0)
+    named = [tuple(row) for row in summary.rejects.select("line", "column", "value").iter_rows()]
+    assert named == [(6, "企业代号", "E9"), (5, "价税合计", "-5.1"), (2, "金额", "1.005")] or sorted(named) == sorted(
+        [(6, "企业代号", "E9"), (5, "价税合计", "-5.1"), (2, "金额", "1.005")]
+    )
+    inputs = read_inputs(session, date(2024, 12, 31))
+    assert inputs.invoices.filter("is_void").height == 1
+    assert not inputs.invoices["has_linked_codes"].any()
+    assert set(inputs.repayment_statuses["observed_on"]) == {date(2019, 4, 1)}
+    assert inputs.repayment_statuses.filter(pl.col("default_event").is_not_null())["firm_id"].to_list() == ["E2"]
+    assert inputs.repayment_statuses["is_undated"].all()
+    assert any("信誉评级" in words for words in summary.left_out)
+    assert "信誉评级" not in str(inputs.frames())
+    assert import_source(session, "cumcm2020c", contest, TODAY).added == 0
+
+
+def test_labels_belong_to_the_day_that_is_given(session, contest):
+    import_source(session, "cumcm2020c", contest, Options(today=date(2024, 12, 31), outcome_on=date(2020, 6, 30)))
+    assert set(read_inputs(session, date(2024, 12, 31)).repayment_statuses["known_on"]) == {date(2020, 6, 30)}
+
+
+def test_the_real_contest_files_reconcile_to_the_row(session, shared_data):
+    """The full files take most of a minute: `benchmarks/import_cumcm.py`; this is one of the four invoice files."""
+    folder = shared_data / "cumcm2020c"
+    if not folder.is_dir():
+        pytest.skip("the contest's data set is not here")
+    import shutil
+    import tempfile
+    from pathlib import Path
+
+    with tempfile.TemporaryDirectory() as place:
+        for name, content in CONTEST.items():
+            path = Path(place) / name
+            if name in {"labelled_output_invoices.csv.gz"} or name.endswith("firms.csv"):
+                shutil.copy(folder / name, path)
+            else:
+                path.write_bytes(gzip.compress(content.splitlines(keepends=True)[0].encode()))
+        summary = import_source(session, "cumcm2020c", Path(place), Options(today=date(2024, 12, 31)))
+    line = next(line for line in summary.files if line.file == "labelled_output_invoices.csv.gz")
+    assert (line.read, line.added, line.repeated, line.rejected) == (162_484, 158_047, 4_436, 1)
+    assert session.execute(text("select count(*) from invoice")).scalar_one() == 158_047

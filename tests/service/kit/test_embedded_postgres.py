@@ -1,0 +1,66 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from service.kit.embedded_postgres import EmbeddedPostgres
+
+
+@pytest.fixture
+def own_server(tmp_path):
+    server = EmbeddedPostgres(tmp_path / "local")
+    yield server
+    server.stop()
+
+
+def test_it_starts_stops_and_keeps_its_data(own_server):
+    url = own_server.start()
+    assert url == own_server.url()
+    own_server.psql("create table kept (x int); insert into kept values (7)")
+    assert own_server.start() == url
+    assert own_server.stop() is True
+    assert own_server.stop() is False
+    assert not own_server.is_ready()
+    own_server.start()
+    assert own_server.psql("select x from kept").strip() == "7"
+
+
+def test_only_its_owner_reaches_the_socket(own_server):
+    own_server.start()
+    mode = (own_server.socket_dir / ".s.PGSQL.5432").stat().st_mode
+    assert mode & 0o077 == 0
+    assert own_server.psql("show listen_addresses").strip() == ""
+
+
+def test_it_recovers_from_a_kill(own_server):
+    own_server.start()
+    own_server.psql("create table kept (x int); insert into kept select generate_series(1, 1000)")
+    pid = int((own_server.data / "postmaster.pid").read_text().splitlines()[0])
+    os.kill(pid, signal.SIGKILL)
+    time.sleep(0.2)
+    own_server.start()
+    assert own_server.psql("select count(*) from kept").strip() == "1000"
+
+
+def test_two_processes_may_start_it_at_once(own_server, tmp_path):
+    code = (
+        "import sys; from pathlib import Path; from service.kit.embedded_postgres import EmbeddedPostgres;"
+        "print(EmbeddedPostgres(Path(sys.argv[1])).start())"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "local")]
+    children = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(2)]
+    outputs = [child.communicate(timeout=60) for child in children]
+    assert [child.returncode for child in children] == [0, 0], outputs
+    assert outputs[0][0] == outputs[1][0]
+
+
+def test_it_survives_the_process_that_started_it(own_server, tmp_path):
+    code = (
+        "import sys; from pathlib import Path; from service.kit.embedded_postgres import EmbeddedPostgres;"
+        "EmbeddedPostgres(Path(sys.argv[1])).start()"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path / "local")], check=True, timeout=60)
+    assert own_server.is_ready()

@@ -1,0 +1,92 @@
+"""Whatever is sent, the answer is a problem document that says what to do, and never a 500."""
+
+import json
+
+import pytest
+
+FIRM = {"key": "E1", "name": "远航鞋业", "observed_on": "2024-01-31"}
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [
+        (b"{", 400, "malformed-json"),
+        (b"\xff\xfe", 400, None),
+        (b"[" * 200_000, 400, None),
+        (b"", 422, "invalid-payload"),
+        (b"null", 422, "invalid-payload"),
+        (b"[]", 422, "invalid-payload"),
+        (b"NaN", 422, "invalid-payload"),
+        (b'{"key": NaN, "name": Infinity}', 422, "invalid-payload"),
+        (b'{"key": 1e999, "name": -1e999}', 422, "invalid-payload"),
+        (b'{"key": "E1", "name": "\\ud800"}', 422, "invalid-payload"),
+        (b'{"key": "E1", "name": "a", "\\ud800": 1}', 422, "invalid-payload"),
+        (b'{"key": ' + b"9" * 5000 + b', "name": "a"}', 400, None),
+        (json.dumps({**FIRM, "name": "x" * (2 << 20)}).encode(), 413, None),
+    ],
+)
+def test_a_body_that_is_wrong(client, body, status, code):
+    headers = {"Content-Type": "application/json"}
+    answer = client.post("/v1/firms", content=body, headers=headers)
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    problem = answer.json()
+    assert problem["status"] == status
+    assert problem["detail"]
+    if code:
+        assert problem["type"] == f"urn:clustercredit:{code}"
+
+
+@pytest.mark.parametrize(
+    "net", ["NaN", "Infinity", "1e999", "1e5", True, None, [], "0x10", "１２", "9" * 20, 0.1 + 0.2]
+)
+def test_an_amount_that_is_wrong(client, net):
+    firm = client.post("/v1/firms", FIRM).json()
+    invoice = {"direction": "output", "counterparty": "B1", "issued_on": "2024-01-15", "net": net, "vat": 13}
+    answer = client.post(f"/v1/firms/{firm['id']}/invoices", {"invoices": [invoice]})
+    if net in {"1e5", "１２"} if isinstance(net, str) else False:
+        assert answer.status_code in {201, 422}
+    else:
+        assert answer.status_code == 422, answer.text
+        assert answer.json()["errors"][0]["field"] == "invoices.0.net"
+
+
+@pytest.mark.parametrize(
+    "path", ["/v1/firms/nobody", "/v1/firms?limit=0", "/v1/firms?cursor=%00", "/v1/alerts?cursor=e30"]
+)
+def test_a_parameter_that_is_wrong(client, path):
+    answer = client.get(path)
+    assert answer.status_code == 422, answer.text
+    assert answer.json()["detail"]
+
+
+def test_unknown_places_and_methods(client):
+    unknown = "00000000-0000-0000-0000-000000000000"
+    for path in ("/v1/nothing", f"/v1/firms/{unknown}", f"/v1/scores/{unknown}", f"/v1/firms/{unknown}/scores"):
+        answer = client.get(path)
+        assert answer.status_code == 404
+        assert answer.headers["content-type"] == "application/problem+json"
+    assert client.send("DELETE", "/v1/firms").status_code == 405
+
+
+def test_an_unexpected_failure_is_said_and_rolled_back(app, client, monkeypatch):
+    def fail(*_):
+        raise RuntimeError("a secret of ours")
+
+    monkeypatch.setattr("service.firms.use_cases.get_firm", fail)
+    answer = client.post("/v1/firms", FIRM)
+    monkeypatch.undo()
+    assert answer.status_code == 500
+    assert answer.json()["type"] == "urn:clustercredit:internal-error"
+    assert "secret" not in answer.text
+    assert client.get("/v1/firms").json()["items"] == []
+
+
+def test_a_long_body_without_a_length_is_cut_off(client):
+    async def trickle():
+        for _ in range(3000):
+            yield b" " * 1024
+
+    answer = client.post("/v1/firms", content=trickle(), headers={"Content-Type": "application/json"})
+    assert answer.status_code == 413
+    assert answer.headers["content-type"] == "application/problem+json"
