@@ -4,10 +4,11 @@ RUN apt-get update \
     && apt-get install --yes --no-install-recommends make libgomp1 \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --create-home clustercredit
-USER clustercredit
 WORKDIR /home/clustercredit/app
+RUN chown clustercredit:clustercredit .
+USER clustercredit
 COPY --chown=clustercredit:clustercredit . .
-RUN make .venv/.installed
+RUN make .venv/.installed && mkdir -p .local
 
 EXPOSE 8000
 VOLUME /home/clustercredit/app/.local

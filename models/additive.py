@@ -66,6 +66,10 @@ class Step:
         """Return the table with every value multiplied by `factor`."""
         return replace(self, values=self.values * factor)
 
+    def renamed(self, called: Mapping[str, str]) -> Step:
+        """Return the table of features under other names."""
+        return replace(self, features=tuple(called[name] for name in self.features))
+
     def on(self, edges: Sequence[FloatArray]) -> FloatArray:
         """Return the same table on finer cuts (`edges` of each feature include the own cuts)."""
         index = [_own_bins(cuts, finer) for cuts, finer in zip(self.cuts, edges, strict=True)]
@@ -127,6 +131,10 @@ class Line:
         """Return the line with slope and missing value multiplied by `factor`."""
         return replace(self, slope=self.slope * factor, missing=self.missing * factor)
 
+    def renamed(self, called: Mapping[str, str]) -> Line:
+        """Return the line of the feature under another name."""
+        return replace(self, feature=called[self.feature])
+
     def to_json(self) -> dict[str, Any]:
         """Return the line as plain numbers."""
         return {"kind": "line"} | {key: getattr(self, key) for key in Line.__dataclass_fields__}
@@ -151,7 +159,7 @@ class AdditiveScore:
     Raises
     ------
     ValueError
-        If a unit uses a feature outside `names`.
+        If a unit uses a feature outside `names`, a name stands twice or the intercept is not finite.
 
     Examples
     --------
@@ -177,6 +185,8 @@ class AdditiveScore:
     def __post_init__(self) -> None:
         if unknown := {name for unit in self.units for name in unit.features} - set(self.names):
             raise ValueError(f"units use features that are not columns: {sorted(unknown)}")
+        if len(set(self.names)) != len(self.names):
+            raise ValueError("a column is named twice")
         if not np.isfinite(self.intercept):
             raise ValueError(f"the intercept must be finite, not {self.intercept}")
 
@@ -226,6 +236,25 @@ class AdditiveScore:
         array([6.5])
         """
         return replace(self, intercept=a + b * self.intercept, units=tuple(unit.scaled(b) for unit in self.units))
+
+    def renamed(self, names: Sequence[str]) -> AdditiveScore:
+        """Return the same score over columns of other names, in the same order.
+
+        Raises
+        ------
+        ValueError
+            If the names are not one for each column.
+
+        Examples
+        --------
+        >>> score = AdditiveScore(("0",), 0.0, (Line("0", 0.0, 1.0, 0.5, 2.0, 0.0),))
+        >>> score.renamed(["growth"]).units[0].features
+        ('growth',)
+        """
+        if len(names) != len(self.names) or len(set(names)) != len(names):
+            raise ValueError(f"expected {len(self.names)} different names, got {len(names)}")
+        called = dict(zip(self.names, names, strict=True))
+        return AdditiveScore(tuple(names), self.intercept, tuple(unit.renamed(called) for unit in self.units))
 
     def monotone_violations(self, signs: Mapping[str, int], tolerance: float = 1e-9) -> dict[str, float]:
         """Return the largest step in the wrong direction of each feature that has one.

@@ -179,8 +179,6 @@ def anchor(log_odds: ArrayLike, target_rate: float, floor: float = 0.0) -> float
 
     wanted = float(logit(target_rate))
     low, high = wanted - float(np.max(values)) - 1e-6, wanted - float(np.min(values)) + 1e-6
-    while excess(low) > 0:  # the floor holds some PDs up
-        low -= 1.0
     return float(brentq(excess, low, high, xtol=1e-13, rtol=1e-14))
 
 

@@ -7,14 +7,15 @@ differences add up to the firm's points less the mean points: nothing is approxi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from typing import Final, TypeAlias, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
 
 from features.build import CATALOG
-from features.spec import FAMILIES, Feature, Language
+from features.spec import FAMILIES, Language
 from models.additive import AdditiveScore, FloatArray, Unit
 from models.grades import FACTOR
 
@@ -142,72 +143,81 @@ def explain(
     ('zero_months', -46.17, [0.5])
     """
     known = X if missing is None else np.where(missing, np.nan, X)
-    units = [_Words(unit, [score.names.index(name) for name in unit.features]) for unit in score.units]
+    usual = dict(zip(score.names, typical.tolist(), strict=True))
+    wordings = [_Wording(unit, usual) for unit in score.units]
+    columns = [[score.names.index(name) for name in unit.features] for unit in score.units]
     return [
-        [units[unit].reason(float(points[row, unit]), known[row], typical) for unit in chosen.tolist() if unit >= 0]
+        [
+            wordings[unit].reason(float(points[row, unit]), known[row, columns[unit]].tolist())
+            for unit in chosen.tolist()
+            if unit >= 0
+        ]
         for row, chosen in enumerate(top_units(points, score.units, top))
     ]
 
 
-class _Words:
-    """Puts one unit into words."""
+class _Wording:
+    """Puts one unit into words; all but the firm's own values is written once."""
 
-    def __init__(self, unit: Unit, columns: list[int]) -> None:
+    def __init__(self, unit: Unit, typical: Mapping[str, float]) -> None:
         self.names = list(unit.features)
         self.features = [CATALOG[name] for name in self.names]
-        self.columns = columns
+        self.typical = [typical[name] for name in self.names]
+        self.pieces = {
+            (language, tone): self._pieces(language, tone)
+            for language in LANGUAGES
+            for tone in ("worse", "better", "neutral")
+        }
 
-    def reason(self, points: float, row: FloatArray, typical: FloatArray) -> Reason:
-        values = [float(row[column]) for column in self.columns]
-        usual = [float(typical[column]) for column in self.columns]
-        write = _one if len(self.names) == 1 else _pair
+    def reason(self, points: float, values: list[float]) -> Reason:
+        tone = "worse" if points < 0 else "better"
+        if len(values) == 1 and not self._agrees(values[0], is_worse=points < 0):
+            tone = "neutral"
         return {
             "code": ":".join(self.names),
             "features": self.names.copy(),
             "points": points,
-            "value": [None if np.isnan(value) else value for value in values],
-            "text": {
-                language: write(self.features, values, usual, language, is_worse=points < 0) for language in LANGUAGES
-            },
+            "value": [None if math.isnan(value) else value for value in values],
+            "text": {language: self._text(language, tone, values) for language in LANGUAGES},
         }
 
+    def _text(self, language: Language, tone: str, values: list[float]) -> str:
+        """Fill the values in between the pieces."""
+        pieces = self.pieces[language, tone]
+        shown = [feature.show(value, language) for feature, value in zip(self.features, values, strict=True)]
+        return "".join([word for pair in zip(pieces, shown, strict=False) for word in pair]) + pieces[-1]
 
-def _one(
-    features: list[Feature], values: list[float], usual: list[float], language: Language, *, is_worse: bool
-) -> str:
-    """Say "phrase (label: value; typically usual)"; without the phrase where it would contradict the value."""
-    feature, value, median = features[0], values[0], usual[0]
-    shown, typically = feature.show(value, language), feature.show(median, language)
-    label = feature.label(language)
-    is_chinese = language == "zh-CN"
-    if not _agrees(feature, value, median, is_worse=is_worse):
-        return f"{label}：{shown}（典型值：{typically}）" if is_chinese else f"{label}: {shown} (typically {typically})"
-    phrase = feature.phrase(language, is_worse=is_worse)
-    if is_chinese:
-        return f"{phrase}（{label}：{shown}，典型值：{typically}）"
-    return f"{phrase} ({label}: {shown}; typically {typically})"
+    def _agrees(self, value: float, *, is_worse: bool) -> bool:
+        """Tell whether a value lies on the side of the typical one that the phrase speaks of."""
+        if math.isnan(value):
+            return False
+        sign, typical = self.features[0].sign, self.typical[0]
+        if sign == 0 or math.isnan(typical):
+            return True
+        return sign * (value - typical) > 0 if is_worse else sign * (value - typical) < 0
 
+    def _pieces(self, language: Language, tone: str) -> list[str]:
+        """Return the text around the values, one piece more than there are values."""
+        labels = [feature.label(language) for feature in self.features]
+        typically = [self._typically(column, language) for column in range(len(labels))]
+        is_worse, is_chinese = tone == "worse", language == "zh-CN"
+        if len(labels) == 2 and is_chinese:
+            end = f"{typically[1]}）的组合{'抬高' if is_worse else '降低'}了风险"
+            return [f"{labels[0]}（", f"{typically[0]}）与{labels[1]}（", end]
+        if len(labels) == 2:
+            end = f"{typically[1]}) {'raises' if is_worse else 'lowers'} the risk"
+            return [f"the combination of {labels[0]} (", f"{typically[0]}) and {labels[1]} (", end]
+        if tone == "neutral":
+            return [f"{labels[0]}{'：' if is_chinese else ': '}", typically[0]]
+        phrase = self.features[0].phrase(language, is_worse=is_worse)
+        if is_chinese:
+            return [f"{phrase}（{labels[0]}：", f"{typically[0]}）"]
+        return [f"{phrase} ({labels[0]}: ", f"{typically[0]})"]
 
-def _agrees(feature: Feature, value: float, median: float, *, is_worse: bool) -> bool:
-    """Tell whether a value lies on the side of the typical one that the phrase speaks of."""
-    if np.isnan(value):
-        return False
-    if feature.sign == 0 or np.isnan(median):
-        return True
-    return feature.sign * (value - median) > 0 if is_worse else feature.sign * (value - median) < 0
-
-
-def _pair(
-    features: list[Feature], values: list[float], usual: list[float], language: Language, *, is_worse: bool
-) -> str:
-    is_chinese = language == "zh-CN"
-    parts = [
-        f"{feature.label(language)}（{shown}，典型值：{typically}）"
-        if is_chinese
-        else f"{feature.label(language)} ({shown}; typically {typically})"
-        for feature, value, median in zip(features, values, usual, strict=True)
-        for shown, typically in [(feature.show(value, language), feature.show(median, language))]
-    ]
-    if is_chinese:
-        return f"{'与'.join(parts)}的组合{'抬高' if is_worse else '降低'}了风险"
-    return f"the combination of {' and '.join(parts)} {'raises' if is_worse else 'lowers'} the risk"
+    def _typically(self, column: int, language: Language) -> str:
+        """Return the population's typical value as an aside; nothing if it is known of no firm."""
+        value = self.typical[column]
+        if math.isnan(value):
+            return ""
+        shown = self.features[column].show(value, language)
+        return f"，典型值：{shown}" if language == "zh-CN" else f"; typically {shown}"

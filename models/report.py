@@ -12,10 +12,11 @@ import numpy as np
 
 from features.build import CATALOG
 from models.additive import AdditiveScore, FloatArray
-from models.fitted import LEVEL, FittedModel, Scores
+from models.estimators.woe_scorecard import information_value
+from models.fitted import LEVEL, EstimatorName, FittedModel, Scores
 from models.grades import FACTOR, NAMES, share_per_grade
 from models.product import CentralTendency
-from models.validation import BoolArray, Estimate, FrozenBins, brier, information_value, ks
+from models.validation import BoolArray, Estimate, FrozenBins, brier, ks
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Candidate:
         Of that difference.
     """
 
-    name: str
+    name: EstimatorName
     auc: Estimate
     behind_best: float
     paired_standard_error: float
@@ -44,17 +45,17 @@ class Selection:
 
     Attributes
     ----------
-    name, best : str
+    name, best : EstimatorName
         The chosen one, and the one of highest AUC.
-    admitted : tuple of str
+    admitted : tuple of EstimatorName
         By the size rule.
     candidates : tuple of Candidate
         Those validated, the plainest first.
     """
 
-    name: str
-    best: str
-    admitted: tuple[str, ...]
+    name: EstimatorName
+    best: EstimatorName
+    admitted: tuple[EstimatorName, ...]
     candidates: tuple[Candidate, ...]
 
     def why(self) -> str:
@@ -63,6 +64,8 @@ class Selection:
             return f"{self.name}: the only estimator the size rule admits"
         if len(self.candidates) == 1:
             return f"{self.name}: asked for by name"
+        if self.name == self.best == self.candidates[0].name:
+            return f"{self.name}: the best out of fold, and the plainest"
         if self.name == self.best:
             return f"{self.name}: the best out of fold, and no plainer one is within one paired standard error"
         chosen = next(candidate for candidate in self.candidates if candidate.name == self.name)
@@ -135,7 +138,7 @@ def account(
     """
     scores = model.score(evidence.X)
     anchored = basis.central_tendency
-    return plain(
+    facts: dict[str, Any] = plain(
         {
             "product": model.product,
             "sample": _sample(evidence),
@@ -160,6 +163,7 @@ def account(
             "versions": model.versions,
         }
     )
+    return facts
 
 
 def _sample(evidence: Evidence) -> dict[str, Any]:
@@ -204,13 +208,20 @@ def _features(model: FittedModel, evidence: Evidence, population: FloatArray) ->
             "family": CATALOG[name].family,
             "sign": CATALOG[name].sign,
             "direction": _direction(additive, name),
-            "iv": information_value(evidence.y, evidence.X[:, model.names.index(name)]),
+            "iv": _information_value(evidence.y, evidence.X[:, model.names.index(name)]),
             "weight": FACTOR
             * sum(d for d, unit in zip(distances, additive.units, strict=True) if name in unit.features),
         }
         for name in used
     ]
     return sorted(rows, key=lambda row: -row["weight"])
+
+
+def _information_value(y: BoolArray, x: FloatArray) -> float:
+    """Return the IV of a feature in up to five bins of nearly equal size, missing values apart."""
+    bins = FrozenBins.of(x, n_bins=5)
+    used = bins.counts > 0
+    return information_value(bins.count(x[~y])[used], bins.count(x[y])[used])
 
 
 def _direction(additive: AdditiveScore, name: str) -> int:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from importlib.metadata import version
 from itertools import count
-from typing import Any, Final, Protocol, Self, TypeAlias
+from typing import Any, Final, Protocol, Self, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ from models.calibration import VennAbers, anchor, platt
 from models.estimators.boosted_scorecard import BoostedScorecard
 from models.estimators.logistic import SmallSampleLogistic
 from models.estimators.woe_scorecard import WoeScorecard
-from models.fitted import BootstrapInterval, FittedModel, Interval, VennAbersInterval
+from models.fitted import BootstrapInterval, EstimatorName, FittedModel, Interval, VennAbersInterval
 from models.grades import PD_FLOOR
 from models.product import CentralTendency, Product
 from models.report import Basis, Candidate, Evidence, Selection, account
@@ -42,7 +42,23 @@ class Estimator(Protocol):
         """Return the same log-odds as a sum of look-ups."""
 
 
-ESTIMATORS: Final[dict[str, Callable[..., Estimator]]] = {
+class SmallSampleEstimator(Estimator, Protocol):
+    """An estimator whose uncertainty comes from resampling firms."""
+
+    def bootstrap(
+        self,
+        X: FloatArray,
+        y: BoolArray,
+        groups: NDArray[Any],
+        *,
+        names: Sequence[str],
+        n_replicas: int,
+        seed: int,
+    ) -> Replicas:
+        """Refit the fitted score on samples of groups drawn with replacement."""
+
+
+ESTIMATORS: Final[dict[EstimatorName, Callable[..., Estimator]]] = {
     "logistic": SmallSampleLogistic,
     "woe-scorecard": WoeScorecard,
     "boosted-scorecard": BoostedScorecard,
@@ -139,13 +155,30 @@ class TrainingData:
             raise TrainingError("too-few-defaults", words)
 
 
-def eligible(n_defaults: int, small_sample_limit: int = 100) -> tuple[str, ...]:
+def is_small(n_defaults: int, n_rows: int, small_sample_limit: int = 100) -> bool:
+    """Return whether the small-sample rules hold: expert signs, few features, intervals by bootstrap.
+
+    They do below `small_sample_limit` defaulted firms, and wherever a Venn-Abers interval lacks its 200 rows or
+    30 bads (methods paper, section 1).
+
+    Examples
+    --------
+    >>> is_small(27, 123), is_small(100, 2000), is_small(120, 199)
+    (True, False, True)
+    """
+    return n_defaults < max(small_sample_limit, VENN_ABERS_BADS) or n_rows < VENN_ABERS_ROWS
+
+
+def eligible(
+    n_defaults: int, n_rows: int = VENN_ABERS_ROWS, small_sample_limit: int = 100
+) -> tuple[EstimatorName, ...]:
     """Return the estimators that the size rule admits, the plainest first (methods paper, section 1).
 
     Parameters
     ----------
     n_defaults : int
         Defaulted firms.
+    n_rows : int
     small_sample_limit : int
         Below it only the small-sample logistic.
 
@@ -154,14 +187,14 @@ def eligible(n_defaults: int, small_sample_limit: int = 100) -> tuple[str, ...]:
     >>> eligible(27), eligible(100), eligible(401)
     (('logistic',), ('logistic', 'woe-scorecard'), ('woe-scorecard', 'boosted-scorecard'))
     """
-    if n_defaults < small_sample_limit:
+    if is_small(n_defaults, n_rows, small_sample_limit):
         return ("logistic",)
     if n_defaults <= LARGE_SAMPLE:
         return ("logistic", "woe-scorecard")
     return ("woe-scorecard", "boosted-scorecard")
 
 
-def select(y: BoolArray, scores: Mapping[str, FloatArray], admitted: Sequence[str]) -> Selection:
+def select(y: BoolArray, scores: Mapping[EstimatorName, FloatArray], admitted: Sequence[EstimatorName]) -> Selection:
     """Return the plainest estimator within one paired standard error of the best.
 
     Parameters
@@ -174,10 +207,11 @@ def select(y: BoolArray, scores: Mapping[str, FloatArray], admitted: Sequence[st
     Examples
     --------
     >>> y = np.arange(40) % 4 == 0
-    >>> rough, fine = y + np.linspace(0, 1.2, 40), y + np.linspace(0, 0.9, 40)
-    >>> chosen = select(y, {"logistic": rough[None], "woe-scorecard": fine[None]}, ["logistic", "woe-scorecard"])
+    >>> rough = (y + np.random.default_rng(1).normal(size=40))[np.newaxis]
+    >>> scores = {"logistic": rough, "woe-scorecard": rough + 0.05 * np.sin(np.arange(40))}
+    >>> chosen = select(y, scores, ["logistic", "woe-scorecard"])
     >>> chosen.name, [round(candidate.auc.value, 3) for candidate in chosen.candidates]
-    ('logistic', [0.97, 1.0])
+    ('logistic', [0.753, 0.757])
     """
     aucs = {name: mean_auc(y, own) for name, own in scores.items()}
     best = max(aucs, key=lambda name: aucs[name].value)
@@ -233,15 +267,17 @@ def fit(
         not admitted.
     """
     data.check()
-    admitted = eligible(data.n_defaults, product.small_sample_limit)
+    size = (data.n_defaults, len(data.y), product.small_sample_limit)
+    admitted = eligible(*size)
     if estimator not in {AUTO, *admitted}:
         words = f"{estimator} is not eligible with {data.n_defaults} defaults; eligible: {', '.join(admitted)}"
         raise TrainingError("not-eligible", words)
     tell = progress or _silent
-    sample = _Sample.of(data, is_small=data.n_defaults < product.small_sample_limit, seed=seed)
+    sample = _Sample.of(data, is_small=is_small(*size), seed=seed)
     population = sample.X if reference is None else np.asarray(reference, dtype=np.float64)
 
-    scores = _validate(sample, admitted if estimator == AUTO else (estimator,), tell)
+    names = [name for name in admitted if estimator in {AUTO, name}]
+    scores = _validate(sample, names, tell)
     selection = select(sample.y, scores, admitted)
     unseen = scores[selection.name]
     intercept, slope = platt(unseen.ravel(), np.tile(sample.y, len(unseen)))
@@ -259,7 +295,7 @@ def fit(
         product=product.code,
         estimator=selection.name,
         additive=additive,
-        interval=_interval(sample, learner, basis, unseen[0], population, tell),
+        interval=_interval(sample, learner, basis, unseen, population, tell),
         mean_contributions=np.asarray(np.mean(additive.contributions(population), axis=0)),
         typical=_medians(population),
         seed=seed,
@@ -304,7 +340,7 @@ class _Sample:
             seed=seed,
         )
 
-    def learner(self, name: str) -> Estimator:
+    def learner(self, name: EstimatorName) -> Estimator:
         features = [CATALOG[name] for name in self.names]
         return ESTIMATORS[name](
             signs=[feature.sign for feature in features],
@@ -313,7 +349,7 @@ class _Sample:
         )
 
 
-def _validate(sample: _Sample, names: Sequence[str], tell: Progress) -> dict[str, FloatArray]:
+def _validate(sample: _Sample, names: Sequence[EstimatorName], tell: Progress) -> dict[EstimatorName, FloatArray]:
     """Return each estimator's out-of-fold log-odds, shape (repeats, n), in the same folds."""
     repeats = SMALL_SAMPLE_REPEATS if sample.is_small else 1
     folds = [
@@ -326,7 +362,7 @@ def _validate(sample: _Sample, names: Sequence[str], tell: Progress) -> dict[str
     def fold_done() -> None:
         tell("validation", next(done), total)
 
-    def scores_of(name: str) -> FloatArray:
+    def scores_of(name: EstimatorName) -> FloatArray:
         def fit_one(X: FloatArray, y: BoolArray, groups: NDArray[Any]) -> Callable[[FloatArray], FloatArray]:
             return sample.learner(name).fit(X, y, groups).decision_function
 
@@ -345,21 +381,24 @@ def _interval(
 ) -> Interval:
     """Return Venn-Abers bounds where the rows allow, otherwise a bootstrap over firms."""
     tell("interval", 0, 1)
-    has_rows = len(sample.y) >= VENN_ABERS_ROWS and int(np.sum(sample.y)) >= VENN_ABERS_BADS
     interval: Interval
-    if has_rows and not sample.is_small:
-        table = VennAbers.fit(basis.intercept + basis.slope * unseen, sample.y)
-        interval = VennAbersInterval(table.shifted(basis.delta))
+    if sample.is_small:
+        interval = BootstrapInterval(_replicas(sample, cast("SmallSampleEstimator", learner), basis, population))
     else:
-        interval = BootstrapInterval(_replicas(sample, learner, basis, population))
+        table = VennAbers.fit(basis.intercept + basis.slope * unseen[0], sample.y)
+        interval = VennAbersInterval(table.shifted(basis.delta))
     tell("interval", 1, 1)
     return interval
 
 
-def _replicas(sample: _Sample, learner: Estimator, basis: Basis, population: FloatArray) -> Replicas:
-    """Refit on resampled firms; each replica is calibrated alike and anchored by itself."""
-    replicas = learner.bootstrap(sample.X, sample.y, sample.groups, n_replicas=N_REPLICAS, seed=sample.seed)
-    replicas = replicas.scaled(basis.intercept, basis.slope)
+def _replicas(sample: _Sample, learner: SmallSampleEstimator, basis: Basis, population: FloatArray) -> Replicas:
+    """Refit on resampled firms; each replica is calibrated by the same line and anchored by itself.
+
+    The line itself is held fixed: what the few defaults leave open about it is not in the interval.
+    """
+    replicas = learner.bootstrap(
+        sample.X, sample.y, sample.groups, names=sample.names, n_replicas=N_REPLICAS, seed=sample.seed
+    ).scaled(basis.intercept, basis.slope)
     if basis.central_tendency is None:
         return replicas
     every = -(-len(population) // _ANCHOR_ROWS)

@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import logit
 from scipy.stats import chi2, norm, rankdata
-from sklearn.model_selection import StratifiedGroupKFold
 
 from models.additive import FloatArray
 from models.calibration import intercept_for, logistic_line
@@ -316,26 +315,6 @@ def psi(expected: ArrayLike, actual: ArrayLike, floor: float = 1e-4) -> float:
     return float(np.sum((a - e) * np.log(a / e)))
 
 
-def information_value(y: ArrayLike, values: ArrayLike, n_bins: int = 5) -> float:
-    """Return the information value of a feature in bins of nearly equal size, missing values apart.
-
-    Sum of (g - b) ln(g / b) over bins, with g and b the smoothed shares (count + 1/2) of goods and bads
-    (methods paper, section 1). Below .02 a feature says little; above .5 it is to be reviewed as leakage.
-
-    Examples
-    --------
-    >>> y = [0] * 100 + [1] * 100
-    >>> information_value(y, [1.0] * 200), round(information_value(y, range(200)), 2)
-    (0.0, 6.86)
-    """
-    bad, x = np.asarray(y, dtype=bool), np.asarray(values, dtype=np.float64)
-    bins = FrozenBins.of(x, n_bins)
-    bads, goods = bins.count(x[bad]) + 0.5, bins.count(x[~bad]) + 0.5
-    used = bins.counts > 0
-    b, g = bads[used] / np.sum(bads[used]), goods[used] / np.sum(goods[used])
-    return float(np.sum((g - b) * np.log(g / b)))
-
-
 def psi_noise_floor(n_expected: int, n_actual: int, n_bins: int, level: float = 0.95) -> float:
     """Return the PSI that two samples of one population exceed with probability 1 - level.
 
@@ -423,6 +402,8 @@ Fit: TypeAlias = Callable[[FloatArray, BoolArray, NDArray[Any]], Callable[[Float
 def grouped_folds(y: ArrayLike, groups: ArrayLike, *, n_folds: int, seed: int) -> IntArray:
     """Return the fold 0..n_folds-1 of each row: groups stay together, defaults are spread evenly.
 
+    Groups are shuffled and dealt out in turn, those with most defaults first.
+
     Examples
     --------
     >>> folds = grouped_folds([1, 0] * 10, [row // 2 for row in range(20)], n_folds=5, seed=1)
@@ -430,11 +411,13 @@ def grouped_folds(y: ArrayLike, groups: ArrayLike, *, n_folds: int, seed: int) -
     ([4, 4, 4, 4, 4], np.True_)
     """
     bad = np.asarray(y, dtype=bool)
-    splitter = StratifiedGroupKFold(n_splits=n_folds, shuffle=True, random_state=seed)
-    folds = np.empty(len(bad), dtype=np.int64)
-    for fold, (_, held_out) in enumerate(splitter.split(bad[:, np.newaxis], bad, groups)):
-        folds[held_out] = fold
-    return folds
+    names, member = np.unique(np.asarray(groups), return_inverse=True)
+    shuffled = np.random.default_rng(seed).permutation(len(names))
+    defaults = np.bincount(member[bad], minlength=len(names))
+    dealt = shuffled[np.argsort(-defaults[shuffled], kind="stable")]
+    fold_of_group = np.empty(len(names), dtype=np.int64)
+    fold_of_group[dealt] = np.arange(len(names)) % n_folds
+    return fold_of_group[member]
 
 
 def out_of_fold(

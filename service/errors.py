@@ -192,7 +192,10 @@ def _on_http(_: Request, error: Exception) -> JSONResponse:
     return response
 
 
-def _on_unexpected(_: Request, error: Exception) -> JSONResponse:
-    log.error("unexpected", exc_info=error)
+def _on_unexpected(request: Request, error: Exception) -> JSONResponse:
+    request_id = getattr(request.state, "request_id", "")
+    log.error("unexpected", exc_info=error, request_id=request_id, method=request.method, path=request.url.path)
     detail = "The service failed; nothing was changed. Send the request again, with the same Idempotency-Key."
-    return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal-error", "The service failed", detail)
+    response = problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal-error", "The service failed", detail)
+    response.headers["X-Request-Id"] = request_id
+    return response

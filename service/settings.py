@@ -5,6 +5,7 @@ from this class.
 """
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -35,4 +36,6 @@ class Settings(BaseSettings):
         8 * 1024 * 1024, ge=1024, description="Largest request body in bytes; a longer one is answered 413."
     )
     pool_size: int = Field(10, ge=1, description="Open database connections kept by one process.")
-    log_level: str = Field("INFO", description="Least severe log line that is written: DEBUG, INFO, WARNING, ERROR.")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "INFO", description="Least severe log line that is written: DEBUG, INFO, WARNING or ERROR."
+    )

@@ -5,6 +5,7 @@ Import the fixture in a conftest: ``from tests.fixtures_economy import large_eco
 
 import fcntl
 import hashlib
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,17 +24,20 @@ N_FIRMS = 20_000
 SEED = 1
 MONTHS = 42
 END_ON = date(2025, 6, 30)
-INVOICES_PER_FIRM_MONTH = 3.2
+INVOICES_PER_FIRM_MONTH = 4.0
+PREFIX = "clustercredit-economy-"
 
 
 @pytest.fixture(scope="session")
 def large_economy() -> Economy:
     """Return 20,000 firms in 48 clusters over 42 months, lean in invoices."""
-    folder = Path(tempfile.gettempdir()) / f"clustercredit-economy-{_fingerprint()}"
-    with _locked(folder.with_suffix(".lock")):
+    temporary = Path(tempfile.gettempdir())
+    folder = temporary / f"{PREFIX}{_fingerprint()}"
+    with _locked(temporary / f"{PREFIX}lock"):
         if not folder.exists():
+            _remove_outdated(temporary)
             _write(_generate(), folder)
-    return _read(folder)
+        return _read(folder)
 
 
 def _generate() -> Economy:
@@ -54,6 +58,11 @@ def _locked(path: Path) -> Iterator[None]:
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+def _remove_outdated(temporary: Path) -> None:
+    for folder in temporary.glob(f"{PREFIX}*/"):
+        shutil.rmtree(folder)
 
 
 def _write(economy: Economy, folder: Path) -> None:

@@ -23,8 +23,8 @@ def insert_alerts(session: TenantSession, rows: list[dict[str, Any]]) -> int:
     """Add alerts whose fingerprint is new; return how many were."""
     if not rows:
         return 0
-    result: Any = session.execute(insert(Alert).values(rows).on_conflict_do_nothing())
-    return int(result.rowcount)
+    statement = insert(Alert).values(rows).on_conflict_do_nothing().returning(col(Alert.id))
+    return len(session.scalars(statement).all())
 
 
 def find_alert(session: TenantSession, alert_id: UUID) -> Alert | None:

@@ -52,7 +52,8 @@ def import_command(
     settings = Settings()
     source_of(kind)
     options = Options(today=clock.today(), outcome_on=None if outcome_on is None else outcome_on.date())
-    with tenant_session(open_database(settings), settings, tenant) as session:
+    database = open_database(settings)
+    with tenant_session(database, settings, tenant) as session:
         with progress_bar() as report:
             summary = import_source(session, kind, path, options, report)
         rejected_to = None
@@ -61,6 +62,8 @@ def import_command(
             rejected_to = rejects or settings.local_dir / "rejects" / f"{kind}-{stamp}.csv"
             rejected_to.parent.mkdir(parents=True, exist_ok=True)
             summary.rejects.write_csv(rejected_to, include_bom=True)
+    if summary.added:
+        database.analyze()
     _print_summary(summary, rejected_to)
 
 

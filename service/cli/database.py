@@ -51,7 +51,7 @@ def run_server(settings: Settings, database: Database, host: str, port: int) -> 
             structlog.processors.format_exc_info,
             structlog.processors.JSONRenderer(ensure_ascii=False),
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[settings.log_level.upper()]),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[settings.log_level]),
         logger_factory=structlog.PrintLoggerFactory(file=typer.get_text_stream("stderr")),
     )
     uvicorn.run(create_app(settings, database), host=host, port=port, access_log=False, log_level="warning")

@@ -11,7 +11,7 @@ from service.cli.database import run_server
 from service.cli.modelling import print_grades, print_run, print_training
 from service.cli.runtime import console, open_database, operator, progress_bar, tenant_session
 from service.demo.economy import generate
-from service.firms.use_cases import add_inputs, firm_id_of
+from service.firms.use_cases import add_inputs, firm_id_of, get_firm
 from service.identity.use_cases import Role, create_key, create_tenant, tenant_id_of
 from service.kit.db import Database, TenantSession
 from service.rescoring.use_cases import rescore
@@ -24,6 +24,7 @@ PRODUCT = "credit-score"
 FIRMS = 415
 """An average cluster of Jiangsu: 45,671 firms in 110 clusters."""
 SEED = 1
+MONTHS = 48
 END_ON = date(2026, 6, 30)
 TRAIN_ON = date(2025, 12, 31)
 SCORE_ON = (date(2025, 12, 31), date(2026, 6, 30))
@@ -54,8 +55,9 @@ def demo(
         create_tenant(session, TENANT)
     with tenant_session(database, settings, TENANT) as session, progress_bar() as report:
         report(f"making a cluster of {FIRMS} firms", 0, 1)
-        economy = generate(FIRMS, SEED, end_on=END_ON)
+        economy = generate(FIRMS, SEED, end_on=END_ON, months=MONTHS)
         added = add_inputs(session, economy.inputs, report)
+    database.analyze()
     console.print("; ".join(f"{name}: {count.received:,} rows, {count.added:,} new" for name, count in added.items()))
     with tenant_session(database, settings, TENANT) as session, progress_bar() as report:
         trained = [version for version in list_versions(session) if version.product == PRODUCT]
@@ -87,7 +89,8 @@ def _print_alerts(session: TenantSession) -> None:
     alerts = list_alerts(session, is_acknowledged=False, limit=1000)
     console.print(f"[bold]{len(alerts)} alerts wait for an officer[/]; the newest five:")
     for alert in alerts[:5]:
-        console.print(f"  {alert.severity} {alert.rule}: {alert.text['zh-CN']} | {alert.text['en']}", highlight=False)
+        firm = get_firm(session, alert.firm_id)
+        console.print(f"  {firm.key} {firm.name}: {alert.severity} {alert.rule}: {alert.text['zh-CN']} | {alert.text['en']}", highlight=False)
 
 
 def _print_next_steps(url: str, token: str, firm_id: str) -> None:

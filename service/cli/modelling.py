@@ -53,6 +53,8 @@ def train(
     if estimator not in ("auto", *ESTIMATORS):
         raise typer.BadParameter(f"--estimator is auto or one of {', '.join(ESTIMATORS)}")
     settings = Settings()
+    if central_tendency is not None and not 0 < central_tendency < 1:
+        raise typer.BadParameter("--central-tendency is a rate between 0 and 1")
     tendency = None if central_tendency is None else CentralTendency(central_tendency, source)
     with tenant_session(open_database(settings), settings, tenant) as session, progress_bar() as report:
         version = training.train(

@@ -2,9 +2,8 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-import click
 import typer
 
 from features.build import CATALOG
@@ -142,26 +141,20 @@ def _kinds() -> str:
 
 
 def _commands(app: typer.Typer) -> str:
-    command = typer.main.get_command(app)
-    context = click.Context(command, info_name="clustercredit")
-    return _page("Commands", "`clustercredit COMMAND --help` says the same.", *_command_parts(command, context))
+    parts = _command_parts(typer.main.get_command(app), "clustercredit")
+    return _page("Commands", "`clustercredit COMMAND --help` says the same.", *parts)
 
 
-def _command_parts(command: object, context: click.Context) -> list[str]:
-    children = getattr(command, "commands", {})
-    if children:
-        return [
-            part
-            for name, child in children.items()
-            for part in _command_parts(child, click.Context(child, info_name=name, parent=context))
-        ]
-    assert isinstance(command, click.Command) or hasattr(command, "params")
+def _command_parts(command: Any, path: str) -> list[str]:
+    if children := getattr(command, "commands", {}):
+        return [part for name, child in children.items() for part in _command_parts(child, f"{path} {name}")]
     rows = []
-    for parameter in command.params:  # type: ignore[attr-defined]
+    for parameter in command.params:
         if parameter.name == "help":
             continue
-        name = parameter.human_readable_name if parameter.param_type_name == "argument" else parameter.opts[0]
-        default = "" if parameter.default is None or parameter.default is False else f"`{parameter.default}`"
-        rows.append([f"`{name}`", "yes" if parameter.required else "", default, getattr(parameter, "help", "") or ""])
+        is_argument = parameter.param_type_name == "argument"
+        name = str(parameter.name).upper() if is_argument else " / ".join([*parameter.opts, *parameter.secondary_opts])
+        default = "" if parameter.default in {None, False} else f"`{parameter.default}`"
+        rows.append([f"`{name}`", "yes" if parameter.required else "", default, parameter.help or ""])
     table = _table(["option", "required", "default", "meaning"], rows) if rows else ""
-    return [f"## `{context.command_path}`\n\n{getattr(command, 'help', '') or ''}\n\n{table}"]
+    return [f"## `{path}`\n\n{command.help or ''}\n\n{table}"]

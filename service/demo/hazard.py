@@ -41,10 +41,10 @@ SUDDEN = 0.15
 # Monthly probabilities from SLIPPING, STRAINED, OVERDUE_30 and OVERDUE_60 (rows) to each state up to DEFAULT.
 TROUBLE = np.array(
     [
-        [0.10, 0.50, 0.40, 0.00, 0.00, 0.00],
-        [0.10, 0.00, 0.55, 0.35, 0.00, 0.00],
-        [0.15, 0.00, 0.00, 0.00, 0.85, 0.00],
-        [0.10, 0.00, 0.00, 0.00, 0.00, 0.90],
+        [0.15, 0.50, 0.35, 0.00, 0.00, 0.00],
+        [0.15, 0.00, 0.55, 0.30, 0.00, 0.00],
+        [0.05, 0.00, 0.00, 0.00, 0.95, 0.00],
+        [0.03, 0.00, 0.00, 0.00, 0.00, 0.97],
     ]
 )
 # Monthly probabilities of the cluster's regime: calm, shock.
@@ -179,7 +179,7 @@ def default_probabilities(exposure: Exposure, horizon: int = 12, closes_in: Ints
     --------
     >>> firm = Exposure(np.array([-5.0]), np.zeros(1), np.zeros(1, dtype=np.int64), np.array([-7.0]))
     >>> default_probabilities(firm)[0, 0].round(4)
-    array([0.0244, 0.4748, 0.5997, 0.7697, 0.9021, 1.    ])
+    array([0.0245, 0.4314, 0.6193, 0.9231, 0.9706, 1.    ])
     """
     n = len(exposure.eta)
     environments = _environment_transitions(exposure.lead_eta)[exposure.anchor]

@@ -29,7 +29,7 @@ _TROUBLE_VOIDS = 2.0
 
 # Of a firm's invoices: sales, purchases from outside; the rest are purchases within the cluster.
 _SALES_ROWS, _OUTSIDE_ROWS = 0.58, 0.28
-_MARGIN = (0.25, 0.05)
+_MARGIN = (0.23, 0.05)
 _COST_NOISE = 0.15
 _LEAST_OUTSIDE = 0.05
 _OUTSIDE_VOIDS = 0.01
@@ -114,7 +114,8 @@ def issue_invoices(
     is_inside = buyer < n
     revenue = _by_month(seller, sold_in, sold, sales.shape)
     bought = _by_month(buyer[is_inside], sold_in[is_inside], sold[is_inside], sales.shape)
-    outside = _outside_purchases(rng, revenue, bought)
+    lasting = revenue * (1 - (1 + _FULL_REVERSAL) * members.void_share[:, None])
+    outside = _outside_purchases(rng, lasting, bought)
     outside_share = outside / np.maximum(revenue, 1.0)
     supplied, supplied_in, paid = _split(rng, outside, _OUTSIDE_ROWS * pace * np.sqrt(outside_share).clip(max=1.0))
     supplier = n + N_OUTSIDE_BUYERS + _suppliers(rng, members, supplied, supplied_in, window.months)

@@ -9,13 +9,13 @@ from service.demo import trades
 from service.demo.hazard import Exposure
 from service.demo.window import Days, Floats, Ints, Window
 
-INTERCEPT = -5.15
+INTERCEPT = -5.3
 COEFFICIENTS = {
     "size": -0.50,
     "volatility": +0.35,
     "buyers": +0.30,
     "growth": -0.35,
-    "voids": +0.40,
+    "voids": +0.45,
     "owner": -0.35,
     "age": -0.25,
     "churn": +0.40,
@@ -26,9 +26,9 @@ CLUSTER_EFFECT_SD = 0.35
 _TRAITS = {
     "size": (15.4, 1.05),
     "volatility": (np.log(0.25), 0.5),
-    "buyers": (-1.45, 0.6),
+    "buyers": (-1.63, 0.6),
     "growth": (0.05, 0.2),
-    "voids": (np.log(0.03), 0.9),
+    "voids": (np.log(0.035), 1.0),
     "owner": (2.45, 0.45),
     "age": (2.2, 0.6),
     "churn": (-1.2, 1.2),

@@ -11,7 +11,7 @@ from sqlmodel import col, select
 
 from features.inputs import KINDS, Inputs, Kind
 from service.firms.tables import Firm, FirmObservation, Loan
-from service.kit.db import TenantSession, copy_in, copy_out, tenant_of
+from service.kit.db import TenantSession, copy_in, read_groups, tenant_of
 
 TABLES = {
     "firm": "firm_observation",
@@ -121,17 +121,17 @@ def read_inputs(
     session: TenantSession, as_of: date, kinds: tuple[str, ...], first_key: str | None, last_key: str | None
 ) -> Inputs:
     """Read what was known on a date about the firms of a range of keys; all of them without a range."""
+    query = select(Firm.id, Firm.key)
+    if first_key is not None:
+        query = query.where(col(Firm.key) >= first_key, col(Firm.key) <= last_key)
+    keys = {str(firm_id): key for firm_id, key in session.exec(query)}
+    limits = "known_on <= {as_of}" + ("" if first_key is None else " and firm_id = any({ids}::uuid[])")
+    values = {"as_of": as_of, "ids": list(keys) if first_key is not None else None}
     frames = {}
-    limits = "true" if first_key is None else "firm.key between {first} and {last}"
     for name in kinds:
-        schema = KINDS[name].schema
-        columns = ", ".join("firm.key" if column == "firm_id" else f"o.{column}" for column in schema)
-        query = (
-            f"select {columns} from {TABLES[name]} o"  # noqa: S608
-            " join firm on firm.tenant_id = o.tenant_id and firm.id = o.firm_id"
-            f" where o.known_on <= {{as_of}} and {limits}"
-        )
-        frames[name] = copy_out(session, query, schema, {"as_of": as_of, "first": first_key, "last": last_key})
+        columns = {column: dtype for column, dtype in KINDS[name].schema.items() if column != "firm_id"}
+        frame = read_groups(session, f"{TABLES[name]} where {limits}", columns, "firm_id", values)
+        frames[name] = frame.with_columns(pl.col("firm_id").replace_strict(keys, return_dtype=pl.String))
     return Inputs.of_frames(frames)
 
 

@@ -55,7 +55,7 @@ class FirmIn(Observed):
         json_schema_extra={
             "examples": [
                 {
-                    "key": "91350211M000100Y43",
+                    "key": "91350211M000100Y46",
                     "name": "温州市鹿城区远航鞋业有限公司",
                     "industry": "shoes",
                     "cluster": "wenzhou-shoes",

@@ -51,12 +51,12 @@ def check_firm_key(key: str) -> str:
 
     Examples
     --------
-    >>> check_firm_key("91350211M000100Y43")
-    '91350211M000100Y43'
+    >>> check_firm_key("91350211M000100Y46")
+    '91350211M000100Y46'
     >>> check_firm_key("91350211M000100Y44")
     Traceback (most recent call last):
     ...
-    ValueError: the check character of this unified social credit code should be '3'
+    ValueError: the check character of this unified social credit code should be '6'
     """
     if not _KEY.fullmatch(key):
         raise ValueError(

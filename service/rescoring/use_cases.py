@@ -9,6 +9,7 @@ from service.errors import InvalidPayload
 from service.firms.use_cases import list_keys
 from service.kit import clock
 from service.kit.db import Database, TenantSession, tenant_of
+from service.kit.idempotency import prune
 from service.rescoring import repository
 from service.rescoring.tables import Run
 from service.scoring.use_cases import Scored, context_of, get_context, score_range
@@ -78,6 +79,7 @@ def _start(session: TenantSession, product: str, as_of: date, actor: str, chunk_
     unfinished = repository.find_unfinished(session, product, as_of)
     if unfinished is not None:
         return unfinished, True
+    prune(session)
     loaded = live_model(session, product)
     context_id, _ = context_of(session, as_of, refresh=True)
     keys = list_keys(session)

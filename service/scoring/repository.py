@@ -9,17 +9,17 @@ import polars as pl
 from sqlalchemy import text, tuple_
 from sqlmodel import col, select
 
-from service.kit.db import TenantSession, copy_in, copy_out, tenant_of
+from service.kit.db import TenantSession, copy_in, tenant_of
 from service.scoring.tables import DayContext, Score
 
-_PREVIOUS = """
+_PREVIOUS = text("""
     select distinct on (s.firm_id) firm.key, s.stable_grade, s.as_of, s.pd
     from score s join firm on firm.tenant_id = s.tenant_id and firm.id = s.firm_id
-    where s.product = {product} and s.as_of < {as_of} and firm.key between {first} and {last}
+    where s.product = :product and s.as_of < :as_of and firm.key between :first and :last
     order by s.firm_id, s.as_of desc, s.scored_at desc, s.id
-"""
+""")
 PREVIOUS = {
-    "firm_id": pl.String(),
+    "key": pl.String(),
     "previous_grade": pl.String(),
     "previous_as_of": pl.Date(),
     "previous_pd": pl.Float64(),
@@ -48,7 +48,8 @@ def get_context(session: TenantSession, context_id: UUID) -> DayContext:
 def read_previous(session: TenantSession, product: str, as_of: date, first_key: str, last_key: str) -> pl.DataFrame:
     """Return the last score of an earlier ``as_of`` of each firm in a range of keys."""
     values = {"product": product, "as_of": as_of, "first": first_key, "last": last_key}
-    return copy_out(session, _PREVIOUS, PREVIOUS, values)
+    rows = [tuple(row) for row in session.execute(_PREVIOUS, values)]
+    return pl.DataFrame(rows, schema=PREVIOUS, orient="row")
 
 
 def insert_scores(session: TenantSession, rows: pl.DataFrame, ids: Sequence[UUID]) -> None:

@@ -31,11 +31,11 @@ class ScoreRequest(Schema):
 
 
 class IntervalOut(Schema):
-    """A 90% interval of the PD, and how it was made."""
+    """An interval of the PD, and how it was made."""
 
     low: float
     high: float
-    kind: str = Field(description="`venn-abers`, `bootstrap`, or `observed` for a firm in default.")
+    kind: str = Field(description="`bootstrap`: 90% of refits on resampled firms. `venn-abers`: the two probabilities of a Venn-Abers predictor, widened to hold the PD. `observed`: the firm is in default.")
 
 
 class ReasonOut(Schema):
@@ -82,7 +82,7 @@ class ScoreOut(Schema):
                             "points": -11.2,
                             "value": [1.4],
                             "text": {
-                                "zh-CN": "月销售额波动大（月销售额变异系数：1.40，典型值：0.52）",
+                                "zh-CN": "月销售额波动大（月销售额波动系数：1.40，典型值：0.52）",
                                 "en": "monthly sales swing widely (variation of monthly sales: 1.40; typically 0.52)",
                             },
                         }

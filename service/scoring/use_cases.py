@@ -151,7 +151,7 @@ def score_range(
     previous = repository.read_previous(session, loaded.product.code, as_of, *keys)
     rows = _rows(loaded, matrix, inputs, previous, as_of)
     rows = _with_provenance(session, rows, loaded, context[0], as_of, actor, run_id)
-    repository.insert_scores(session, rows.select(Score.model_fields), [UUID(i) for i in rows["id"]])
+    repository.insert_scores(session, rows.select(*Score.model_fields), [UUID(i) for i in rows["id"]])
     return _scored(rows, loaded.product.code, as_of), refusals
 
 
@@ -184,7 +184,7 @@ def _rows(loaded: LoadedModel, matrix: Matrix, inputs: Inputs, previous: pl.Data
             "features": _features_json(matrix),
             "missing": _missing_json(matrix),
         }
-    ).join(previous, left_on="key", right_on="firm_id", how="left", maintain_order="left")
+    ).join(previous, on="key", how="left", maintain_order="left")
     stable = stable_grade(frame["previous_grade"].to_list(), scores.pd)
     is_default = pl.col("key").is_in(_in_default(inputs, matrix.firm_ids, as_of).implode())
     one, nothing = pl.lit(1.0), pl.lit(None, dtype=pl.Float64)

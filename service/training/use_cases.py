@@ -99,7 +99,14 @@ def train(
         requirements=product.requirements,
         progress=lambda done, total: progress("features of each snapshot", done, total),
     )
-    data = TrainingData(X=stack.X, names=stack.names, y=stack.y, groups=stack.groups, is_undated=stack.is_undated)
+    data = TrainingData(
+        X=stack.X,
+        names=stack.names,
+        y=stack.y,
+        groups=stack.groups,
+        snapshot_on=stack.snapshot_on,
+        is_undated=stack.is_undated,
+    )
     model = fit(product, data, seed=seed, estimator=estimator, central_tendency=central_tendency, progress=progress)
     report = {**model.report, "dropped": {**outcomes.dropped, **stack.dropped}, "as_of": as_of.isoformat()}
     return _keep(session, product_code, as_of, actor, seed, model, report)

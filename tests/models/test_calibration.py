@@ -18,6 +18,8 @@ from models.calibration import (
     prior_shift,
 )
 
+few = settings(max_examples=25, deadline=None)
+
 V6_SCORES, V6_LABELS = [0.1, 0.2, 0.3, 0.4, 0.6, 0.8], [0, 0, 1, 0, 1, 1]
 samples = st.lists(st.tuples(st.integers(-8, 8).map(lambda k: k / 4), st.booleans()), min_size=1, max_size=25)
 
@@ -42,6 +44,8 @@ def test_logistic_line_of_constant_or_separated_scores_is_finite():
     a, b = logistic_line([-1.0, -0.5, 0.5, 1.0], [0, 0, 1, 1])
     assert np.isfinite(a)
     assert b > 5
+    a, b = logistic_line([0.0, 1.0, 2.0], [1, 1, 1])
+    assert (expit(a), b) == pytest.approx((1.0, 0.0))
 
 
 def test_logistic_line_survives_scores_of_every_size():
@@ -79,6 +83,7 @@ def test_prior_shift_moves_a_rate():
         prior_shift(0.0, 0.03)
 
 
+@few
 @given(
     st.lists(st.floats(-15, 15), min_size=1, max_size=30),
     st.floats(0.001, 0.95),
@@ -103,7 +108,7 @@ def test_venn_abers_v6():
     assert merged(p0, p1) == pytest.approx([0.4, 0.6], abs=1e-6)
 
 
-@settings(max_examples=60, deadline=None)
+@few
 @given(samples, st.lists(st.integers(-24, 24).map(lambda k: k / 8), max_size=5))
 def test_venn_abers_is_two_isotonic_regressions(rows, more):
     scores, labels = np.array([row[0] for row in rows]), np.array([int(row[1]) for row in rows])
@@ -117,6 +122,7 @@ def test_venn_abers_is_two_isotonic_regressions(rows, more):
         assert bound == pytest.approx(expected, abs=1e-9)
 
 
+@few
 @given(samples, st.lists(st.floats(-3, 3), min_size=1, max_size=10))
 def test_venn_abers_bounds_are_ordered_and_rise_with_the_score(rows, queries):
     table = VennAbers.fit([row[0] for row in rows], [row[1] for row in rows], max_distinct=6)

@@ -3,7 +3,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import expit, logit
 
@@ -23,6 +23,8 @@ from models.grades import (
     share_per_grade,
     stable_grade,
 )
+
+few = settings(max_examples=40, deadline=None)
 
 pds = st.floats(0.0, 1.0)
 grades = st.sampled_from(NAMES)
@@ -62,11 +64,13 @@ def test_grades_hold_their_bounds():
         assert grade_of(np.nextafter(grade.low, 1.0)) == grade.name
 
 
+@few
 @given(st.lists(pds, max_size=20))
 def test_grade_of_an_array_is_grade_of_each(values):
     assert grade_of(np.array(values)).tolist() == [grade_of(value) for value in values]
 
 
+@few
 @given(pds, pds)
 def test_a_higher_pd_never_has_a_better_grade(a, b):
     low, high = sorted((a, b))
@@ -79,6 +83,7 @@ def test_grade_of_refuses_what_is_no_pd(pd):
         grade_of(pd)
 
 
+@few
 @given(st.floats(-30, 30))
 def test_points_pd_and_grade_are_one_function(log_odds):
     pd = float(pd_of_log_odds(log_odds))
@@ -93,6 +98,7 @@ def test_notches_count_default_as_one_beyond_the_worst_grade():
         notches("1", "16")
 
 
+@few
 @given(grades, pds)
 def test_stable_grade_is_the_grade_or_the_previous_one_within_a_quarter_step(previous, pd):
     stable = stable_grade(previous, pd)
@@ -114,6 +120,7 @@ def test_stable_grade_moves_once_the_margin_is_passed():
     assert stable_grade("1", PD_FLOOR) == "1"
 
 
+@few
 @given(st.lists(st.tuples(st.none() | grades, pds), max_size=20))
 def test_stable_grades_of_many_are_those_of_each(rows):
     previous, values = [row[0] for row in rows], [row[1] for row in rows]

@@ -3,7 +3,7 @@
 import uuid
 
 import pytest
-from conftest import Client, make_client
+from http_client import Client, make_client
 
 from service.identity.use_cases import Role, create_tenant
 

@@ -203,9 +203,7 @@ def test_the_contest_files_are_read_as_they_are(session, contest):
     assert counts["unlabelled_input_invoices.csv.gz", "invoice"] == (1, 1, 0, 0)
     assert counts["labelled_firms.csv", "repayment_status"] == (2, 2, 0, 0)
     named = [tuple(row) for row in summary.rejects.select("line", "column", "value").iter_rows()]
-    assert named == [(6, "企业代号", "E9"), (5, "价税合计", "-5.1"), (2, "金额", "1.005")] or sorted(named) == sorted(
-        [(6, "企业代号", "E9"), (5, "价税合计", "-5.1"), (2, "金额", "1.005")]
-    )
+    assert named == [(5, "价税合计", "-5.1"), (6, "企业代号", "E9"), (2, "金额", "1.005")]
     inputs = read_inputs(session, date(2024, 12, 31))
     assert inputs.invoices.filter("is_void").height == 1
     assert not inputs.invoices["has_linked_codes"].any()
@@ -234,7 +232,7 @@ def test_the_real_contest_files_reconcile_to_the_row(session, shared_data):
     with tempfile.TemporaryDirectory() as place:
         for name, content in CONTEST.items():
             path = Path(place) / name
-            if name in {"labelled_output_invoices.csv.gz"} or name.endswith("firms.csv"):
+            if name == "labelled_output_invoices.csv.gz" or name.endswith("firms.csv"):
                 shutil.copy(folder / name, path)
             else:
                 path.write_bytes(gzip.compress(content.splitlines(keepends=True)[0].encode()))

@@ -1,0 +1,17 @@
+"""The examples of the OpenAPI document are accepted by the schemas that they illustrate."""
+
+import pytest
+
+from service.alerts.schemas import AcknowledgeIn, AlertOut
+from service.firms.schemas import FirmIn, InvoicesIn, LoanIn, RepaymentStatusIn
+from service.scoring.schemas import ScoreOut, ScoreRequest
+
+SCHEMAS = (FirmIn, InvoicesIn, LoanIn, RepaymentStatusIn, ScoreRequest, ScoreOut, AcknowledgeIn, AlertOut)
+
+
+@pytest.mark.parametrize("schema", SCHEMAS, ids=lambda schema: schema.__name__)
+def test_examples_are_valid(schema):
+    examples = schema.model_config["json_schema_extra"]["examples"]
+    assert examples
+    for example in examples:
+        schema.model_validate(example)

@@ -1,0 +1,41 @@
+"""What is generated from the code is up to date, and every route says what it does."""
+
+import json
+
+import pytest
+
+from service.cli import app
+from service.cli.reference import ROOT, generated
+
+FILES = generated(app)
+OPENAPI = json.loads(FILES[ROOT / "openapi.json"])
+OPERATIONS = [(path, method, op) for path, item in OPENAPI["paths"].items() for method, op in item.items()]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_generated_files_are_up_to_date(path):
+    assert path.read_text() == FILES[path], f"{path.name} is stale. Run: make docs"
+
+
+@pytest.mark.parametrize(("path", "method", "operation"), OPERATIONS, ids=lambda value: value if isinstance(value, str) else "")
+def test_every_route_is_documented(path, method, operation):
+    assert operation["summary"]
+    assert operation["description"]
+    assert {"401", "422"} <= operation["responses"].keys()
+    assert operation["security"]
+    for code, response in operation["responses"].items():
+        if int(code) >= 400:
+            assert list(response["content"]) == ["application/problem+json"], code
+    if "requestBody" in operation:
+        name = operation["requestBody"]["content"]["application/json"]["schema"]["$ref"].rsplit("/", 1)[1]
+        assert OPENAPI["components"]["schemas"][name]["examples"]
+        assert {"403", "413"} <= operation["responses"].keys()
+    for parameter in operation.get("parameters", []):
+        assert parameter.get("description"), parameter["name"]
+
+
+def test_bodies_admit_no_unknown_field():
+    for _, _, operation in OPERATIONS:
+        if "requestBody" in operation:
+            name = operation["requestBody"]["content"]["application/json"]["schema"]["$ref"].rsplit("/", 1)[1]
+            assert OPENAPI["components"]["schemas"][name]["additionalProperties"] is False

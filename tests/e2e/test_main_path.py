@@ -1,0 +1,316 @@
+"""From observations to grades and alerts, on the demo's cluster, in a real database and over HTTP."""
+
+import json
+import math
+import uuid
+from collections import Counter
+from datetime import date
+
+import pytest
+from http_client import make_client
+from sqlalchemy import text
+
+from models.grades import DEFAULTED, NAMES, grade_of, pd_of, stable_grade
+from service.alerts.use_cases import list_alerts, raise_alerts
+from service.firms.use_cases import add_invoices, firm_id_of, list_keys
+from service.identity.use_cases import Role
+from service.rescoring.use_cases import rescore
+from service.scoring.use_cases import context_of, score_range
+from service.training.use_cases import live_model, promote, train
+
+PRODUCT = "credit-score"
+FIRST, SECOND = date(2025, 12, 31), date(2026, 6, 30)
+CONTENT = "pd, interval_low, interval_high, interval_kind, grade, points, pd_basis, reasons, features, missing"
+
+
+@pytest.fixture
+def officer(app, database, bank):
+    return make_client(app, database, bank.name)
+
+
+@pytest.fixture(scope="module")
+def scores(database, bank):
+    """Return the batch's scores of the second day, by firm key."""
+    query = text(f"select firm.key, {CONTENT}, stable_grade, s.id from score s join firm on firm.id = s.firm_id where run_id = :run")
+    with database.session(bank.tenant_id) as session:
+        return {row["key"]: dict(row) for row in session.execute(query, {"run": bank.runs[1].run_id}).mappings()}
+
+
+def test_every_firm_is_scored_or_refused_once(database, bank, scores):
+    with database.session(bank.tenant_id) as session:
+        keys = list_keys(session)
+    refused = [refusal["key"] for refusal in bank.runs[1].refusals]
+    assert sorted([*scores, *refused]) == keys
+    assert len(keys) == 415
+    assert 0 < len(refused) < 40
+    assert len(scores) == bank.runs[1].scored
+
+
+def test_online_equals_batch_for_every_firm(database, bank, scores):
+    query = text(f"select firm.key, {CONTENT}, stable_grade from score s join firm on firm.id = s.firm_id where s.id = any(:ids)")
+
+    class Undo(Exception):
+        pass
+
+    with pytest.raises(Undo), database.session(bank.tenant_id) as session:
+        loaded = live_model(session, PRODUCT)
+        context = context_of(session, SECOND)
+        ids = []
+        for key in list_keys(session):
+            made, refused = score_range(session, loaded, SECOND, context, (key, key), "officer", None)
+            assert len(made) + len(refused) == 1
+            assert bool(made) == (key in scores)
+            ids += [score.score_id for score in made]
+        for row in session.execute(query, {"ids": ids}).mappings():
+            batch = {name: value for name, value in scores[row["key"]].items() if name != "id"}
+            assert dict(row) == batch, row["key"]
+        raise Undo
+
+
+def test_http_gives_the_same_score(officer, bank, scores):
+    key = sorted(scores)[7]
+    request = {"firm_id": str(firm_id_of(bank.tenant_id, key)), "product": PRODUCT, "as_of": str(SECOND)}
+    answer = officer.post("/v1/scores", request)
+    assert answer.status_code == 201, answer.text
+    online, batch = answer.json(), scores[key]
+    assert (online["pd"], online["points"], online["grade"]) == (batch["pd"], batch["points"], batch["grade"])
+    assert online["reasons"] == batch["reasons"]
+    assert online["features"] == batch["features"]
+    assert officer.get(f"/v1/scores/{online['id']}").json() == online
+    listed = officer.get(f"/v1/firms/{request['firm_id']}/scores").json()["items"]
+    assert listed[0] == online
+    assert len(listed) >= 3
+    assert {item["as_of"] for item in listed} == {str(FIRST), str(SECOND)}
+    pages, cursor = [], None
+    while True:
+        page = officer.get(f"/v1/firms/{request['firm_id']}/scores", limit=1, **({"cursor": cursor} if cursor else {})).json()
+        pages += page["items"]
+        cursor = page["next"]
+        if cursor is None:
+            break
+    assert pages == listed
+
+
+def test_a_score_is_whole(officer, bank, scores):
+    for key in sorted(scores)[:40]:
+        row = scores[key]
+        assert row["interval_low"] <= row["pd"] <= row["interval_high"]
+        assert row["grade"] in NAMES
+        if row["grade"] == DEFAULTED:
+            assert (row["pd"], row["points"], row["pd_basis"]) == (1.0, None, "default")
+            continue
+        assert row["grade"] == grade_of(row["pd"])
+        assert row["pd"] == pytest.approx(float(pd_of(row["points"])), rel=1e-12)
+        assert row["pd_basis"] == "observed"
+        assert 1 <= len(row["reasons"]) <= 4
+        for reason in row["reasons"]:
+            assert reason["text"]["en"]
+            assert any("\u4e00" <= character <= "\u9fff" for character in reason["text"]["zh-CN"])
+        unknown = {name for name, value in row["features"].items() if value is None}
+        assert unknown <= {item["name"] for item in row["missing"]}
+
+
+def test_the_exported_card_gives_the_same_points(database, bank, scores):
+    """Twenty lines of plain Python and a JSON file: anybody can check a score."""
+    from models import artifact
+
+    with database.session(bank.tenant_id) as session:
+        card = json.loads(json.dumps(artifact.export(live_model(session, PRODUCT).model)))
+
+    def points_of(features):
+        total = card["base_points"]
+        for unit in card["units"]:
+            values = [features[name] for name in unit["features"]]
+            if unit["kind"] == "line":
+                value = values[0]
+                if value is None:
+                    total += unit["missing"]
+                else:
+                    value = min(max(value, unit["low"]), unit["high"])
+                    total += unit["slope"] * (value - unit["centre"])
+            else:
+                cell = unit["values"]
+                for value, cuts in zip(values, unit["cuts"], strict=True):
+                    cell = cell[len(cuts) + 1 if value is None else sum(cut < value for cut in cuts)]
+                total += cell
+        return total
+
+    checked = 0
+    for row in scores.values():
+        if row["grade"] != DEFAULTED:
+            assert points_of(row["features"]) == pytest.approx(row["points"], abs=1e-9)
+            checked += 1
+    assert checked > 300
+
+
+def test_a_firm_with_too_little_data_is_refused_and_told_why(officer, bank):
+    made = officer.post("/v1/firms", {"key": f"new-{uuid.uuid4().hex[:8]}", "name": "新厂", "observed_on": "2026-01-01"})
+    answer = officer.post("/v1/scores", {"firm_id": made.json()["id"], "product": PRODUCT, "as_of": str(SECOND)})
+    assert answer.status_code == 422
+    problem = answer.json()
+    assert problem["type"] == "urn:clustercredit:insufficient-data"
+    assert {item["name"] for item in problem["missing"]} == {"invoices", "invoice_history_6m", "sales_invoices_3"}
+    assert all(item["text"]["zh-CN"] and item["text"]["en"] for item in problem["missing"])
+    early = officer.post("/v1/scores", {"firm_id": made.json()["id"], "product": PRODUCT, "as_of": "2025-01-01"})
+    assert early.status_code == 422
+    assert early.json()["missing"][0]["name"] == "firm"
+
+
+@pytest.mark.parametrize(
+    ("change", "status"),
+    [
+        ({"product": "nothing"}, 404),
+        ({"firm_id": "00000000-0000-0000-0000-000000000000"}, 404),
+        ({"as_of": "2190-01-01"}, 422),
+        ({"as_of": "yesterday"}, 422),
+        ({"extra": 1}, 422),
+    ],
+)
+def test_a_request_that_cannot_be_answered(officer, bank, scores, change, status):
+    request = {"firm_id": str(firm_id_of(bank.tenant_id, min(scores))), "product": PRODUCT, "as_of": str(SECOND)}
+    assert officer.post("/v1/scores", {**request, **change}).status_code == status
+
+
+def test_a_tenant_without_a_model_is_told_to_train(client):
+    firm = client.post("/v1/firms", {"key": "E1", "name": "甲", "observed_on": "2024-01-31"}).json()
+    answer = client.post("/v1/scores", {"firm_id": firm["id"], "product": PRODUCT})
+    assert answer.status_code == 409
+    assert "clustercredit train" in answer.json()["detail"]
+
+
+def test_later_knowledge_leaves_a_score_as_it_was(database, bank, scores):
+    """Point in time: a row known after `as_of` changes no byte of the score."""
+    key = sorted(scores)[11]
+    firm_id = firm_id_of(bank.tenant_id, key)
+    invoice = {
+        "direction": "output",
+        "number": "late",
+        "counterparty": "late",
+        "has_linked_codes": True,
+        "net_fen": 10**11,
+        "vat_fen": 0,
+        "gross_fen": 10**11,
+        "is_void": False,
+    }
+    query = text(f"select {CONTENT} from score where id = :id")
+
+    class Undo(Exception):
+        pass
+
+    with pytest.raises(Undo), database.session(bank.tenant_id) as session:
+        add_invoices(session, firm_id, [{**invoice, "observed_on": SECOND, "known_on": date(2026, 7, 1)}])
+        loaded, context = live_model(session, PRODUCT), context_of(session, SECOND)
+        made, _ = score_range(session, loaded, SECOND, context, (key, key), "officer", None)
+        again = dict(session.execute(query, {"id": made[0].score_id}).mappings().one())
+        assert again == {name: scores[key][name] for name in again}
+        add_invoices(session, firm_id, [{**invoice, "observed_on": SECOND, "known_on": SECOND, "number": "known"}])
+        made, _ = score_range(session, loaded, SECOND, context, (key, key), "officer", None)
+        assert made[0].pd != scores[key]["pd"]
+        raise Undo
+
+
+def test_the_current_score_is_the_one_of_the_newest_day(database, bank):
+    query = text("select c.as_of, count(*) from current_score c group by c.as_of")
+    with database.session(bank.tenant_id) as session:
+        days = dict(session.execute(query).all())
+    assert days[SECOND] == bank.runs[1].scored
+    older = rescore(database, bank.tenant_id, PRODUCT, date(2025, 9, 30), "nightly", raise_alerts)
+    assert older.scored > 300
+    with database.session(bank.tenant_id) as session:
+        assert dict(session.execute(query).all())[SECOND] == bank.runs[1].scored
+
+
+def test_alerts_are_the_drops_of_two_grades(database, bank, scores, officer):
+    query = text("""
+        select firm.key, s.stable_grade, s.pd from score s join firm on firm.id = s.firm_id where run_id = :run
+    """)
+    with database.session(bank.tenant_id) as session:
+        before = {key: (grade, pd) for key, grade, pd in session.execute(query, {"run": bank.runs[0].run_id})}
+        alerts = [alert for alert in list_alerts(session, limit=1000) if alert.run_id == bank.runs[1].run_id]
+        keys = {firm_id_of(bank.tenant_id, key): key for key in scores}
+    expected = {
+        key
+        for key, row in scores.items()
+        if key in before
+        and before[key][0] != DEFAULTED
+        and NAMES.index(row["stable_grade"]) - NAMES.index(before[key][0]) >= 2
+    }
+    assert {keys[alert.firm_id] for alert in alerts} == expected
+    assert len(alerts) == len(expected) == bank.runs[1].alerts > 0
+    for key, row in scores.items():
+        if key in before and row["grade"] != DEFAULTED:
+            assert row["stable_grade"] == stable_grade(before[key][0], row["pd"])
+    listed = officer.get("/v1/alerts", limit=1000).json()["items"]
+    assert {item["id"] for item in listed} >= {str(alert.id) for alert in alerts}
+
+
+def test_rescoring_again_raises_nothing_twice(database, bank):
+    again = rescore(database, bank.tenant_id, PRODUCT, SECOND, "nightly", raise_alerts)
+    assert again.run_id != bank.runs[1].run_id
+    assert (again.scored, again.alerts) == (bank.runs[1].scored, 0)
+
+
+def test_an_alert_is_acknowledged_once(officer, app, database, bank):
+    alert = officer.get("/v1/alerts", is_acknowledged=False).json()["items"][0]
+    path = f"/v1/alerts/{alert['id']}/acknowledge"
+    seen = officer.post(path, {"note": "called the owner"}, key=None)
+    assert seen.status_code == 200, seen.text
+    assert seen.json()["acknowledged_by"] == "test officer"
+    again = officer.post(path, {"note": "me too"}, key=None).json()
+    assert again == seen.json()
+    assert alert["id"] not in {item["id"] for item in officer.get("/v1/alerts", is_acknowledged=False).json()["items"]}
+    of_firm = officer.get("/v1/alerts", firm_id=alert["firm_id"]).json()["items"]
+    assert alert["id"] in {item["id"] for item in of_firm}
+    assert officer.post("/v1/alerts/00000000-0000-0000-0000-000000000000/acknowledge", {}).status_code == 404
+    reader = make_client(app, database, bank.name, Role.READER)
+    assert reader.post(path, {}).status_code == 403
+
+
+def test_a_run_that_broke_off_is_finished_with_one_score_a_firm(database, bank):
+    day = date(2026, 3, 31)
+    calls = []
+
+    class Killed(Exception):
+        pass
+
+    def die_in_the_second_chunk(session, scored, run_id):
+        calls.append(run_id)
+        if len(calls) == 2:
+            raise Killed
+        return raise_alerts(session, scored, run_id)
+
+    with pytest.raises(Killed):
+        rescore(database, bank.tenant_id, PRODUCT, day, "nightly", die_in_the_second_chunk, chunk_firms=100)
+    count = text("select count(*), count(distinct firm_id) from score where run_id = :run")
+    with database.session(bank.tenant_id) as session:
+        partial = session.execute(count, {"run": calls[0]}).one()
+        assert 0 < partial[0] < 100
+    summary = rescore(database, bank.tenant_id, PRODUCT, day, "nightly", raise_alerts, chunk_firms=100)
+    assert summary.is_resumed
+    assert summary.run_id == calls[0]
+    with database.session(bank.tenant_id) as session:
+        assert session.execute(count, {"run": summary.run_id}).one() == (summary.scored, summary.scored)
+
+
+def test_the_demo_cluster_is_spread_over_the_scale(scores):
+    grades = Counter(row["grade"] for row in scores.values())
+    assert len(grades) >= 5
+    assert max(grades.values()) < 0.5 * len(scores)
+    assert all(math.isfinite(row["pd"]) for row in scores.values())
+
+
+def test_the_first_model_is_live_and_later_ones_wait(database, bank):
+    class Undo(Exception):
+        pass
+
+    with pytest.raises(Undo), database.session(bank.tenant_id) as session:
+        assert (bank.version.state, bank.version.number, bank.version.live_by) == ("live", 1, "trainer")
+        second = train(session, PRODUCT, FIRST, actor="trainer", seed=2)
+        assert (second.state, second.number, second.live_by) == ("candidate", 2, None)
+        assert live_model(session, PRODUCT).version.number == 1
+        promoted = promote(session, PRODUCT, 2, "validator")
+        assert (promoted.state, promoted.live_by) == ("live", "validator")
+        assert live_model(session, PRODUCT).version.number == 2
+        states = session.execute(text("select state, count(*) from model_version group by state")).all()
+        assert dict(states) == {"live": 1, "retired": 1}
+        raise Undo

@@ -1,0 +1,46 @@
+"""A client of the application that tests talk through."""
+
+import uuid
+from typing import Any
+
+import anyio
+import httpx
+
+from service.identity.use_cases import Role, create_key, tenant_id_of
+
+
+class Client:
+    """Sends requests to the application, with a key."""
+
+    def __init__(self, app: Any, token: str | None) -> None:
+        self.app, self.token = app, token
+
+    def send(self, method: str, path: str, **options: Any) -> httpx.Response:
+        headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
+        headers |= options.pop("headers", {})
+
+        async def call() -> httpx.Response:
+            transport = httpx.ASGITransport(app=self.app, raise_app_exceptions=False)
+            async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+                return await client.request(method, path, headers=headers, **options)
+
+        return anyio.run(call)
+
+    def get(self, path: str, **params: Any) -> httpx.Response:
+        return self.send("GET", path, params=params or None)
+
+    def post(self, path: str, body: Any = None, *, key: str | None = "", **options: Any) -> httpx.Response:
+        """POST with a fresh Idempotency-Key, the one given, or (None) without."""
+        headers = options.pop("headers", {})
+        if key is not None:
+            headers["Idempotency-Key"] = key or str(uuid.uuid4())
+        if body is not None:
+            options["json"] = body
+        return self.send("POST", path, headers=headers, **options)
+
+
+def make_client(app, database, tenant: str, role: Role = Role.OFFICER) -> Client:
+    """Return a client of a tenant's, with a key of its own."""
+    with database.session(tenant_id_of(tenant)) as session:
+        token = create_key(session, f"test {role}", role)
+    return Client(app, token)
