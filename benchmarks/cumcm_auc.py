@@ -123,7 +123,7 @@ def product_matrix(inputs: Inputs, as_of: date) -> np.ndarray:
 def fit_product(X: np.ndarray, y: np.ndarray, groups: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
     (name,) = eligible(int(y.sum()), len(y), CREDIT_SCORE.small_sample_limit)
     catalog = [CATALOG[feature] for feature in CREDIT_SCORE.features]
-    learner = ESTIMATORS[name](signs=[f.sign for f in catalog], families=[f.family for f in catalog], seed=0)
+    learner = ESTIMATORS[name](signs=[f.sign for f in catalog], seed=0)
     return learner.fit(X, y, groups).decision_function
 
 

@@ -41,6 +41,7 @@ _INVOICE_KEY = (
 )
 _IS_SALE = pl.col("direction") == "output"
 _LAST_YEAR = pl.col("month") < YEAR
+_TWO_YEARS = pl.col("month") < 2 * YEAR
 _YEAR_BEFORE = pl.col("month").is_between(YEAR, 2 * YEAR - 1)
 
 
@@ -114,6 +115,7 @@ def months(valid: pl.LazyFrame) -> pl.LazyFrame:
     )
     sums = {
         "sales_12m": _where(_IS_SALE & _LAST_YEAR),
+        "sales_24m": _where(_IS_SALE & _TWO_YEARS),
         "sales_year_before": _where(_IS_SALE & _YEAR_BEFORE),
         "sales_3m": _where(_IS_SALE & (pl.col("month") < 3)),
         "sales_3m_year_before": _where(_IS_SALE & pl.col("month").is_between(YEAR, YEAR + 2)),
@@ -126,9 +128,12 @@ def months(valid: pl.LazyFrame) -> pl.LazyFrame:
         "credit_notes_3m": _where(_IS_SALE & (pl.col("month") < 3), "negative_fen"),
         "sales_count_12m": _where(_IS_SALE & _LAST_YEAR, "positive_count"),
         "months_with_sales_12m": _where(_IS_SALE & _LAST_YEAR & (pl.col("positive_fen") > 0), "one"),
+        "months_with_sales_24m": _where(_IS_SALE & _TWO_YEARS & (pl.col("positive_fen") > 0), "one"),
     }
     monthly = monthly.with_columns(one=pl.lit(1, pl.Int64)).with_columns(
-        sale_month_fen=_where(_IS_SALE & _LAST_YEAR), purchase_month_fen=_where(~_IS_SALE & _LAST_YEAR)
+        sale_month_fen=_where(_IS_SALE & _LAST_YEAR),
+        sale_month_24m_fen=_where(_IS_SALE & _TWO_YEARS),
+        purchase_month_fen=_where(~_IS_SALE & _LAST_YEAR),
     )
     return (
         monthly.group_by("firm_id")
@@ -136,6 +141,7 @@ def months(valid: pl.LazyFrame) -> pl.LazyFrame:
             pl.col("month").max().alias("first_month"),
             *[amount.sum().alias(name) for name, amount in sums.items()],
             _squares("sale_month_fen").alias("sales_squares_12m"),
+            _squares("sale_month_24m_fen").alias("sales_squares_24m"),
             _squares("purchase_month_fen").alias("purchases_squares_12m"),
             pl.when(_IS_SALE).then("last_on").max().alias("last_sale_on"),
             pl.when(~_IS_SALE).then("last_on").max().alias("last_purchase_on"),
@@ -234,9 +240,9 @@ def _share(part: str, whole: str) -> pl.Expr:
     return pl.when(pl.col(whole) > 0).then(pl.col(part) / pl.col(whole))
 
 
-def _months_seen() -> pl.Expr:
-    """Return how many of the last 12 months lie in the firm's invoice history."""
-    return pl.min_horizontal(pl.col("first_month") + 1, YEAR).cast(pl.Int64)
+def _months_seen(window: int = YEAR) -> pl.Expr:
+    """Return how many of the window's months lie in the firm's invoice history."""
+    return pl.min_horizontal(pl.col("first_month") + 1, window).cast(pl.Int64)
 
 
 def _if_seen(months_back: int, value: pl.Expr) -> pl.Expr:
@@ -244,9 +250,9 @@ def _if_seen(months_back: int, value: pl.Expr) -> pl.Expr:
     return pl.when(pl.col("first_month") + 1 >= months_back).then(value)
 
 
-def _variation(total: str, squares: str) -> pl.Expr:
+def _variation(total: str, squares: str, window: int = YEAR) -> pl.Expr:
     """Return sd / mean of n monthly sums: sqrt(n (n Σx² - (Σx)²) / ((n - 1) (Σx)²)), integers up to the division."""
-    n = _months_seen().cast(pl.Int128)
+    n = _months_seen(window).cast(pl.Int128)
     s = pl.col(total).cast(pl.Int128)
     spread = (n * (n * pl.col(squares) - s * s)).cast(pl.Float64)
     level = ((n - 1) * s * s).cast(pl.Float64)
@@ -294,6 +300,29 @@ def _over_sales(amount: pl.Expr) -> pl.Expr:
 def ln_sales() -> pl.Expr:
     """ln(1 + valid output invoices of 12 months), net of VAT."""
     return _ln_yuan("sales_12m")
+
+
+@feature(
+    tables=("months",),
+    unit="ln(1 + yuan)",
+    family="sales",
+    sign=-1,
+    missing="B",
+    value_format=ValueFormat.LN_YUAN,
+    en="sales, last 24 months",
+    zh="近 24 个月销售额",
+    worse_en="sales of the last 24 months are low",
+    worse_zh="近 24 个月销售额偏低",
+    better_en="sales of the last 24 months are high",
+    better_zh="近 24 个月销售额较高",
+    source="methods.md section 1, over two years",
+)
+def ln_sales_24m() -> pl.Expr:
+    """ln(1 + valid output invoices of 24 months), net of VAT.
+
+    Steadier than ``ln_sales`` for a small firm, whose one bad season is half of it and not all.
+    """
+    return _ln_yuan("sales_24m")
 
 
 @feature(
@@ -449,6 +478,26 @@ def sales_cv() -> pl.Expr:
     sign=+1,
     missing="B",
     value_format=ValueFormat.RATIO,
+    en="variation of monthly sales, 24 months",
+    zh="近 24 个月月销售额波动系数",
+    worse_en="monthly sales swing widely over two years",
+    worse_zh="近两年月销售额波动大",
+    better_en="monthly sales are steady over two years",
+    better_zh="近两年月销售额平稳",
+    source="methods.md section 1, over two years",
+)
+def sales_cv_24m() -> pl.Expr:
+    """Variation of monthly sales: sd ÷ mean over 24 months, like ``sales_cv``."""
+    return _variation("sales_24m", "sales_squares_24m", 2 * YEAR)
+
+
+@feature(
+    tables=("months",),
+    unit="ratio",
+    family="stability",
+    sign=+1,
+    missing="B",
+    value_format=ValueFormat.RATIO,
     en="variation of monthly purchases",
     zh="月采购额波动系数",
     worse_en="monthly purchases swing widely",
@@ -480,6 +529,26 @@ def purchase_cv() -> pl.Expr:
 def zero_months() -> pl.Expr:
     """Share of the last 12 months (of those in the history, at least 3) without a valid positive output invoice."""
     return _if_seen(3, 1 - pl.col("months_with_sales_12m") / _months_seen())
+
+
+@feature(
+    tables=("months",),
+    unit="share",
+    family="stability",
+    sign=+1,
+    missing="B",
+    value_format=ValueFormat.PERCENT,
+    en="months without sales, 24 months",
+    zh="近 24 个月无销售月份占比",
+    worse_en="too many months without any sale in two years",
+    worse_zh="近两年无销售的月份偏多",
+    better_en="sales in nearly every month of two years",
+    better_zh="近两年几乎每月均有销售",
+    source="methods.md section 1, over two years",
+)
+def zero_months_24m() -> pl.Expr:
+    """Share of the last 24 months without a valid positive output invoice, like ``zero_months``."""
+    return _if_seen(3, 1 - pl.col("months_with_sales_24m") / _months_seen(2 * YEAR))
 
 
 @feature(

@@ -63,7 +63,7 @@ ESTIMATORS: Final[dict[EstimatorName, Callable[..., Estimator]]] = {
     "woe-scorecard": WoeScorecard,
     "boosted-scorecard": BoostedScorecard,
 }
-"""Estimators by name, the plainest first; each takes `signs`, `families` and `seed`."""
+"""Estimators by name, the plainest first; each takes `signs` and `seed`."""
 
 AUTO: Final = "auto"
 MIN_FIRMS: Final = 10
@@ -344,7 +344,6 @@ class _Sample:
         features = [CATALOG[name] for name in self.names]
         return ESTIMATORS[name](
             signs=[feature.sign for feature in features],
-            families=[feature.family for feature in features],
             seed=self.seed,
         )
 

@@ -6,6 +6,7 @@ from uuid import uuid4
 
 import structlog
 from fastapi import FastAPI, Request, Response
+from fastapi_offline import FastAPIOffline
 
 from service.alerts.router import router as alerts
 from service.errors import MEDIA_TYPE, ProblemOut, install_handlers
@@ -35,7 +36,7 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
     database
         An open one, with every migration.
     """
-    app = FastAPI(
+    app = FastAPIOffline(
         title="clustercredit",
         version="1",
         description=DESCRIPTION,

@@ -52,8 +52,6 @@ class BoostedScorecard(CompiledClassifier):
     ----------
     signs : sequence of +1, -1, 0 or None, one for each feature, optional
         +1: more of the feature never lowers the risk. 0 or None: free.
-    families : sequence of str, optional
-        Of each feature; this estimator does not use them.
     seed : int
         Of folds, rows and features drawn.
     max_depth : int
@@ -93,7 +91,6 @@ class BoostedScorecard(CompiledClassifier):
     def __init__(
         self,
         signs: Sequence[int | None] | None = None,
-        families: Sequence[str] | None = None,
         seed: int = 0,
         max_depth: int = 2,
         max_pairs: int = 16,
@@ -104,7 +101,6 @@ class BoostedScorecard(CompiledClassifier):
         max_bin: int = 63,
     ) -> None:
         self.signs = signs
-        self.families = families
         self.seed = seed
         self.max_depth = max_depth
         self.max_pairs = max_pairs

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final, Self, TypeAlias
 
 import numpy as np
@@ -15,7 +15,7 @@ from sklearn.utils import Tags
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
 
-from models.additive import AdditiveScore, FloatArray, Line, Unit
+from models.additive import AdditiveScore, FloatArray
 from models.validation import BoolArray, IntArray, grouped_folds
 
 Labels: TypeAlias = NDArray[Any]
@@ -68,7 +68,6 @@ class CompiledClassifier(ClassifierMixin, BaseEstimator):
     """
 
     signs: Sequence[int | None] | None
-    families: Sequence[str] | None
     seed: int
 
     @abstractmethod
@@ -90,7 +89,7 @@ class CompiledClassifier(ClassifierMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If X or y is unusable, y has one class or more than two, or `signs` or `families` does not fit X.
+            If X or y is unusable, y has one class or more than two, or `signs` does not fit X.
         """
         X, y = validate_data(self, X, y, dtype=np.float64, ensure_all_finite="allow-nan")
         bad = self._encode(np.asarray(y))
@@ -125,11 +124,7 @@ class CompiledClassifier(ClassifierMixin, BaseEstimator):
             If the names are not one for each feature.
         """
         check_is_fitted(self)
-        if len(names) != self.n_features_in_ or len(set(names)) != len(names):
-            raise ValueError(f"expected {self.n_features_in_} different names, got {len(names)}")
-        called = dict(zip(self.additive_.names, names, strict=True))
-        units = tuple(_renamed(unit, called) for unit in self.additive_.units)
-        return AdditiveScore(tuple(names), self.additive_.intercept, units)
+        return self.additive_.renamed(names)
 
     def _encode(self, y: Labels) -> BoolArray:
         check_classification_targets(y)
@@ -141,9 +136,8 @@ class CompiledClassifier(ClassifierMixin, BaseEstimator):
         return np.asarray(codes, dtype=bool)
 
     def _checked_signs(self) -> tuple[int, ...]:
-        for what, given in (("signs", self.signs), ("families", self.families)):
-            if given is not None and len(given) != self.n_features_in_:
-                raise ValueError(f"expected {self.n_features_in_} {what}, got {len(given)}")
+        if self.signs is not None and len(self.signs) != self.n_features_in_:
+            raise ValueError(f"expected {self.n_features_in_} signs, got {len(self.signs)}")
         signs = tuple(sign or 0 for sign in self.signs) if self.signs is not None else (0,) * self.n_features_in_
         if not set(signs) <= _SIGNS:
             raise ValueError(f"signs are +1, -1, 0 or None, not {sorted(set(signs) - _SIGNS)}")
@@ -168,9 +162,3 @@ def column_names(n_features: int) -> tuple[str, ...]:
     ('0', '1', '2')
     """
     return tuple(str(column) for column in range(n_features))
-
-
-def _renamed(unit: Unit, called: dict[str, str]) -> Unit:
-    if isinstance(unit, Line):
-        return replace(unit, feature=called[unit.feature])
-    return replace(unit, features=tuple(called[name] for name in unit.features))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import zip_longest
 from typing import Final
 
 import numpy as np
@@ -13,7 +12,7 @@ from scipy.optimize import minimize
 from scipy.special import expit
 from scipy.stats import rankdata
 from sklearn.utils.validation import check_is_fitted
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+from threadpoolctl import threadpool_limits
 
 from models.additive import AdditiveScore, FloatArray, Line, Replicas, Step, Unit
 from models.estimators.compiled import CompiledClassifier, Rows, column_names
@@ -33,9 +32,9 @@ together, because a choice made on some twenty defaults is itself noisy."""
 class SmallSampleLogistic(CompiledClassifier):
     """Ridge logistic regression on at most eight features, for samples of fewer than 100 defaults.
 
-    With so few defaults a search among features fits noise. So the candidates' order decides, not their strength
-    in the sample: features with an expected sign come before those without, and families take turns, each giving
-    its features in the order of the columns, the most trusted first. Passed over are features that are mostly
+    With so few defaults a search among features fits noise. So the order of the columns decides, the most trusted
+    first, not their strength in the sample; those with an expected sign come before those without. Passed over are features
+    that are mostly
     unknown, constant, or that point against their expected sign in the sample.
 
     Features are winsorised and standardised; coefficients are bounded by the expected signs and shrunk by an L2
@@ -46,8 +45,6 @@ class SmallSampleLogistic(CompiledClassifier):
     ----------
     signs : sequence of +1, -1, 0 or None, one for each feature, optional
         +1: more of the feature never lowers the risk. 0 or None: free.
-    families : sequence of str, optional
-        Of each feature. Default: one family.
     seed : int
         Of the folds that choose C.
     max_features : int
@@ -87,13 +84,11 @@ class SmallSampleLogistic(CompiledClassifier):
     def __init__(
         self,
         signs: Sequence[int | None] | None = None,
-        families: Sequence[str] | None = None,
         seed: int = 0,
         max_features: int = 8,
         n_folds: int = 5,
     ) -> None:
         self.signs = signs
-        self.families = families
         self.seed = seed
         self.max_features = max_features
         self.n_folds = n_folds
@@ -170,8 +165,7 @@ class SmallSampleLogistic(CompiledClassifier):
         return STRENGTHS[int(np.argmin(losses))]
 
     def _prepare(self, rows: Rows, signs: Sequence[int]) -> _Design:
-        order = candidates(signs, self.families or [""] * len(signs))
-        usable = (column for column in order if _is_usable(rows.X[:, column], rows.bad, signs[column]))
+        usable = (column for column in candidates(signs) if _is_usable(rows.X[:, column], rows.bad, signs[column]))
         columns = tuple(column for column, _ in zip(usable, range(self.max_features), strict=False))
         return _Design.of(rows, columns, signs)
 
@@ -181,22 +175,15 @@ def _one_thread() -> threadpool_limits:
     return threadpool_limits(limits=1, user_api="blas")
 
 
-def candidates(signs: Sequence[int], families: Sequence[str]) -> list[int]:
-    """Return all columns in the order they are considered: signed before free, families taking turns.
+def candidates(signs: Sequence[int]) -> list[int]:
+    """Return all columns in the order they are considered: those with an expected sign before the free ones.
 
     Examples
     --------
-    >>> candidates([-1, 0, -1, 1, 1], ["sales", "sales", "sales", "stability", "stability"])
-    [0, 3, 2, 4, 1]
+    >>> candidates([-1, 0, 1])
+    [0, 2, 1]
     """
-    order: list[int] = []
-    for is_free in (False, True):
-        queues: dict[str, list[int]] = {}
-        for column, (sign, family) in enumerate(zip(signs, families, strict=True)):
-            if (sign == 0) == is_free:
-                queues.setdefault(family, []).append(column)
-        order += [column for turn in zip_longest(*queues.values()) for column in turn if column is not None]
-    return order
+    return sorted(range(len(signs)), key=lambda column: signs[column] == 0)
 
 
 def _is_usable(x: FloatArray, bad: BoolArray, sign: int) -> bool:

@@ -223,8 +223,6 @@ class WoeScorecard(CompiledClassifier):
     ----------
     signs : sequence of +1, -1, 0 or None, one for each feature, optional
         +1: more of the feature never lowers the risk. 0 or None: whichever direction tells more.
-    families : sequence of str, optional
-        Of each feature; this estimator does not use them.
     seed : int
         Of the folds.
     n_prebins : int
@@ -252,14 +250,12 @@ class WoeScorecard(CompiledClassifier):
     def __init__(
         self,
         signs: Sequence[int | None] | None = None,
-        families: Sequence[str] | None = None,
         seed: int = 0,
         n_prebins: int = 20,
         n_folds: int = 5,
         l2: float = 1.0,
     ) -> None:
         self.signs = signs
-        self.families = families
         self.seed = seed
         self.n_prebins = n_prebins
         self.n_folds = n_folds

@@ -90,7 +90,10 @@ def _print_alerts(session: TenantSession) -> None:
     console.print(f"[bold]{len(alerts)} alerts wait for an officer[/]; the newest five:")
     for alert in alerts[:5]:
         firm = get_firm(session, alert.firm_id)
-        console.print(f"  {firm.key} {firm.name}: {alert.severity} {alert.rule}: {alert.text['zh-CN']} | {alert.text['en']}", highlight=False)
+        console.print(
+            f"  {firm.key} {firm.name}: {alert.severity} {alert.rule}: {alert.text['zh-CN']} | {alert.text['en']}",
+            highlight=False,
+        )
 
 
 def _print_next_steps(url: str, token: str, firm_id: str) -> None:

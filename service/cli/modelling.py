@@ -79,8 +79,11 @@ def print_training(version: Version) -> None:
 
 
 def _digest(report: dict[str, object]) -> dict[str, object]:
-    long = {"grades", "units", "versions", "share_per_grade", "kept"}
-    return {name: value for name, value in report.items() if name not in long}
+    long = {"grades", "units", "versions", "score_bins", "features"}
+    features = report["features"]
+    assert isinstance(features, list)
+    used = [feature["name"] for feature in features]
+    return {**{name: value for name, value in report.items() if name not in long}, "features": used}
 
 
 def models(tenant: Tenant = None) -> None:

@@ -20,7 +20,7 @@ size       ln(annual sales)                       -0.50       ln_sales (-)
 volatility ln(sd of ln(a month's sales))          +0.35       sales_cv (+)
 buyers     ln(sum of squared shares of buyers)    +0.30       cust_hhi (+), active_cust (-)
 growth     annual change of ln(sales)             -0.35       growth (-)
-voids      ln(share of sales invoices voided)     +0.45       void_rate (+)
+voids      ln(share of sales invoices voided)     +0.50       void_rate (+)
 owner      ln(1 + owner's years in the trade)     -0.35       owner_yrs (-)
 age        ln(1 + firm's age in years)            -0.25       firm_age (-)
 churn      logit(share of partners lost a year)   +0.40       cust_churn (+), loyal_cust (-)
@@ -29,7 +29,7 @@ churn      logit(share of partners lost a year)   +0.40       cust_churn (+), lo
 The cluster effect is normal with a standard deviation of 0.35; it and the shocks show in cl_dr (+). An anchor is the
 lead firm that up to 45% of the makers of materials and parts sell a quarter to two thirds of their output to. Traits
 stand as in the middle of the window. Trouble shows: over the three to nine months before most defaults sales fall, by
-15% when slipping, 40% when strained, 55% and more once overdue; months grow more uneven, voids double. A shock costs
+20% when slipping, 50% when strained, 65% and more once overdue; months grow more uneven, voids more. A shock costs
 the cluster 10% of its sales, a failing anchor its suppliers' sales to it. Margins, suppliers, partial credit notes,
 seasons and reciprocal trade have no effect on default but what they share with the traits above.
 

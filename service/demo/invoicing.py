@@ -17,15 +17,15 @@ N_OUTSIDE_BUYERS = 600
 N_OUTSIDE_SUPPLIERS = 300
 
 # Level of sales by state: healthy, slipping, strained, 30 and 60 days overdue, in default.
-_SALES_LEVEL = np.array([1.0, 0.85, 0.60, 0.45, 0.35, 0.10])
+_SALES_LEVEL = np.array([1.0, 0.80, 0.50, 0.35, 0.25, 0.08])
 # Share of its usual purchases that an anchor makes in each state; one that is gone has been replaced.
-_ANCHOR_PURCHASES = np.array([1.0, 0.85, 0.60, 0.45, 0.35, 0.05, 1.0])
+_ANCHOR_PURCHASES = np.array([1.0, 0.80, 0.50, 0.35, 0.25, 0.05, 1.0])
 _SHOCK_LEVEL = 0.90
-_ADJUSTMENT = 0.6
+_ADJUSTMENT = 0.7
 _MONTHS_TRADING_IN_DEFAULT = 8
 _RAMP_MONTHS = 6
-_TROUBLE_VOLATILITY = 1.6
-_TROUBLE_VOIDS = 2.0
+_TROUBLE_VOLATILITY = 2.2
+_TROUBLE_VOIDS = 2.5
 
 # Of a firm's invoices: sales, purchases from outside; the rest are purchases within the cluster.
 _SALES_ROWS, _OUTSIDE_ROWS = 0.58, 0.28

@@ -15,7 +15,7 @@ COEFFICIENTS = {
     "volatility": +0.35,
     "buyers": +0.30,
     "growth": -0.35,
-    "voids": +0.45,
+    "voids": +0.50,
     "owner": -0.35,
     "age": -0.25,
     "churn": +0.40,

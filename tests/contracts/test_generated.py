@@ -17,7 +17,9 @@ def test_generated_files_are_up_to_date(path):
     assert path.read_text() == FILES[path], f"{path.name} is stale. Run: make docs"
 
 
-@pytest.mark.parametrize(("path", "method", "operation"), OPERATIONS, ids=lambda value: value if isinstance(value, str) else "")
+@pytest.mark.parametrize(
+    ("path", "method", "operation"), OPERATIONS, ids=lambda value: value if isinstance(value, str) else ""
+)
 def test_every_route_is_documented(path, method, operation):
     assert operation["summary"]
     assert operation["description"]

@@ -85,17 +85,18 @@ def test_any_shallow_booster_compiles_exactly(depth, missing):
 
 def test_a_split_of_missing_from_known_values_needs_no_cut():
     generator = np.random.default_rng(0)
-    rows = np.where(generator.random((600, 1)) < 0.5, np.nan, 1.0)
-    booster = grown(rows, np.isnan(rows[:, 0]) ^ (generator.random(600) < 0.2), max_depth=1, num_leaves=2)
+    rows = np.where(generator.random((600, 1)) < 0.5, np.nan, generator.normal(size=(600, 1)))
+    noisy = np.isnan(rows[:, 0]) ^ (generator.random(600) < 0.2)
+    booster = grown(rows, noisy, trees=1, max_depth=1, num_leaves=2)
     score = compile_trees([booster.dump_model()], rows)
-    assert score.units[0].cuts[0].tolist() in ([], [pytest.approx(0, abs=1)])
+    assert not score.units[0].cuts[0].size
     np.testing.assert_allclose(score.log_odds(rows), booster.predict(rows, raw_score=True), rtol=0, atol=1e-12)
 
 
 def test_a_booster_without_splits_is_a_constant():
-    booster = grown(X[:20], Y[:20], trees=3)
+    booster = grown(X[:20], Y[:20], trees=3, min_data_in_leaf=50)
     score = compile_trees([booster.dump_model()], X[:20])
-    assert [len(unit.cuts[0]) for unit in score.units] == [] or booster.num_trees() > 1
+    assert score.units == ()
     np.testing.assert_allclose(score.log_odds(X[:20]), booster.predict(X[:20], raw_score=True), rtol=0, atol=1e-12)
 
 
@@ -232,4 +233,5 @@ def test_too_few_rows_give_the_mean():
 
 
 def test_large_seeds_are_allowed():
-    BoostedScorecard(**SMALL | {"seed": 2**31 - 1}).fit(X[:200], Y[:200])
+    card = BoostedScorecard(**SMALL | {"seed": 2**31 - 1}).fit(X[:200], Y[:200])
+    assert np.isfinite(card.decision_function(X)).all()

@@ -17,7 +17,6 @@ from models.validation import auc
 
 NAMES = tuple("abcdefghij")
 SIGNS = (-1, 1, 1, 0, -1, 1, -1, 1, 0, 1)
-FAMILIES = ("sales", "sales", "stability", "stability", "buyers", "buyers", "firm", "firm", "owner", "owner")
 
 
 def sample(n=160, seed=0, missing=0.15):
@@ -30,7 +29,7 @@ def sample(n=160, seed=0, missing=0.15):
 
 
 def fitted(X, y, groups=None, **parameters):
-    return SmallSampleLogistic(**({"signs": SIGNS, "families": FAMILIES} | parameters)).fit(X, y, groups)
+    return SmallSampleLogistic(**({"signs": SIGNS} | parameters)).fit(X, y, groups)
 
 
 @parametrize_with_checks([SmallSampleLogistic()])
@@ -82,7 +81,7 @@ def test_against_the_peer_where_no_sign_binds():
     rng = np.random.default_rng(5)
     X = rng.normal(size=(300, 3))
     y = rng.random(300) < expit(X @ [1.0, -0.5, 0.3] - 1)
-    model = fitted(X, y, signs=None, families=None)
+    model = fitted(X, y, signs=None)
     lines = {int(unit.feature): unit for unit in model.additive_.units}
     Z = np.column_stack([(np.clip(X[:, j], u.low, u.high) - u.centre) for j, u in sorted(lines.items())])
     Z /= Z.std(axis=0)
@@ -105,8 +104,10 @@ class _Found:
         self.x = x
 
 
-def test_families_take_turns_and_signed_features_come_first():
-    assert candidates(SIGNS, FAMILIES) == [0, 2, 4, 6, 9, 1, 5, 7, 3, 8]
+def test_signed_features_come_first_in_the_order_of_the_columns():
+    free = [column for column, sign in enumerate(SIGNS) if not sign]
+    assert candidates(SIGNS) == [*(column for column in range(len(SIGNS)) if column not in free), *free]
+    assert free
 
 
 def test_features_are_passed_over_for_cause():
@@ -134,7 +135,7 @@ def test_missing_value_has_its_own_constant_where_enough_rows_say_so():
     y[:40] = rng.random(40) < 0.8
     few, many = X.copy(), X.copy()
     few[:4], many[:40] = np.nan, np.nan
-    constants = [_line(fitted(Z, y, signs=[0], families=None)).missing for Z in (few, many)]
+    constants = [_line(fitted(Z, y, signs=[0])).missing for Z in (few, many)]
     assert constants[0] == 0.0
     assert constants[1] > 0.5
 
@@ -175,14 +176,14 @@ def test_all_weights_one_give_the_fitted_score_back():
 
 def test_bootstrap_draws_again_where_a_class_is_absent():
     X, y = np.arange(20.0)[:, None], np.arange(20) == 19
-    model = fitted(X, y, signs=[1], families=None)
+    model = fitted(X, y, signs=[1])
     coefficients = model.bootstrap(X, y, names=["x"], n_replicas=50, seed=0).coefficients
     assert np.isfinite(coefficients).all()
 
 
 def test_too_little_to_learn_from_gives_a_constant():
     X, y = np.full((6, 2), np.nan), np.array([0, 1, 0, 0, 0, 0])
-    model = fitted(X, y, signs=None, families=None)
+    model = fitted(X, y, signs=None)
     assert model.to_additive(["a", "b"]).units == ()
     assert model.predict_proba(X)[:, 1] == pytest.approx(1.5 / 7, abs=0.1)
     assert min(STRENGTHS) == model.C_

@@ -183,7 +183,6 @@ def test_too_few_firms_for_folds_give_the_mean():
     [
         ({"signs": [1]}, "expected 5 signs"),
         ({"signs": [1, 2, 0, 0, 0]}, "signs are"),
-        ({"families": ["sales"]}, "expected 5 families"),
     ],
 )
 def test_parameters_must_fit_the_matrix(changes, words):

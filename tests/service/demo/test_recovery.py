@@ -41,9 +41,9 @@ def snapshots(large_economy):
 
 @pytest.fixture(scope="module")
 def trained(snapshots):
-    """Return a model of two thirds of the firms, and which rows it has not seen."""
+    """Return a model of three quarters of the firms, and which rows it has not seen."""
     stack, _ = snapshots
-    is_new = np.array([int(firm[16], 36) % 3 == 0 for firm in stack.groups])
+    is_new = np.array([int(firm[16], 36) % 4 == 0 for firm in stack.groups])
     data = TrainingData(
         X=stack.X[~is_new],
         names=stack.names,
