@@ -49,7 +49,7 @@ contracts: $(VENV)/.installed-dev  ## Who may import whom
 	$(BIN)/lint-imports
 
 tests: $(VENV)/.installed-dev  ## Tests on a real embedded PostgreSQL, with coverage of the pure rooms
-	$(BIN)/pytest -n 2 --dist worksteal --cov --cov-report=term $(PYTEST_ARGS)
+	$(BIN)/pytest -n 2 --dist loadgroup --cov --cov-report=term $(PYTEST_ARGS)
 
 bench: $(VENV)/.installed-dev  ## Benchmarks, each against a peer or a limit in the same run
 	for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done

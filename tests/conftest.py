@@ -14,6 +14,7 @@ from service.identity.use_cases import create_tenant, tenant_id_of
 from service.kit import migrations
 from service.kit.db import Database
 from service.kit.embedded_postgres import EmbeddedPostgres
+from service.kit.logs import configure_logging
 from service.settings import Settings
 
 ROOT = Path(__file__).parents[1]
@@ -96,6 +97,11 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("the real data sets are not here: ../shared/data")
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _logging() -> None:
+    configure_logging("ERROR")
 
 
 @pytest.fixture(autouse=True)

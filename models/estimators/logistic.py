@@ -33,9 +33,8 @@ class SmallSampleLogistic(CompiledClassifier):
     """Ridge logistic regression on at most eight features, for samples of fewer than 100 defaults.
 
     With so few defaults a search among features fits noise. So the order of the columns decides, the most trusted
-    first, not their strength in the sample; those with an expected sign come before those without. Passed over are features
-    that are mostly
-    unknown, constant, or that point against their expected sign in the sample.
+    first, not their strength in the sample; those with an expected sign come before those without. Passed over are
+    features that are mostly unknown, constant, or that point against their expected sign in the sample.
 
     Features are winsorised and standardised; coefficients are bounded by the expected signs and shrunk by an L2
     penalty whose C has the least held-out log-loss, all steps repeated in each fold, firms kept together. A missing

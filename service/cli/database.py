@@ -1,9 +1,7 @@
 """serve, migrate, db, tenant, key."""
 
-import logging
 from typing import Annotated
 
-import structlog
 import typer
 import uvicorn
 
@@ -13,6 +11,7 @@ from service.identity.use_cases import Role, create_key, create_tenant
 from service.kit import migrations
 from service.kit.db import Database
 from service.kit.embedded_postgres import EmbeddedPostgres
+from service.kit.logs import configure_logging
 from service.settings import Settings
 
 db = typer.Typer(help="The embedded PostgreSQL server: for one machine, not for production.", no_args_is_help=True)
@@ -43,17 +42,7 @@ def serve(
 
 def run_server(settings: Settings, database: Database, host: str, port: int) -> None:
     """Serve until interrupted; log lines are JSON on standard error."""
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso"),
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(ensure_ascii=False),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[settings.log_level]),
-        logger_factory=structlog.PrintLoggerFactory(file=typer.get_text_stream("stderr")),
-    )
+    configure_logging(settings.log_level)
     uvicorn.run(create_app(settings, database), host=host, port=port, access_log=False, log_level="warning")
 
 

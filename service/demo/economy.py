@@ -23,7 +23,7 @@ growth     annual change of ln(sales)             -0.35       growth (-)
 voids      ln(share of sales invoices voided)     +0.50       void_rate (+)
 owner      ln(1 + owner's years in the trade)     -0.35       owner_yrs (-)
 age        ln(1 + firm's age in years)            -0.25       firm_age (-)
-churn      logit(share of partners lost a year)   +0.40       cust_churn (+), loyal_cust (-)
+churn      logit(share of partners lost a year)   +0.50       cust_churn (+), loyal_cust (-)
 ========== ====================================== =========== ====================================
 
 The cluster effect is normal with a standard deviation of 0.35; it and the shocks show in cl_dr (+). An anchor is the

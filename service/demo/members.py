@@ -9,7 +9,7 @@ from service.demo import trades
 from service.demo.hazard import Exposure
 from service.demo.window import Days, Floats, Ints, Window
 
-INTERCEPT = -5.3
+INTERCEPT = -5.35
 COEFFICIENTS = {
     "size": -0.50,
     "volatility": +0.35,
@@ -18,7 +18,7 @@ COEFFICIENTS = {
     "voids": +0.50,
     "owner": -0.35,
     "age": -0.25,
-    "churn": +0.40,
+    "churn": +0.50,
 }
 CLUSTER_EFFECT_SD = 0.35
 

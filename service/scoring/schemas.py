@@ -36,8 +36,8 @@ class IntervalOut(Schema):
     low: float
     high: float
     kind: str = Field(
-        description="`bootstrap`: 90% of refits on resampled firms. `venn-abers`: the two probabilities of a Venn-Abers "
-        "predictor, widened to hold the PD. `observed`: the firm is in default."
+        description="`bootstrap`: 90% of refits on resampled firms. `venn-abers`: the two probabilities of a "
+        "Venn-Abers predictor, widened to hold the PD. `observed`: the firm is in default."
     )
 
 
