@@ -23,7 +23,7 @@ TENANT = "demo"
 PRODUCT = "credit-score"
 FIRMS = 415
 """An average cluster of Jiangsu: 45,671 firms in 110 clusters."""
-SEED = 1
+SEED = 2
 MONTHS = 48
 END_ON = date(2026, 6, 30)
 TRAIN_ON = date(2025, 12, 31)
@@ -90,15 +90,14 @@ def _print_alerts(session: TenantSession) -> None:
     console.print(f"[bold]{len(alerts)} alerts wait for an officer[/]; the newest five:")
     for alert in alerts[:5]:
         firm = get_firm(session, alert.firm_id)
-        console.print(
-            f"  {firm.key} {firm.name}: {alert.severity} {alert.rule}: {alert.text['zh-CN']} | {alert.text['en']}",
-            highlight=False,
-        )
+        console.print(f"  {firm.key} {firm.name}: {alert.severity} {alert.rule}", highlight=False)
+        for language in ("zh-CN", "en"):
+            console.print(f"    {alert.text[language]}", highlight=False, soft_wrap=True)
 
 
 def _print_next_steps(url: str, token: str, firm_id: str) -> None:
     body = f'{{"firm_id": "{firm_id}", "product": "{PRODUCT}", "as_of": "{SCORE_ON[-1]}"}}'
-    console.print(f"\nDocumentation: {url}/docs\nAPI key (shown this once): [bold]{token}[/]", highlight=False)
+    console.print(f"\nDocumentation, while it serves: {url}/docs\nAPI key (shown this once): {token}", highlight=False)
     console.print("Score the riskiest firm:\n", highlight=False)
     curl = (
         f"curl -s {url}/v1/scores -H 'Authorization: Bearer {token}' -H 'Idempotency-Key: {uuid4()}'"

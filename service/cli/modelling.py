@@ -72,18 +72,26 @@ def train(
 
 def print_training(version: Version) -> None:
     """Show what a training did."""
-    console.print(f"[bold]{version.name}[/]: {version.state}", highlight=False)
-    console.print_json(json.dumps(_digest(version.report), ensure_ascii=False))
+    report = version.report
+    sample, chosen = report["sample"], report["estimator"]
+    candidate = next(row for row in report["validation"]["candidates"] if row["estimator"] == chosen)
+    anchor = report["anchor"]
+    basis = "observed defaults" if anchor is None else f"anchored to {anchor['rate']:.1%} ({anchor['source']})"
+    facts = {
+        "sample": f"{sample['rows']:,} snapshots of {sample['firms']:,} firms, {sample['defaulted_firms']:,} defaulted",
+        "left out": ", ".join(f"{name} {count:,}" for name, count in report["dropped"].items()),
+        "estimator": f"{chosen} ({report['why']})",
+        "AUC, unseen firms": f"{candidate['auc']:.3f} [{candidate['low']:.3f}, {candidate['high']:.3f}]",
+        "level of the PDs": basis,
+        "interval": report["interval"]["kind"],
+        "features": ", ".join(feature["name"] for feature in report["features"]),
+    }
+    table = Table(title=f"{version.name}: {version.state}", show_header=False)
+    for name, value in facts.items():
+        table.add_row(name, value)
+    console.print(table)
     if version.state == "candidate":
         console.print(f"Make it live with: clustercredit promote {version.product} {version.number}")
-
-
-def _digest(report: dict[str, object]) -> dict[str, object]:
-    long = {"grades", "units", "versions", "score_bins", "features"}
-    features = report["features"]
-    assert isinstance(features, list)
-    used = [feature["name"] for feature in features]
-    return {**{name: value for name, value in report.items() if name not in long}, "features": used}
 
 
 def models(tenant: Tenant = None) -> None:
@@ -191,6 +199,5 @@ def print_grades(views: list[GradeView]) -> None:
     for view in [view for view in views if view.grade != DEFAULTED][:5]:
         console.print(f"  {view.key} {view.name or ''}: grade {view.grade}, PD {view.pd:.1%}", highlight=False)
         for reason in view.reasons:
-            console.print(
-                f"    {reason['points']:+6.1f}  {reason['text']['zh-CN']} | {reason['text']['en']}", highlight=False
-            )
+            console.print(f"    {reason['points']:+6.1f}  {reason['text']['zh-CN']}", highlight=False, soft_wrap=True)
+            console.print(f"            {reason['text']['en']}", highlight=False, soft_wrap=True)

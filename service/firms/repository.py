@@ -92,14 +92,16 @@ class Stage:
 
     def add(self, frame: pl.DataFrame) -> None:
         """Copy rows in; ``firm_id`` is the firm's key."""
+        copy_in(self.session, self.table, self.prepared(frame))
+        self.received += len(frame)
+
+    def prepared(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Return rows as the ledger has them: the firm's id for its key, and the hash of the content."""
         tenant_id = tenant_of(self.session)
-        keys = frame["firm_id"].unique()
-        ids = {key: str(firm_id_of(tenant_id, key)) for key in keys}
-        rows = self.kind.check(frame).with_columns(
-            content_sha256(self.kind, frame), pl.col("firm_id").replace_strict(ids, return_dtype=pl.String)
-        )
-        copy_in(self.session, self.table, rows)
-        self.received += len(rows)
+        ids = {key: str(firm_id_of(tenant_id, key)) for key in frame["firm_id"].unique()}
+        rows = self.kind.check(frame)
+        firm_ids = pl.col("firm_id").replace_strict(ids, return_dtype=pl.String)
+        return rows.with_columns(content_sha256(self.kind, rows), firm_ids)
 
     def insert(self, ingested_at: datetime) -> Added:
         """Move the rows into the ledger, each content once, and say what was new."""

@@ -35,13 +35,23 @@ def outcomes(*rows, as_of=AS_OF, seed=1):
 
 def test_one_snapshot_a_firm_year_labelled_by_the_next_twelve_months():
     bad_from = date(2023, 8, 1)
-    result = outcomes(*paid_monthly("G"), *paid_monthly("B", days=lambda on: 120 if on >= bad_from else 0))
+    result = outcomes(*paid_monthly("G"), *paid_monthly("B", days=lambda on: 120 if on >= bad_from else 0), seed=7)
     rows = result.frame.rows(named=True)
     assert [(r["firm_id"], r["snapshot_on"].year) for r in rows] == [("B", 2022), ("B", 2023), ("G", 2022), ("G", 2023)]
     assert all(r["snapshot_on"] in month_ends() and not r["is_undated"] for r in rows)
     assert rows[1]["snapshot_on"] < bad_from
     assert [r["is_default"] for r in rows] == [rows[0]["snapshot_on"] >= date(2022, 8, 31), True, False, False]
     assert result.dropped == {"no_loan": 0, "already_in_default": 0, "indeterminate": 0, "censored": 0}
+
+
+def test_the_draw_does_not_look_at_what_comes():
+    """A draw among the months before a default alone would prefer them."""
+    bad_from = date(2023, 4, 1)
+    for seed in range(20):
+        good = outcomes(*paid_monthly("B"), seed=seed).frame["snapshot_on"].to_list()
+        bad = outcomes(*paid_monthly("B", days=lambda on: 120 if on >= bad_from else 0), seed=seed)
+        assert bad.frame["snapshot_on"].to_list() == [on for on in good if on < bad_from]
+        assert bad.dropped["already_in_default"] == len(good) - bad.frame.height
 
 
 def test_the_draw_depends_on_seed_and_firm_alone():
@@ -77,7 +87,7 @@ def test_no_later_status_is_censored_but_repaid_is_good():
     assert date(2023, 1, 31) not in silent.frame["snapshot_on"].to_list()
     assert silent.frame.height + silent.dropped["censored"] == 2
     assert silent.dropped["censored"] >= 1
-    repaid = outcomes(*paid_monthly(until=until), status(until, closed=True), as_of=date(2024, 6, 30))
+    repaid = outcomes(*paid_monthly(until=until), status(until, closed=True), as_of=date(2024, 6, 30), seed=7)
     assert repaid.frame["is_default"].to_list() == [False, False]
     assert repaid.dropped["censored"] == 0
 
