@@ -1,0 +1,39 @@
+"""Readings that the whole service rests on: ids, and what puts a firm in grade D."""
+
+from datetime import date
+from uuid import UUID
+
+import polars as pl
+import pytest
+
+from features.inputs import FIRM, REPAYMENT_STATUS, Inputs
+from service.firms.use_cases import firm_id_of
+from service.identity.use_cases import tenant_id_of
+from service.scoring.use_cases import _in_default
+
+
+def test_ids_are_functions_of_names_for_ever():
+    tenant = tenant_id_of("default")
+    assert tenant == UUID("11131ffa-6a38-5c03-a583-5558fca0e3c0")
+    assert firm_id_of(tenant, "E1") == UUID("10b2f754-2439-5fc7-9bfc-be6b0b7e1a97")
+
+
+@pytest.mark.parametrize(("is_undated", "grade_d"), [(True, []), (False, ["E1"])])
+def test_only_a_dated_default_puts_a_firm_in_default(is_undated, grade_d):
+    day = date(2024, 5, 31)
+    absent = dict.fromkeys(FIRM.schema) | {"firm_id": "E1", "observed_on": day, "known_on": day, "name": "甲"}
+    status = dict.fromkeys(REPAYMENT_STATUS.schema) | {
+        "firm_id": "E1",
+        "observed_on": day,
+        "known_on": day,
+        "default_event": "unspecified",
+        "is_closed": False,
+        "is_undated": is_undated,
+    }
+    inputs = Inputs.of_frames(
+        {
+            "firm": pl.DataFrame([absent], schema=FIRM.schema),
+            "repayment_status": pl.DataFrame([status], schema=REPAYMENT_STATUS.schema),
+        }
+    )
+    assert _in_default(inputs, ["E1"], date(2024, 6, 30)).to_list() == grade_d
