@@ -24,8 +24,13 @@ def is_default() -> pl.Expr:
 
 
 def dated_statuses(inputs: Inputs) -> pl.DataFrame:
-    """Return the statuses whose own date is known, with ``is_default``."""
-    return inputs.repayment_statuses.filter(~pl.col("is_undated")).with_columns(is_default=is_default())
+    """Return the statuses whose own date is known, with ``is_default``.
+
+    Of one loan and date only what was known last counts: a correction takes the place of what it corrects.
+    """
+    dated = inputs.repayment_statuses.filter(~pl.col("is_undated"))
+    is_newest = pl.col("known_on") == pl.col("known_on").max().over("firm_id", "loan_id", "observed_on")
+    return dated.filter(is_newest).with_columns(is_default=is_default())
 
 
 def live_spans(inputs: Inputs) -> pl.DataFrame:
@@ -61,19 +66,21 @@ def live_spans(inputs: Inputs) -> pl.DataFrame:
 def in_default(candidates: pl.DataFrame, statuses: pl.DataFrame) -> pl.DataFrame:
     """Keep the candidates (``firm_id``, ``on``) that were in default on their date.
 
-    A firm is in default from a status that says so until one is seen at least six months after the last such
-    status.
+    A firm is in default while one of its loans is; a loan is from a status that says so until a status of the same
+    loan is seen at least six months after the last such one. Statuses about the firm count as a loan of their own.
     """
-    joined = _last_before(candidates, statuses.filter("is_default"), "last_default_on")
-    joined = _last_before(joined, statuses, "last_status_on")
+    named = statuses.with_columns(pl.col("loan_id").fill_null(""))
+    failed = named.filter("is_default").select("firm_id", "loan_id").unique()
+    joined = _last_before(candidates.join(failed, on="firm_id"), named.filter("is_default"), "last_default_on")
+    joined = _last_before(joined, named, "last_status_on")
     cured_on = pl.col("last_default_on").dt.offset_by(f"{CURE_MONTHS}mo")
-    return joined.filter(pl.col("last_status_on") < cured_on).select(candidates.columns)
+    return joined.filter(pl.col("last_status_on") < cured_on).select(candidates.columns).unique()
 
 
 def _last_before(candidates: pl.DataFrame, events: pl.DataFrame, name: str) -> pl.DataFrame:
-    dates = events.select("firm_id", pl.col("observed_on").alias(name)).unique().sort(name)
+    dates = events.select("firm_id", "loan_id", pl.col("observed_on").alias(name)).unique().sort(name)
     return candidates.sort("on").join_asof(
-        dates, left_on="on", right_on=name, by="firm_id", strategy="backward", check_sortedness=False
+        dates, left_on="on", right_on=name, by=["firm_id", "loan_id"], strategy="backward", check_sortedness=False
     )
 
 

@@ -479,7 +479,7 @@ def sales_cv() -> pl.Expr:
     missing="B",
     value_format=ValueFormat.RATIO,
     en="variation of monthly sales, 24 months",
-    zh="近 24 个月月销售额波动系数",
+    zh="近两年月销售额波动系数",
     worse_en="monthly sales swing widely over two years",
     worse_zh="近两年月销售额波动大",
     better_en="monthly sales are steady over two years",

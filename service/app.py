@@ -11,6 +11,7 @@ from fastapi_offline import FastAPIOffline
 from service.alerts.router import router as alerts
 from service.errors import MEDIA_TYPE, ProblemOut, install_handlers
 from service.firms.router import router as firms
+from service.kit.admission import Admission
 from service.kit.body_limit import BodyLimit
 from service.kit.db import Database
 from service.scoring.router import router as scores
@@ -44,6 +45,7 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
     )
     app.state.database = database
     install_handlers(app)
+    app.add_middleware(Admission, limit=settings.pool_size)
     app.add_middleware(BodyLimit, limit=settings.max_body_bytes)
     app.middleware("http")(_with_request_id)
     for router in (firms, scores, alerts):

@@ -35,7 +35,9 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(
         8 * 1024 * 1024, ge=1024, description="Largest request body in bytes; a longer one is answered 413."
     )
-    pool_size: int = Field(10, ge=1, description="Open database connections kept by one process.")
+    pool_size: int = Field(
+        20, ge=1, le=40, description="Database connections of one process, and requests it works on at a time."
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", description="Least severe log line that is written: DEBUG, INFO, WARNING or ERROR."
     )

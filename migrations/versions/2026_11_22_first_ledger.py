@@ -250,6 +250,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("tenant_id", "content_sha256", name=op.f("pk_loan")),
     )
     op.create_index("ix_loan_tenant_id_firm_id", "loan", ["tenant_id", "firm_id"], unique=False)
+    op.create_index("ix_loan_tenant_id_loan_id", "loan", ["tenant_id", "loan_id"], unique=False)
     op.create_table(
         "person_observation",
         sa.Column("tenant_id", sa.Uuid(), nullable=False),
@@ -389,6 +390,7 @@ def downgrade() -> None:
     op.drop_table("repayment_status")
     op.drop_index("ix_person_observation_tenant_id_firm_id", table_name="person_observation")
     op.drop_table("person_observation")
+    op.drop_index("ix_loan_tenant_id_loan_id", table_name="loan")
     op.drop_index("ix_loan_tenant_id_firm_id", table_name="loan")
     op.drop_table("loan")
     op.drop_index("ix_invoice_tenant_id_firm_id", table_name="invoice")

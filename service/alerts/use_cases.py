@@ -62,7 +62,7 @@ def _is_cooling(newest: _Newest, rule: Rule, score: Scored, finding: Finding) ->
 
 
 def _row(session: TenantSession, rule: Rule, score: Scored, finding: Finding, run_id: UUID) -> dict[str, Any]:
-    identity = f"{rule.code}/{score.firm_id}/{score.product}/{finding.period}"
+    identity = f"{rule.code}/{score.firm_id}/{score.product}/{finding.period}/{finding.severity}"
     return {
         "tenant_id": tenant_of(session),
         "id": clock.new_id(),

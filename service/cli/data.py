@@ -77,12 +77,14 @@ def _print_kinds() -> None:
 
 def _print_summary(summary: ImportSummary, rejected_to: Path | None) -> None:
     counts = ("read", "added", "already_known", "repeated", "rejected")
-    table = Table("file", "kind", *(name.replace("_", " ") for name in counts))
+    table = Table("file and kind")
+    for name in counts:
+        table.add_column(name.replace("_", " "), justify="right", no_wrap=True)
     for line in summary.files:
-        table.add_row(line.file, line.kind, *(f"{getattr(line, name):,}" for name in counts))
+        table.add_row(f"{line.file} {line.kind}", *(f"{getattr(line, name):,}" for name in counts))
     totals = [sum(getattr(line, name) for line in summary.files) for name in counts]
     table.add_section()
-    table.add_row("all", "", *(f"{total:,}" for total in totals))
+    table.add_row("all", *(f"{total:,}" for total in totals))
     console.print(table)
     for words in summary.left_out:
         console.print(f"left out: {words}", highlight=False)

@@ -1,5 +1,6 @@
 """serve, migrate, db, tenant, key."""
 
+import socket
 from typing import Annotated
 
 import typer
@@ -7,6 +8,7 @@ import uvicorn
 
 from service.app import create_app
 from service.cli.runtime import Tenant, console, open_database, tenant_session
+from service.errors import Conflict
 from service.identity.use_cases import Role, create_key, create_tenant
 from service.kit import migrations
 from service.kit.db import Database
@@ -37,7 +39,29 @@ def serve(
     Example: clustercredit serve --port 8080
     """
     settings = Settings()
-    run_server(settings, open_database(settings), host or settings.host, port or settings.port)
+    host, port = host or settings.host, port or settings.port
+    check_port(host, port)
+    database = open_database(settings)
+    console.print(f"Serving on http://{host}:{port}, documentation at /docs (stop with Ctrl-C)")
+    run_server(settings, database, host, port)
+
+
+def check_port(host: str, port: int) -> None:
+    """Say so at once if something listens there already.
+
+    Raises
+    ------
+    Conflict
+        If it does.
+    """
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise Conflict(
+                f"Cannot listen on {host}:{port}: {error.strerror}. Choose another: --port {port + 1}"
+            ) from None
 
 
 def run_server(settings: Settings, database: Database, host: str, port: int) -> None:

@@ -7,7 +7,7 @@ from uuid import uuid4
 import typer
 
 from service.alerts.use_cases import list_alerts, raise_alerts
-from service.cli.database import run_server
+from service.cli.database import check_port, run_server
 from service.cli.modelling import print_grades, print_run, print_training
 from service.cli.runtime import console, open_database, operator, progress_bar, tenant_session
 from service.demo.economy import generate
@@ -15,7 +15,7 @@ from service.firms.use_cases import add_inputs, firm_id_of, get_firm
 from service.identity.use_cases import Role, create_key, create_tenant, tenant_id_of
 from service.kit.db import Database, TenantSession
 from service.rescoring.use_cases import rescore
-from service.scoring.use_cases import current_grades
+from service.scoring.use_cases import grades_of_day
 from service.settings import Settings
 from service.training.use_cases import list_versions, train
 
@@ -49,6 +49,8 @@ def demo(
     """
     settings = Settings()
     host, port = host or settings.host, port or settings.port
+    if serve:
+        check_port(host, port)
     with console.status("Starting the database"):
         database = open_database(settings)
     with database.session() as session:
@@ -58,7 +60,8 @@ def demo(
         economy = generate(FIRMS, SEED, end_on=END_ON, months=MONTHS)
         added = add_inputs(session, economy.inputs, report)
     database.analyze()
-    console.print("; ".join(f"{name}: {count.received:,} rows, {count.added:,} new" for name, count in added.items()))
+    for name, count in added.items():
+        console.print(f"{name}: {count.received:,} rows, {count.added:,} new")
     with tenant_session(database, settings, TENANT) as session, progress_bar() as report:
         trained = [version for version in list_versions(session) if version.product == PRODUCT]
         version = (
@@ -67,13 +70,15 @@ def demo(
     print_training(version)
     _score(database)
     with tenant_session(database, settings, TENANT) as session:
-        views = current_grades(session, PRODUCT, SCORE_ON[-1])
+        views = grades_of_day(session, PRODUCT, SCORE_ON[-1])
         print_grades(views)
         _print_alerts(session)
         token = create_key(session, "demo", Role.OFFICER)
     worst = next(view.key for view in views if view.grade != "D")
     _print_next_steps(f"http://{host}:{port}", token, str(firm_id_of(tenant_id_of(TENANT), worst)))
-    if serve:
+    if not serve:
+        console.print("Serve it with: clustercredit serve")
+    else:
         console.print(f"Serving on http://{host}:{port} (stop with Ctrl-C)")
         run_server(settings, database, host, port)
 
@@ -87,7 +92,7 @@ def _score(database: Database) -> None:
 
 def _print_alerts(session: TenantSession) -> None:
     alerts = list_alerts(session, is_acknowledged=False, limit=1000)
-    console.print(f"[bold]{len(alerts)} alerts wait for an officer[/]; the newest five:")
+    console.print(f"[bold]{len(alerts)} alerts are open[/] (L, M, H or C: severity); the newest five:")
     for alert in alerts[:5]:
         firm = get_firm(session, alert.firm_id)
         console.print(f"  {firm.key} {firm.name}: {alert.severity} {alert.rule}", highlight=False)

@@ -15,7 +15,7 @@ from service.alerts.use_cases import raise_alerts
 from service.cli.runtime import Day, Tenant, console, open_database, operator, progress_bar, tenant_session
 from service.kit.db import tenant_of
 from service.rescoring.use_cases import RunSummary, rescore
-from service.scoring.use_cases import GradeView, current_grades
+from service.scoring.use_cases import GradeView, grades_of_day
 from service.settings import Settings
 from service.training import use_cases as training
 from service.training.use_cases import Version
@@ -145,7 +145,7 @@ def card(
 def rescore_command(
     product: Annotated[str, typer.Option(help="Code of a loan product.")], as_of: Day, tenant: Tenant = None
 ) -> None:
-    """Score every firm as of a day and raise alerts; a run that broke off is gone on with.
+    """Score every firm as of a day and raise alerts; a run that broke off is finished.
 
     Example: clustercredit rescore --product credit-score --as-of 2020-02-22
     """
@@ -163,7 +163,7 @@ def print_run(summary: RunSummary) -> None:
     resumed = " (a run that broke off was finished)" if summary.is_resumed else ""
     console.print(
         f"{summary.as_of}: {summary.scored:,} of {summary.firms:,} firms scored by {summary.model_version},"
-        f" {summary.alerts:,} alerts{resumed}.",
+        f" {summary.alerts:,} new alerts{resumed}.",
         highlight=False,
     )
     for refusal in summary.refusals[:5]:
@@ -184,20 +184,26 @@ def grades(
     """
     settings = Settings()
     with tenant_session(open_database(settings), settings, tenant) as session:
-        print_grades(current_grades(session, product, as_of.date()))
+        print_grades(grades_of_day(session, product, as_of.date()))
 
 
 def print_grades(views: list[GradeView]) -> None:
     """Show a spread of grades and the five riskiest firms that are not in default."""
-    table = Table("grade", "firms", "share", "", title="Grades")
+    if not views:
+        console.print("No firm was scored as of that day. Run: clustercredit rescore --product P --as-of D")
+        return
+    table = Table("grade", "firms", "share", "", title="Grades (1 best, 15 worst, D in default)")
     for row in share_per_grade(view.grade for view in views):
         if row.count:
             bar = "█" * max(1, round(40 * row.share))
             table.add_row(row.grade, f"{row.count:,}", f"{row.share:.1%}", bar)
     console.print(table)
-    console.print("[bold]The five riskiest firms that are not in default[/]")
+    if any(view.pd_basis == "anchored" for view in views):
+        console.print("The level of these PDs is a stated long-run rate (anchored), not observed: read them as ranks.")
+    console.print("[bold]The five riskiest firms that are not in default[/], points against the average firm")
     for view in [view for view in views if view.grade != DEFAULTED][:5]:
-        console.print(f"  {view.key} {view.name or ''}: grade {view.grade}, PD {view.pd:.1%}", highlight=False)
+        pd = f"PD {view.pd:.1%} [{view.interval_low:.1%}, {view.interval_high:.1%}]"
+        console.print(f"  {view.key} {view.name or ''}: grade {view.grade}, {pd}", highlight=False, markup=False)
         for reason in view.reasons:
             console.print(f"    {reason['points']:+6.1f}  {reason['text']['zh-CN']}", highlight=False, soft_wrap=True)
             console.print(f"            {reason['text']['en']}", highlight=False, soft_wrap=True)

@@ -6,7 +6,7 @@ from datetime import date, datetime
 from uuid import UUID, uuid5
 
 import polars as pl
-from sqlalchemy import text
+from sqlalchemy import func, text
 from sqlmodel import col, select
 
 from features.inputs import KINDS, Inputs, Kind
@@ -110,7 +110,8 @@ class Stage:
         result = self.session.execute(
             text(
                 f"insert into {TABLES[self.kind.name]} (tenant_id, ingested_at, {columns})"  # noqa: S608
-                f" select :tenant, :at, {columns} from {self.table} order by content_sha256 on conflict do nothing"
+                f" select :tenant, :at, {columns} from {self.table}"
+                " order by content_sha256, known_on on conflict do nothing"
             ),
             {"tenant": tenant_of(self.session), "at": ingested_at},
         )
@@ -123,10 +124,7 @@ def read_inputs(
     session: TenantSession, as_of: date, kinds: tuple[str, ...], first_key: str | None, last_key: str | None
 ) -> Inputs:
     """Read what was known on a date about the firms of a range of keys; all of them without a range."""
-    query = select(Firm.id, Firm.key)
-    if first_key is not None:
-        query = query.where(col(Firm.key) >= first_key, col(Firm.key) <= last_key)
-    keys = {str(firm_id): key for firm_id, key in session.exec(query)}
+    keys = {str(firm_id): key for key, firm_id in read_ids(session, first_key, last_key)}
     limits = "known_on <= {as_of}" + ("" if first_key is None else " and firm_id = any({ids}::uuid[])")
     values = {"as_of": as_of, "ids": list(keys) if first_key is not None else None}
     frames = {}
@@ -137,9 +135,12 @@ def read_inputs(
     return Inputs.of_frames(frames)
 
 
-def read_keys(session: TenantSession) -> list[str]:
-    """Return the keys of all firms, in order of their bytes."""
-    return list(session.exec(select(Firm.key).order_by(Firm.key)))
+def read_ids(session: TenantSession, first_key: str | None, last_key: str | None) -> list[tuple[str, UUID]]:
+    """Return keys and ids of a range of firms, or of all, in order of the keys' bytes."""
+    query = select(Firm.key, Firm.id).order_by(Firm.key)
+    if first_key is not None:
+        query = query.where(col(Firm.key) >= first_key, col(Firm.key) <= last_key)
+    return [(key, firm_id) for key, firm_id in session.exec(query)]
 
 
 def find_firm(session: TenantSession, firm_id: UUID) -> Firm | None:
@@ -164,6 +165,23 @@ def find_loan(session: TenantSession, loan_id: str) -> Loan | None:
     """Return the newest row of a loan."""
     newest = (col(Loan.observed_on).desc(), col(Loan.known_on).desc(), col(Loan.content_sha256))
     return session.exec(select(Loan).where(Loan.loan_id == loan_id).order_by(*newest).limit(1)).one_or_none()
+
+
+def lock_loan(session: TenantSession, loan_id: str) -> None:
+    """Let one transaction at a time add rows of a loan."""
+    place = f"{tenant_of(session)}/{loan_id}"
+    session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(place, 3))))
+
+
+def loan_owners(session: TenantSession, loan_ids: list[str]) -> dict[str, str]:
+    """Return the key of the firm that each loan belongs to."""
+    query = text("""
+        select distinct loan.loan_id, firm.key from loan
+        join firm on firm.tenant_id = loan.tenant_id and firm.id = loan.firm_id
+        where loan.loan_id = any(:ids)
+    """)
+    rows = session.execute(query, {"ids": loan_ids})
+    return {row.loan_id: row.key for row in rows}
 
 
 def key_of(session: TenantSession, firm_id: UUID) -> str:

@@ -89,7 +89,7 @@ class Loan(Observation, table=True):
     """A loan to a firm; `observed_on` is its start."""
 
     __tablename__ = "loan"
-    __table_args__ = _of_firm("loan")
+    __table_args__ = (*_of_firm("loan"), Index("ix_loan_tenant_id_loan_id", "tenant_id", "loan_id"))
 
     loan_id: str = Field(sa_type=Text)
     product: str = Field(sa_type=Text)

@@ -104,9 +104,9 @@ def list_firms(session: TenantSession, after: str | None, limit: int) -> list[Fi
     return [_view(session, firm.id, firm.key) for firm in repository.page_firms(session, after, limit)]
 
 
-def list_keys(session: TenantSession) -> list[str]:
-    """Return the keys of all firms, in order of their bytes."""
-    return repository.read_keys(session)
+def list_keys(session: TenantSession, first_key: str | None = None, last_key: str | None = None) -> list[str]:
+    """Return the keys of a range of firms, or of all, in order of their bytes."""
+    return [key for key, _ in repository.read_ids(session, first_key, last_key)]
 
 
 def add_invoices(session: TenantSession, firm_id: UUID, rows: list[dict[str, Any]]) -> Added:
@@ -124,11 +124,17 @@ def add_loan(session: TenantSession, firm_id: UUID, row: dict[str, Any]) -> Adde
         If the loan's id is taken by a loan of another content.
     """
     key = get_firm(session, firm_id).key
+    repository.lock_loan(session, row["loan_id"])
     is_taken = repository.find_loan(session, row["loan_id"]) is not None
     added = _add(session, "loan", [{**row, "firm_id": key}])
     if is_taken and added.added:
         raise Conflict(f"Loan '{row['loan_id']}' is there already, with other content.")
     return added
+
+
+def loan_owners(session: TenantSession, loan_ids: list[str]) -> dict[str, str]:
+    """Return the key of the firm that each loan belongs to, of those that are known."""
+    return repository.loan_owners(session, loan_ids)
 
 
 def add_repayment_status(session: TenantSession, loan_id: str, row: dict[str, Any]) -> tuple[UUID, Added]:

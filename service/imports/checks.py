@@ -12,7 +12,7 @@ from service.imports.csv_reader import REJECTS
 EARLIEST = date(1990, 1, 1)
 LARGEST_FEN = 10**15
 CODE = r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$"
-NATIONAL_ID = r"^\d{17}[\dXx]$|^\d{15}$"
+NATIONAL_ID = r"^[0-9]{17}[0-9Xx]$|^[0-9]{15}$"
 CONTROL = r"[\x00-\x1f\x7f-\x9f]"
 
 
@@ -62,14 +62,14 @@ def split(frame: pl.DataFrame, checks: list[Check], file: str) -> tuple[pl.DataF
 
 def parse_yuan(column: str) -> pl.Expr:
     """Read yuan with at most two decimal places as whole fen (Int64); null where it is not such a number."""
-    is_amount = pl.col(column).str.contains(r"^[+-]?\d{1,13}(\.\d{1,2})?$")
-    fen = pl.when(is_amount).then(pl.col(column)).cast(pl.Float64) * 100
+    is_amount = pl.col(column).str.contains(r"^[+-]?[0-9]{1,13}(\.[0-9]{1,2})?$")
+    fen = pl.when(is_amount).then(pl.col(column)).cast(pl.Float64, strict=False) * 100
     return fen.round().cast(pl.Int64)
 
 
 def parse_day(column: str) -> pl.Expr:
     """Read ``YYYY-MM-DD``; null where it is not such a date."""
-    is_day = pl.col(column).str.contains(r"^\d{4}-\d{2}-\d{2}$")
+    is_day = pl.col(column).str.contains(r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")
     return pl.when(is_day).then(pl.col(column)).str.to_date("%Y-%m-%d", strict=False)
 
 
@@ -83,7 +83,9 @@ def typed(texts: pl.DataFrame, kind: Kind, file: str, today: date) -> tuple[pl.D
         is then ``observed_on``.
     """
     absent = [pl.lit(None, dtype=pl.String).alias(name) for name in kind.schema if name not in texts.columns]
-    frame = texts.with_columns(absent).with_columns(pl.col("known_on").fill_null(pl.col("observed_on")))
+    stripped = [_text_or_null(name) for name in texts.columns if name != "line"]
+    frame = texts.with_columns(stripped).with_columns(absent)
+    frame = frame.with_columns(pl.col("known_on").fill_null(pl.col("observed_on")))
     parsed = {name: _parse(name, dtype) for name, dtype in kind.schema.items()}
     values = frame.with_columns(expression.alias(f"__{name}") for name, expression in parsed.items())
     unread = [
@@ -119,7 +121,11 @@ def canonical_checks(rows: pl.DataFrame, kind: Kind, today: date) -> list[Check]
             checks.append(Check(name, pl.col(name).str.contains(CONTROL), "has control characters"))
             checks.append(Check(name, pl.col(name).str.len_chars() > 200, "longer than 200 characters"))
         if name.endswith("_fen"):
-            checks.append(Check(name, pl.col(name).abs() >= LARGEST_FEN, "ten million million yuan or more"))
+            checks.append(
+                Check(
+                    name, ~pl.col(name).is_between(1 - LARGEST_FEN, LARGEST_FEN - 1), "ten million million yuan or more"
+                )
+            )
     return checks + _OF_KIND.get(kind.name, [])
 
 
@@ -139,6 +145,14 @@ _OF_KIND = {
     "repayment_status": [
         Check("days_past_due", ~pl.col("days_past_due").is_between(0, 20_000), "not between 0 and 20,000"),
         Check("balance_fen", pl.col("balance_fen") < 0, "must not be negative"),
+        Check(
+            "days_past_due",
+            pl.col("days_past_due").is_null()
+            & pl.col("default_event").is_null()
+            & ~pl.col("is_closed")
+            & ~pl.col("is_undated"),
+            "says nothing: give days_past_due, default_event or is_closed",
+        ),
     ],
     "person": [
         Check(
@@ -158,6 +172,11 @@ def _key_checks(rows: pl.DataFrame) -> list[Check]:
         except ValueError as error:
             faults.setdefault(str(error), []).append(key)
     return [Check("firm_id", pl.col("firm_id").is_in(keys), reason) for reason, keys in faults.items()]
+
+
+def _text_or_null(name: str) -> pl.Expr:
+    text = pl.col(name).str.strip_chars()
+    return pl.when(text != "").then(text).alias(name)
 
 
 def _parse(name: str, dtype: pl.DataType) -> pl.Expr:

@@ -71,7 +71,7 @@ def read_csv(
         except OSError as error:
             raise ImportFailedError(f"{path}: {error.strerror or error}.") from None
         lines = _lines(stack, raw, path)
-        header, reader = _header(path, lines, required)
+        header, reader = _header(path, lines, required, optional)
         wanted = [name for name in (*required, *optional) if name in header]
         position = 0
         while chunk := _next_chunk(path, reader, header, wanted):
@@ -97,7 +97,9 @@ def _lines(stack: ExitStack, raw: IO[bytes], path: Path) -> Iterator[str]:
         yield line
 
 
-def _header(path: Path, lines: Iterator[str], required: tuple[str, ...]) -> "tuple[list[str], csv._reader]":  # type: ignore[name-defined]
+def _header(
+    path: Path, lines: Iterator[str], required: tuple[str, ...], optional: tuple[str, ...]
+) -> "tuple[list[str], csv._reader]":  # type: ignore[name-defined]
     reader = csv.reader(lines)
     header = [name.strip() for name in next(reader, [])]
     if not header:
@@ -106,7 +108,7 @@ def _header(path: Path, lines: Iterator[str], required: tuple[str, ...]) -> "tup
         raise ImportFailedError(
             f"{path.name}, line 1: column '{missing[0]}' is missing. Columns found: {', '.join(header)[:500]}."
         )
-    if repeated := [name for name in required if header.count(name) > 1]:
+    if repeated := [name for name in (*required, *optional) if header.count(name) > 1]:
         raise ImportFailedError(f"{path.name}, line 1: column '{repeated[0]}' stands twice.")
     return header, reader
 
@@ -116,14 +118,18 @@ def _next_chunk(path: Path, reader: "csv._reader", header: list[str], wanted: li
     rows: list[list[str]] = []
     rejects: list[pl.DataFrame] = []
     while len(rows) < CHUNK_ROWS:
+        first = reader.line_num + 1
         try:
             row = next(reader)
         except StopIteration:
             break
-        except csv.Error as error:
-            rejects.append(reject(path.name, reader.line_num, "", "", f"not CSV: {error}; a quote left open?"))
+        except csv.Error:
+            rejects.append(_swallowed(path.name, first, reader.line_num))
             continue
         if not row:
+            continue
+        if reader.line_num > first:
+            rejects.append(_swallowed(path.name, first, reader.line_num))
             continue
         if len(row) != len(header):
             reason = f"{len(row)} fields where the header has {len(header)}"
@@ -135,6 +141,12 @@ def _next_chunk(path: Path, reader: "csv._reader", header: list[str], wanted: li
         return None
     frame, undecodable = _frame(path, header, wanted, lines, rows)
     return Chunk(frame, pl.concat([no_rejects(), *rejects, *undecodable]))
+
+
+def _swallowed(file: str, first: int, last: int) -> pl.DataFrame:
+    """Reject every line of a record that spans several: a quote left open swallows the rows that follow it."""
+    reason = f"inside a quoted field that opens on line {first} and spans lines to {last}; a quote left open?"
+    return pl.concat([reject(file, line, "", "", reason) for line in range(first, last + 1)])
 
 
 def _frame(

@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 
 from features.inputs import KINDS
-from service.firms.use_cases import Stage, list_keys, register_firms
+from service.firms.use_cases import Stage, list_keys, loan_owners, register_firms
 from service.imports.adapters import ADAPTERS
 from service.imports.adapters.contract import Adapter, Batch, Options
 from service.imports.checks import Check, split, typed
@@ -80,6 +80,8 @@ def import_source(
         If a file cannot be read; the caller rolls back, so nothing is half-loaded.
     """
     source = source_of(name)
+    if name in ADAPTERS and not path.is_dir():
+        raise ImportFailedError(f"{path}: '{name}' reads a folder: {source.summary}")
     total = sum(file.stat().st_size for file in source.files(path) if file.exists())
     done = 0
 
@@ -107,6 +109,7 @@ class _Door:
         self.line: FileSummary | None = None
         self.stage: Stage | None = None
         self.rejects: list[pl.DataFrame] = []
+        self.owners: dict[str, str] = {}
 
     def take(self, batch: Batch) -> None:
         line = self._line(batch)
@@ -118,6 +121,9 @@ class _Door:
                 "firm_id", ~pl.col("firm_id").is_in(sorted(self.keys)), "no such firm; import firms first"
             )
             rows, unknown = split(rows, [is_unknown], batch.file)
+        if batch.kind.name == "loan":
+            rows, foreign = self._of_their_owners(rows, batch.file)
+            unknown = pl.concat([unknown, foreign])
         rejects = pl.concat([batch.rejects, unknown])
         line.read += batch.rows_read or len(batch.rows) + len(batch.rejects)
         line.rejected += len(rejects)
@@ -127,6 +133,15 @@ class _Door:
             if batch.kind.name == "firm":
                 register_firms(self.session, rows["firm_id"])
             self.stage.add(rows.drop("line"))
+
+    def _of_their_owners(self, rows: pl.DataFrame, file: str) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """Part loans from those whose id another firm's loan has, here or in the ledger."""
+        fresh = sorted(set(rows["loan_id"]) - self.owners.keys())
+        self.owners |= loan_owners(self.session, fresh)
+        for loan_id, key in rows.select("loan_id", "firm_id").iter_rows():
+            self.owners.setdefault(loan_id, key)
+        owner = pl.col("loan_id").replace_strict(self.owners, default=None, return_dtype=pl.String)
+        return split(rows, [Check("loan_id", owner != pl.col("firm_id"), "another firm has a loan of this id")], file)
 
     def _line(self, batch: Batch) -> FileSummary:
         if self.line is None or (self.line.file, self.line.kind) != (batch.file, batch.kind.name):

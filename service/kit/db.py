@@ -39,9 +39,9 @@ class Database:
         Connections kept open.
     """
 
-    def __init__(self, url: str, pool_size: int = 10) -> None:
+    def __init__(self, url: str, pool_size: int = 20) -> None:
         self.url = re.sub(r"^postgres(ql)?://", "postgresql+psycopg://", url)
-        self.engine: Engine = create_engine(self.url, pool_size=pool_size, max_overflow=10, pool_pre_ping=True)
+        self.engine: Engine = create_engine(self.url, pool_size=pool_size, max_overflow=0, pool_pre_ping=True)
 
     @contextmanager
     def session(self, tenant_id: UUID | None = None) -> Iterator[TenantSession]:

@@ -210,19 +210,22 @@ def _bin() -> Path:
     package = find_spec(WHEEL)
     assert package is not None
     assert package.origin is not None
-    shipped = Path(package.origin).parent / "pginstall18" / "bin"
-    if not _is_root() or all(folder.stat().st_mode & 0o001 for folder in shipped.resolve().parents):
-        return shipped
+    site = Path(package.origin).parents[1]
+    place = Path(WHEEL) / "pginstall18"
+    if not _is_root() or all(folder.stat().st_mode & 0o001 for folder in (site, *site.resolve().parents)):
+        return site / place / "bin"
     copy = ROOT_HOME / f"postgresql-{version(WHEEL)}"
     if not copy.exists():
         ROOT_HOME.mkdir(parents=True, exist_ok=True, mode=0o711)
         fresh = Path(tempfile.mkdtemp(dir=ROOT_HOME))
-        shutil.copytree(shipped.parent, fresh / "install", symlinks=True)
-        subprocess.run(["/bin/chmod", "-R", "go+rX", str(fresh / "install")], check=True)  # noqa: S603
+        shutil.copytree(site / place, fresh / place, symlinks=True)
+        if (site / f"{WHEEL}.libs").exists():  # the programs find them beside the package
+            shutil.copytree(site / f"{WHEEL}.libs", fresh / f"{WHEEL}.libs", symlinks=True)
+        subprocess.run(["/bin/chmod", "-R", "go+rX", str(fresh)], check=True)  # noqa: S603
         try:
-            (fresh / "install").rename(copy)
+            fresh.rename(copy)
         except OSError:
+            shutil.rmtree(fresh)
             if not copy.exists():
                 raise
-        shutil.rmtree(fresh)
-    return copy / "bin"
+    return copy / place / "bin"

@@ -11,6 +11,8 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from service.kit.db import Database, TenantSession
 
+_AMOUNT = re.compile(r"[+-]?[0-9]{1,13}(\.[0-9]{1,2})?")
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u200b-\u200f\u202a-\u202e\ufeff]")
 
 
@@ -36,9 +38,16 @@ def _printable(text: str) -> str:
     return text
 
 
-def _not_boolean_or_float(value: object) -> object:
-    if isinstance(value, bool | float) and not (isinstance(value, float) and value == round(value, 2)):
-        raise ValueError("must be a decimal number of yuan with at most two decimal places")
+def _plain_amount(value: object) -> object:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not _AMOUNT.fullmatch(str(value)) or not (is_number or isinstance(value, str)):
+        raise ValueError("must be an amount in yuan with at most 2 decimal places, such as 9401.71")
+    return str(value)
+
+
+def _day_text(value: object) -> object:
+    if not isinstance(value, date) and not (isinstance(value, str) and _DAY.fullmatch(value)):
+        raise ValueError("must be a date YYYY-MM-DD")
     return value
 
 
@@ -46,10 +55,10 @@ Text = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), AfterValidator(_printable)
 ]
 Code = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$")]
-Day = Annotated[date, Field(ge=date(1990, 1, 1), le=date(2199, 12, 31))]
+Day = Annotated[date, BeforeValidator(_day_text), Field(ge=date(1990, 1, 1), le=date(2199, 12, 31))]
 Yuan = Annotated[
     Decimal,
-    BeforeValidator(_not_boolean_or_float),
+    BeforeValidator(_plain_amount),
     Field(max_digits=15, decimal_places=2, description="Amount in yuan (CNY), at most two decimal places."),
 ]
 

@@ -42,7 +42,11 @@ def decode(cursor: str, length: int) -> list[str]:
     """
     try:
         values = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-        is_ours = isinstance(values, list) and len(values) == length and all(isinstance(v, str) for v in values)
+        is_ours = (
+            isinstance(values, list)
+            and len(values) == length
+            and all(isinstance(v, str) and v.isprintable() for v in values)
+        )
     except (ValueError, binascii.Error, RecursionError):
         is_ours = False
     if not is_ours:

@@ -51,9 +51,9 @@ def chunks_of(session: TenantSession, run_id: UUID) -> list[Chunk]:
 
 
 def claim(session: TenantSession, run_id: UUID, number: int) -> Chunk | None:
-    """Lock a chunk that is not done; nothing if it is done, or another worker has it."""
+    """Lock a chunk that is not done, after any other process that has it; nothing if it is done then."""
     query = select(Chunk).where(Chunk.run_id == run_id, Chunk.number == number, col(Chunk.done_at).is_(None))
-    return session.exec(query.with_for_update(skip_locked=True)).one_or_none()
+    return session.exec(query.with_for_update()).one_or_none()
 
 
 def finish(session: TenantSession, run_id: UUID, at: datetime) -> bool:

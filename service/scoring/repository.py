@@ -15,7 +15,7 @@ from service.scoring.tables import DayContext, Score
 _PREVIOUS = text("""
     select distinct on (s.firm_id) firm.key, s.stable_grade, s.as_of, s.pd
     from score s join firm on firm.tenant_id = s.tenant_id and firm.id = s.firm_id
-    where s.product = :product and s.as_of < :as_of and firm.key between :first and :last
+    where s.product = :product and s.as_of < :as_of and s.run_id is not null and firm.key between :first and :last
     order by s.firm_id, s.as_of desc, s.scored_at desc, s.id
 """)
 PREVIOUS = {
@@ -46,7 +46,10 @@ def get_context(session: TenantSession, context_id: UUID) -> DayContext:
 
 
 def read_previous(session: TenantSession, product: str, as_of: date, first_key: str, last_key: str) -> pl.DataFrame:
-    """Return the last score of an earlier ``as_of`` of each firm in a range of keys."""
+    """Return each firm's last score of an earlier ``as_of`` from a rescoring, for a range of keys.
+
+    Online scores do not count: a look at a firm must not change what the next rescoring compares with.
+    """
     values = {"product": product, "as_of": as_of, "first": first_key, "last": last_key}
     rows = [tuple(row) for row in session.execute(_PREVIOUS, values)]
     return pl.DataFrame(rows, schema=PREVIOUS, orient="row")
@@ -79,14 +82,15 @@ def page_scores(
 
 
 def read_grades(session: TenantSession, product: str, as_of: date) -> list[Any]:
-    """Return firm key, name and score of every current score of a product, riskiest first."""
+    """Return key, name and newest score of each firm that was scored as of a day, riskiest first."""
     query = text("""
-        select firm.key, s.id, s.grade, s.pd, s.reasons,
+        select firm.key, s.grade, s.pd, s.pd_basis, s.interval_low, s.interval_high, s.reasons,
           (select o.name from firm_observation o where o.tenant_id = s.tenant_id and o.firm_id = s.firm_id
            order by o.observed_on desc, o.known_on desc, o.content_sha256 limit 1) as name
-        from current_score c join score s on s.tenant_id = c.tenant_id and s.id = c.score_id
-        join firm on firm.tenant_id = s.tenant_id and firm.id = s.firm_id
-        where c.product = :product and c.as_of = :as_of
+        from (
+          select distinct on (firm_id) * from score where product = :product and as_of = :as_of
+          order by firm_id, scored_at desc, id
+        ) s join firm on firm.tenant_id = s.tenant_id and firm.id = s.firm_id
         order by s.pd desc, firm.key
     """)
     return list(session.execute(query, {"product": product, "as_of": as_of}))

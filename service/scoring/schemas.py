@@ -52,7 +52,7 @@ class ReasonOut(Schema):
 
 
 class MissingOut(Schema):
-    """A feature that is unknown, and what stood in for it."""
+    """A feature that the model uses and that is unknown, and what stood in for it."""
 
     name: str
     rule: str = Field(description="B: a bin of its own; 0: a true zero; C: the cluster's value; N: neutral.")

@@ -16,7 +16,7 @@ from features.repayment import dated_statuses, in_default
 from features.sufficiency import REQUIREMENTS, insufficient
 from models.grades import DEFAULTED, stable_grade
 from service.errors import InsufficientData, InvalidPayload, NotFound
-from service.firms.use_cases import firm_id_of, get_firm, read_inputs
+from service.firms.use_cases import firm_id_of, get_firm, list_keys, read_inputs
 from service.kit import clock
 from service.kit.db import TenantSession, tenant_of
 from service.scoring import repository
@@ -36,7 +36,7 @@ IN_DEFAULT: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Scored:
-    """A new score as other domains need it, with the last one of an earlier ``as_of``."""
+    """A new score as other domains need it, with the last one that a rescoring gave for an earlier ``as_of``."""
 
     score_id: UUID
     firm_id: UUID
@@ -68,12 +68,15 @@ class ScoreView:
 
 @dataclass(frozen=True)
 class GradeView:
-    """A firm's current grade, and why."""
+    """A firm's grade on a day, and why."""
 
     key: str
     name: str | None
     grade: str
     pd: float
+    pd_basis: str
+    interval_low: float
+    interval_high: float
     reasons: list[dict[str, Any]]
 
 
@@ -141,26 +144,25 @@ def score_range(
     """
     inputs = read_inputs(session, as_of, *keys)
     gates = insufficient(inputs, as_of, loaded.product.requirements)
-    is_enough = pl.col("missing").list.len() == 0
-    refusals = [Refusal(key, _lacking(missing)) for key, missing in gates.filter(~is_enough).iter_rows()]
-    refusals += _unknown_yet(inputs, keys, as_of)
-    wanted = gates.filter(is_enough)["firm_id"].to_list()
+    defaulted = _in_default(inputs, gates["firm_id"].to_list(), as_of)
+    is_gradable = (pl.col("missing").list.len() == 0) | pl.col("firm_id").is_in(defaulted.implode())
+    refusals = [Refusal(key, _lacking(missing)) for key, missing in gates.filter(~is_gradable).iter_rows()]
+    known_keys = set(gates["firm_id"])
+    refusals += [_unknown_yet(key, as_of) for key in list_keys(session, *keys) if key not in known_keys]
+    wanted = gates.filter(is_gradable)["firm_id"].to_list()
     if not wanted:
         return [], refusals
     matrix = build_matrix(inputs.of_firms(wanted), context[1], loaded.model.names, as_of)
     previous = repository.read_previous(session, loaded.product.code, as_of, *keys)
-    rows = _rows(loaded, matrix, inputs, previous, as_of)
+    rows = _rows(loaded, matrix, defaulted, previous)
     rows = _with_provenance(session, rows, loaded, context[0], as_of, actor, run_id)
     repository.insert_scores(session, rows.select(*Score.model_fields), [UUID(i) for i in rows["id"]])
     return _scored(rows, loaded.product.code, as_of), refusals
 
 
-def _unknown_yet(inputs: Inputs, keys: tuple[str, str], as_of: date) -> list[Refusal]:
-    """Refuse the one firm that was asked for but of which nothing was known on the day."""
-    if keys[0] != keys[1] or inputs.firms.height:
-        return []
+def _unknown_yet(key: str, as_of: date) -> Refusal:
     en, zh = f"nothing was known about the firm on {as_of}", f"截至 {as_of} 没有该企业的任何信息"
-    return [Refusal(keys[0], [{"name": "firm", "rule": "required", "text": {"zh-CN": zh, "en": en}}])]
+    return Refusal(key, [{"name": "firm", "rule": "required", "text": {"zh-CN": zh, "en": en}}])
 
 
 def _lacking(names: list[str]) -> list[dict[str, Any]]:
@@ -168,9 +170,10 @@ def _lacking(names: list[str]) -> list[dict[str, Any]]:
     return [{"name": need.name, "rule": "required", "text": {"zh-CN": need.zh, "en": need.en}} for need in needs]
 
 
-def _rows(loaded: LoadedModel, matrix: Matrix, inputs: Inputs, previous: pl.DataFrame, as_of: date) -> pl.DataFrame:
+def _rows(loaded: LoadedModel, matrix: Matrix, defaulted: pl.Series, previous: pl.DataFrame) -> pl.DataFrame:
     """Return one row a firm with all that the model says of it."""
     scores = loaded.model.score(matrix.values)
+    used = {name for unit in loaded.model.additive.units for name in unit.features}
     reasons = loaded.model.reasons(matrix.values, scores, missing=matrix.missing)
     frame = pl.DataFrame(
         {
@@ -182,11 +185,11 @@ def _rows(loaded: LoadedModel, matrix: Matrix, inputs: Inputs, previous: pl.Data
             "points": scores.points,
             "reasons": [json.dumps(items, ensure_ascii=False) for items in reasons],
             "features": _features_json(matrix),
-            "missing": _missing_json(matrix),
+            "missing": _missing_json(matrix, used),
         }
     ).join(previous, on="key", how="left", maintain_order="left")
     stable = stable_grade(frame["previous_grade"].to_list(), scores.pd)
-    is_default = pl.col("key").is_in(_in_default(inputs, matrix.firm_ids, as_of).implode())
+    is_default = pl.col("key").is_in(defaulted.implode())
     one, nothing = pl.lit(1.0), pl.lit(None, dtype=pl.Float64)
     basis = str(loaded.model.report["pd_basis"])
     return frame.with_columns(
@@ -214,11 +217,13 @@ def _features_json(matrix: Matrix) -> list[str]:
     return [json.dumps(dict(zip(matrix.names, row, strict=True))) for row in rows]
 
 
-def _missing_json(matrix: Matrix) -> list[str]:
-    rules = [{"name": name, "rule": CATALOG[name].missing} for name in matrix.names]
+def _missing_json(matrix: Matrix, used: set[str]) -> list[str]:
+    """Write which features that the model uses were unknown, and by what rule they were filled."""
+    columns = [column for column, name in enumerate(matrix.names) if name in used]
+    rules = [{"name": matrix.names[column], "rule": CATALOG[matrix.names[column]].missing} for column in columns]
     return [
         json.dumps([rule for rule, is_missing in zip(rules, row, strict=True) if is_missing])
-        for row in matrix.missing.tolist()
+        for row in matrix.missing[:, columns].tolist()
     ]
 
 
@@ -297,7 +302,6 @@ def list_scores(
     return [ScoreView(row, names[row.model_version_id]) for row in rows]
 
 
-def current_grades(session: TenantSession, product: str, as_of: date) -> list[GradeView]:
-    """Return the current grade of every firm whose current score is of a day, riskiest first."""
-    rows = repository.read_grades(session, product, as_of)
-    return [GradeView(row.key, row.name, row.grade, row.pd, row.reasons) for row in rows]
+def grades_of_day(session: TenantSession, product: str, as_of: date) -> list[GradeView]:
+    """Return the newest grade of every firm that was scored as of a day, riskiest first."""
+    return [GradeView(**row._asdict()) for row in repository.read_grades(session, product, as_of)]

@@ -1,4 +1,4 @@
-"""E46: the stable grade is two or more grades worse than at the last score of an earlier day."""
+"""E46: the stable grade is two or more grades worse than at the last rescoring of an earlier day, or is now D."""
 
 from models.grades import DEFAULTED, notches
 from service.alerts.snapshot import Finding, GradeSnapshot, Rule
@@ -23,7 +23,7 @@ def check(snapshot: GradeSnapshot) -> list[Finding]:
     if before is None or snapshot.previous_pd is None or before == DEFAULTED:
         return []
     fall = notches(before, after)
-    if fall < LEAST_NOTCHES:
+    if fall < LEAST_NOTCHES and after != DEFAULTED:
         return []
     pds = f"PD {snapshot.previous_pd:.1%}", f"{snapshot.pd:.1%}"
     days = snapshot.previous_as_of, snapshot.as_of
@@ -50,7 +50,7 @@ def check(snapshot: GradeSnapshot) -> list[Finding]:
 RULE = Rule(
     code="grade_drop",
     event="E46",
-    en="the stable grade is two or more grades worse than at the last score of an earlier day",
-    zh="稳定评级较上一次评分下降两级或以上",
+    en="the stable grade is two or more grades worse than at the last rescoring of an earlier day, or is now D",
+    zh="稳定评级较上一次批量评分下降两级或以上，或降为 D 级",
     check=check,
 )

@@ -78,6 +78,9 @@ def test_twice_the_same_as_once(session, firms, tmp_path):
         ({"net_fen": "10.5"}, "net_fen", "whole number"),
         ({"net_fen": "9999999999999999999"}, "net_fen", "whole number"),
         ({"net_fen": ""}, "net_fen", "required"),
+        ({"net_fen": "-9223372036854775808"}, "net_fen", "ten million million"),
+        ({"net_fen": "１００"}, "net_fen", "whole number"),
+        ({"observed_on": "２０２４-05-01"}, "observed_on", "not a date"),
         ({"gross_fen": "1500"}, "gross_fen", "add up"),
         ({"is_void": "maybe"}, "is_void", "true or false"),
         ({"firm_id": "E9"}, "firm_id", "no such firm"),
@@ -98,22 +101,55 @@ def test_a_bad_row_is_named_and_the_good_ones_are_loaded(session, firms, tmp_pat
 
 def test_rows_that_are_no_rows_are_named(session, firms, tmp_path):
     path = tmp_path / "file.csv"
-    lines = [
-        HEADER,
-        invoice(number="1"),
-        "E1,2024",
-        invoice(counterparty="\xff"),
-        "",
-        '"' + "x" * 200_000,
-        invoice(number="2"),
-    ]
+    lines = [HEADER, invoice(number="1"), "E1,2024", invoice(counterparty="\xff"), "", invoice(number="2")]
     path.write_bytes("\n".join(lines).encode("latin-1"))
     summary = import_source(session, "invoice", path, TODAY)
-    assert summary.rejects["reason"].to_list()[0] == "2 fields where the header has 11"
-    assert {2 + 1, 2 + 2} <= set(summary.rejects["line"])
-    assert "not UTF-8 text" in summary.rejects["reason"].to_list()
-    assert summary.files[0].added >= 1
-    assert summary.files[0].read == summary.files[0].added + summary.files[0].rejected
+    named = list(summary.rejects.select("line", "reason").iter_rows())
+    assert named == [(3, "2 fields where the header has 11"), (4, "not UTF-8 text")]
+    assert (summary.files[0].read, summary.files[0].added) == (4, 2)
+
+
+@pytest.mark.parametrize("rows_after", [5, 4000])
+def test_a_quote_left_open_rejects_every_line_that_it_swallows(session, firms, tmp_path, rows_after):
+    good = [invoice(number=str(number)) for number in range(rows_after)]
+    summary = load(session, tmp_path, good[0], invoice(counterparty='"B1'), *good[1:])
+    line = summary.files[0]
+    assert line.read == rows_after + 1 == line.added + line.rejected
+    assert summary.rejects["line"].to_list()[:2] == [3, 4]
+    assert "opens on line 3" in summary.rejects["reason"][0]
+    assert line.added >= 1
+
+
+def test_the_earliest_day_that_a_row_was_known_on_counts(session, firms, tmp_path):
+    load(
+        session,
+        tmp_path,
+        invoice(known_on="2024-06-01"),
+        invoice(known_on="2024-05-02"),
+        invoice(known_on="2024-07-01"),
+    )
+    assert read_inputs(session, date(2024, 12, 31)).invoices["known_on"].to_list() == [date(2024, 5, 2)]
+
+
+def test_blanks_around_a_value_do_not_make_another_row(session, firms, tmp_path):
+    summary = load(session, tmp_path, invoice(), invoice(counterparty=" B1 "))
+    assert (summary.files[0].added, summary.files[0].repeated) == (1, 1)
+
+
+def test_a_loan_belongs_to_one_firm(session, firms, tmp_path):
+    header = "firm_id,observed_on,loan_id,product,principal_fen,matures_on"
+    rows = ["E1,2024-01-01,L1,p,100,2025-01-01", "E2,2024-01-01,L1,p,100,2025-01-01", "E2,2024-01-01,L2,p,100,"]
+    first = load(session, tmp_path, *rows, kind="loan", header=header)
+    assert (first.files[0].added, first.rejects["line"].to_list()) == (2, [3])
+    again = load(session, tmp_path, "E1,2024-02-01,L2,p,100,", kind="loan", header=header)
+    assert again.rejects["reason"].item() == "another firm has a loan of this id"
+
+
+def test_an_amount_in_full_width_digits_is_rejected(session, contest):
+    name = "unlabelled_output_invoices.csv.gz"
+    (contest / name).write_bytes(gzip.compress(CONTEST[name].replace("1.005,0,1.005", "１００,0,100").encode()))
+    summary = import_source(session, "cumcm2020c", contest, TODAY)
+    assert ("金额", "１００") in list(summary.rejects.select("column", "value").iter_rows())
 
 
 @pytest.mark.parametrize("name", ["file.csv", "file.csv.gz"])
@@ -132,6 +168,7 @@ def test_gzip_bom_quotes_and_line_ends(session, firms, tmp_path, name):
         ("empty.csv", b"", "empty"),
         ("columns.csv", b"firm_id,observed_on\nE1,2024-01-01\n", "column 'direction' is missing"),
         ("twice.csv", (HEADER + ",net_fen\n").encode(), "'net_fen' stands twice"),
+        ("optional.csv", (HEADER + ",known_on\n").encode(), "'known_on' stands twice"),
         ("damaged.csv.gz", gzip.compress((HEADER + "\n" + "x\n" * 9999).encode())[:-20], "damaged after line"),
         ("notgzip.csv.gz", b"hello", "damaged after line 0"),
         ("long.csv", HEADER.encode() + b"\n" + b"x" * (1 << 20), "longer than"),
