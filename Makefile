@@ -8,6 +8,10 @@ PYTEST_ARGS ?=
 export OMP_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS ?= 1
 
+# LightGBM's wheel wants the system's OpenMP library, which nearly every machine has.
+OPENMP = { apt-get update -qq && apt-get install -qq -y libgomp1; } || \
+	{ echo "LightGBM needs OpenMP: install libgomp1 (Debian) or libomp (macOS)" >&2; exit 1; }
+
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test lint format types contracts tests bench docs lock clean
 
@@ -21,6 +25,7 @@ $(VENV)/.installed: requirements.txt pyproject.toml | $(UV)
 	test -x $(BIN)/python || $(UV) venv --quiet --python $(PYTHON) $(VENV)
 	$(UV) pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes -r requirements.txt
 	$(UV) pip install --quiet --python $(BIN)/python --no-deps --editable .
+	$(BIN)/python -c "import lightgbm" 2>/dev/null || $(OPENMP)
 	touch $@
 
 $(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed

@@ -214,7 +214,7 @@ def _bin() -> Path:
     place = Path(WHEEL) / "pginstall18"
     if not _is_root() or all(folder.stat().st_mode & 0o001 for folder in (site, *site.resolve().parents)):
         return site / place / "bin"
-    copy = ROOT_HOME / f"postgresql-{version(WHEEL)}"
+    copy = ROOT_HOME / f"{WHEEL}-{version(WHEEL)}"
     if not copy.exists():
         ROOT_HOME.mkdir(parents=True, exist_ok=True, mode=0o711)
         fresh = Path(tempfile.mkdtemp(dir=ROOT_HOME))

@@ -1,4 +1,5 @@
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ def own_server(tmp_path):
     server = EmbeddedPostgres(tmp_path / "local")
     yield server
     server.stop()
+    shutil.rmtree(server.home, ignore_errors=True)
 
 
 def test_it_starts_stops_and_keeps_its_data(own_server):
