@@ -11,6 +11,8 @@ from features.inputs import Inputs
 from features.repayment import dated_statuses, in_default, live_spans
 
 FORMAT = 1
+CONTEXT_KINDS = ("firm", "loan", "repayment_status")
+"""The kinds of observations that a context is built from."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,17 +93,7 @@ def build_context(inputs: Inputs, as_of: date) -> Context:
     as_of
         The day.
     """
-    empty = Inputs.empty()
-    seen = known(
-        Inputs(
-            firms=inputs.firms,
-            persons=empty.persons,
-            invoices=empty.invoices,
-            loans=inputs.loans,
-            repayment_statuses=inputs.repayment_statuses,
-        ),
-        as_of,
-    )
+    seen = known(inputs.only(*CONTEXT_KINDS), as_of)
     obligors = _obligors(seen, as_of)
     clusters = (
         latest(seen.firms, ["firm_id"])

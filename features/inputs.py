@@ -277,6 +277,10 @@ class Inputs:
         """Tables by kind name."""
         return dict(zip(KINDS, (getattr(self, name) for name in self._table_names()), strict=True))
 
+    def only(self, *kinds: str) -> "Inputs":
+        """Keep the rows of some kinds; the others have none."""
+        return Inputs.of_frames({name: frame for name, frame in self.frames().items() if name in kinds})
+
     def of_firms(self, firm_ids: Collection[str]) -> "Inputs":
         """Keep the rows of some firms."""
         wanted = pl.Series(list(firm_ids), dtype=pl.String)

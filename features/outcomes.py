@@ -68,17 +68,7 @@ def build_outcomes(inputs: Inputs, as_of: date, seed: int, horizon_months: int =
     >>> build_outcomes(Inputs.empty(), date(2024, 6, 30), seed=1).frame.columns
     ['firm_id', 'snapshot_on', 'is_default', 'is_undated']
     """
-    empty = Inputs.empty()
-    seen = known(
-        Inputs(
-            firms=inputs.firms,
-            persons=empty.persons,
-            invoices=empty.invoices,
-            loans=inputs.loans,
-            repayment_statuses=inputs.repayment_statuses,
-        ),
-        as_of,
-    )
+    seen = known(inputs.only("firm", "loan", "repayment_status"), as_of)
     dated, dropped = _dated(seen, as_of, seed, horizon_months)
     frame = pl.concat([dated, _undated(seen)]).sort("firm_id", "snapshot_on", "is_undated")
     return Outcomes(frame, dropped)

@@ -10,7 +10,7 @@ import polars as pl
 
 from features.as_of import known
 from features.build import CATALOG, Matrix, build_matrix
-from features.context import Context, build_context
+from features.context import CONTEXT_KINDS, Context, build_context
 from features.inputs import Inputs
 from features.repayment import dated_statuses, in_default
 from features.sufficiency import REQUIREMENTS, insufficient
@@ -23,8 +23,6 @@ from service.scoring import repository
 from service.scoring.tables import DayContext, Score
 from service.training.use_cases import LoadedModel, live_model, version_name
 
-CONTEXT_KINDS = ("firm", "loan", "repayment_status")
-"""What ``features.context.build_context`` reads."""
 IN_DEFAULT: dict[str, Any] = {
     "code": "in_default",
     "features": [],

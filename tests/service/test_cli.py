@@ -1,0 +1,118 @@
+"""The command line, as typed, on the tests' database."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from service.cli import app
+from service.identity.use_cases import tenant_id_of
+
+
+@pytest.fixture
+def run(database, tenant, monkeypatch, tmp_path):
+    monkeypatch.setenv("CLUSTERCREDIT_DATABASE_URL", database.url.replace("+psycopg", ""))
+    monkeypatch.setenv("CLUSTERCREDIT_TENANT", tenant)
+    monkeypatch.setenv("CLUSTERCREDIT_LOCAL_DIR", str(tmp_path))
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr("service.cli.runtime.Database", lambda *_: database)
+
+    def call(*arguments, code=0):
+        result = CliRunner().invoke(app, list(arguments))
+        assert result.exit_code == code, (result.output, result.exception)
+        return result.output
+
+    return call
+
+
+def test_help_shows_examples(run):
+    assert "Example: clustercredit import cumcm2020c" in run("import", "--help")
+    for command in (
+        "serve",
+        "migrate",
+        "train",
+        "rescore",
+        "grades",
+        "card",
+        "promote",
+        "features",
+        "demo",
+        "db",
+        "key",
+    ):
+        assert command in run("--help")
+        assert run(command, "--help")
+
+
+def test_import_names_what_it_did(run, tmp_path):
+    path = tmp_path / "firms.csv"
+    path.write_text("firm_id,observed_on,name\nE1,2024-01-01,甲\nE2,2024-13-01,乙\n")
+    output = run("import", "firm", str(path))
+    assert "rejected: firms.csv, line 3, observed_on '2024-13-01': not a date" in output
+    rejects = next((tmp_path / "rejects").glob("firm-*.csv")).read_text(encoding="utf-8-sig")
+    assert rejects.splitlines()[1].startswith("firms.csv,3,observed_on,2024-13-01,")
+    assert "cumcm2020c" in run("import", "--list")
+
+
+def test_features_are_written(run, tmp_path):
+    path = tmp_path / "firms.csv"
+    path.write_text("firm_id,observed_on,name\nE1,2024-01-01,甲\n")
+    run("import", "firm", str(path))
+    out = tmp_path / "matrix.csv"
+    run("features", "--product", "credit-score", "--as-of", "2024-06-30", "--out", str(out))
+    header, row = out.read_text().splitlines()
+    assert header.startswith("firm_id,ln_sales_24m,")
+    assert row.startswith("E1,")
+    run("features", "--product", "credit-score", "--as-of", "2024-06-30", "--out", "matrix.xlsx", code=2)
+
+
+def test_a_key_stands_alone_on_its_line(run):
+    assert run("key", "create", "--name", "li.na", "--role", "reader").splitlines()[-1].startswith("cck_")
+
+
+def test_tenants_are_made_once(run):
+    assert run("tenant", "create", "luqiao") == run("tenant", "create", "luqiao")
+    assert str(tenant_id_of("luqiao")) in run("tenant", "create", "luqiao")
+
+
+def test_empty_answers_say_what_to_do(run):
+    assert "clustercredit rescore" in run("grades", "--product", "credit-score", "--as-of", "2024-06-30")
+    assert "version" in run("models")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("import", "nothing", "x"), "There is no kind 'nothing'"),
+        (("import", "cumcm2020c", "x.csv"), "reads a folder"),
+        (("train", "nothing", "--as-of", "2024-01-01"), "There is no product 'nothing'"),
+        (("train", "credit-score", "--as-of", "2024-01-01"), "default"),
+        (("rescore", "--product", "credit-score", "--as-of", "2024-01-01"), "no live model"),
+        (("promote", "credit-score", "7"), "has no version 7"),
+        (("card", "credit-score"), "no live model"),
+        (("models", "--tenant", "nobody"), "clustercredit tenant create nobody"),
+    ],
+)
+def test_what_cannot_be_done_is_an_error_in_words(run, arguments, words):
+    result = CliRunner().invoke(app, list(arguments))
+    assert result.exit_code == 1
+    assert words in str(result.exception), result.exception
+
+
+def test_train_rescore_grades_and_card(run, database, tenant):
+    from datetime import date
+
+    from service.demo.economy import generate
+    from service.firms.use_cases import add_inputs
+
+    with database.session(tenant_id_of(tenant)) as session:
+        add_inputs(session, generate(415, 1, end_on=date(2025, 12, 31), months=36).inputs, lambda *_: None)
+    assert "credit-score/1: live" in run("train", "credit-score", "--as-of", "2025-12-31")
+    assert "of 415 firms scored by credit-score/1" in run(
+        "rescore", "--product", "credit-score", "--as-of", "2025-12-31"
+    )
+    grades = run("grades", "--product", "credit-score", "--as-of", "2025-12-31")
+    assert "The five riskiest firms" in grades
+    assert json.loads(run("card", "credit-score"))["product"] == "credit-score"
+    assert "credit-score/2: candidate" in run("train", "credit-score", "--as-of", "2025-12-31", "--seed", "2")
+    assert "is live" in run("promote", "credit-score", "2")
