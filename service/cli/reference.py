@@ -26,14 +26,15 @@ def add_to(app: typer.Typer) -> None:
         *, check: Annotated[bool, typer.Option(help="Change nothing; fail if something is stale.")] = False
     ) -> None:
         """Write openapi.json and docs/reference from the code."""
-        stale = [path for path, text in generated(app).items() if not path.exists() or path.read_text() != text]
+        files = generated(app)
+        stale = [path for path, text in files.items() if not path.exists() or path.read_text() != text]
         if check and stale:
             names = ", ".join(str(path.relative_to(ROOT)) for path in stale)
             console.print(f"Stale: {names}. Run: clustercredit docs")
             raise typer.Exit(1)
         for path in stale:
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(generated(app)[path], encoding="utf-8")
+            path.write_text(files[path], encoding="utf-8")
         console.print(f"{len(stale)} files written." if stale else "Everything is up to date.")
 
     app.command("docs")(docs)

@@ -62,10 +62,10 @@ def rescore(
         raise InvalidPayload(f"as_of {as_of} is in the future.")
     with database.session(tenant_id) as session:
         run, is_resumed = _start(session, product, as_of, actor, chunk_firms)
-        numbers = [chunk.number for chunk in repository.chunks_of(session, run.id) if chunk.done_at is None]
-        total = len(repository.chunks_of(session, run.id))
-    for number in numbers:
-        progress(f"scoring as of {as_of}", total - len(numbers) + numbers.index(number), total)
+        chunks = repository.chunks_of(session, run.id)
+    total, numbers = len(chunks), [chunk.number for chunk in chunks if chunk.done_at is None]
+    for done, number in enumerate(numbers, start=total - len(numbers)):
+        progress(f"scoring as of {as_of}", done, total)
         with database.session(tenant_id) as session:
             _score_chunk(session, run, number, actor, on_scores)
     progress(f"scoring as of {as_of}", total, total)
