@@ -1,16 +1,20 @@
 """Build the HTTP application: routers and handlers, nothing else."""
 
 from collections.abc import Awaitable, Callable
-from typing import Any
+from http import HTTPStatus
+from typing import Any, Final
 from uuid import uuid4
 
 import structlog
-from fastapi import FastAPI, Request, Response
+from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi_offline import FastAPIOffline
 
 from service.alerts.router import router as alerts
-from service.errors import MEDIA_TYPE, ProblemOut, install_handlers
+from service.errors import ProblemOut, install_handlers, responses
 from service.firms.router import router as firms
+from service.identity.access import ACCESS, PUBLIC
+from service.identity.guard import guard
+from service.identity.router import router as identity
 from service.kit.admission import Admission
 from service.kit.body_limit import BodyLimit
 from service.kit.db import Database
@@ -19,11 +23,18 @@ from service.settings import Settings
 
 log = structlog.get_logger()
 
+ROUTERS: Final[tuple[APIRouter, ...]] = (identity, firms, scores, alerts)
+ANY_ROUTE: Final = (
+    HTTPStatus.BAD_REQUEST,
+    HTTPStatus.UNPROCESSABLE_ENTITY,
+)
+GUARDED_ROUTE: Final = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 DESCRIPTION = """Explained risk grades and alerts for small firms in industrial clusters.
 
-Every request carries `Authorization: Bearer <API key>` (`clustercredit key create`). Every creating POST carries an
-`Idempotency-Key` of your own choice: send the request again with it and nothing is done twice. Errors are RFC 9457
-problem documents. Money is yuan (CNY) with two decimal places, days are `YYYY-MM-DD`, instants are UTC.
+Every request carries `Authorization: Bearer <API key>` (`clustercredit key create`); `x-roles` of an operation says
+which roles may use it. A changing request carries `If-Match`, the ETag of what it changes. Every creating POST
+carries an `Idempotency-Key` of your own choice: send the request again with it and nothing is done twice. Errors are
+RFC 9457 problem documents. Money is yuan (CNY) with two decimal places, days are `YYYY-MM-DD`, instants are UTC.
 """
 
 
@@ -48,8 +59,8 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
     app.add_middleware(Admission, limit=settings.pool_size)
     app.add_middleware(BodyLimit, limit=settings.max_body_bytes)
     app.middleware("http")(_with_request_id)
-    for router in (firms, scores, alerts):
-        app.include_router(router)
+    for router in ROUTERS:
+        app.include_router(router, dependencies=[Depends(guard)])
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app
 
@@ -74,10 +85,15 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
     components["ProblemOut"] = problem
     for unused in ("HTTPValidationError", "ValidationError"):
         components.pop(unused, None)
-    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemOut"}}}
-    for operations in schema["paths"].values():
-        for operation in operations.values():
-            operation["responses"]["422"] = {"description": "Unprocessable Content", "content": content}
+    for path, operations in schema["paths"].items():
+        for method, operation in operations.items():
+            roles = ACCESS[f"{method.upper()} {path}"]
+            any_route = ANY_ROUTE if roles is PUBLIC else (*ANY_ROUTE, *GUARDED_ROUTE)
             if "requestBody" in operation:
-                operation["responses"]["413"] = {"description": "Content Too Large", "content": content}
+                any_route = (*any_route, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+            more = {str(status): answer for status, answer in responses(*any_route).items()}
+            operation["responses"] = dict(sorted((operation["responses"] | more).items()))
+            operation["x-roles"] = sorted(roles)
+            if roles is PUBLIC:
+                operation["security"] = []
     return schema

@@ -24,6 +24,8 @@ class Problem(Exception):  # noqa: N818 - RFC 9457 calls it a problem
     ----------
     detail
         What happened and what to do about it, in one or two sentences.
+    headers
+        Further headers of the answer, such as ``Retry-After``.
     extra
         Further members of the problem document, such as ``errors`` or ``missing``.
     """
@@ -32,9 +34,10 @@ class Problem(Exception):  # noqa: N818 - RFC 9457 calls it a problem
     code = "bad-request"
     title = "The request cannot be understood"
 
-    def __init__(self, detail: str, **extra: Any) -> None:
+    def __init__(self, detail: str, headers: Mapping[str, str] | None = None, **extra: Any) -> None:
         super().__init__(detail)
         self.detail = detail
+        self.headers = headers
         self.extra = extra
 
 
@@ -53,19 +56,19 @@ class MissingIdempotencyKey(Problem):
 
 
 class Unauthenticated(Problem):
-    """No API key, or one that names nobody."""
+    """No API key and no session, or one that names nobody."""
 
     status = HTTPStatus.UNAUTHORIZED
     code = "unauthenticated"
-    title = "A valid API key is needed"
+    title = "A valid API key or session is needed"
 
 
 class Forbidden(Problem):
-    """The key's role may not do this."""
+    """The asker's role may not do this."""
 
     status = HTTPStatus.FORBIDDEN
     code = "forbidden"
-    title = "The key's role may not do this"
+    title = "Your role may not do this"
 
 
 class NotFound(Problem):
@@ -82,6 +85,41 @@ class Conflict(Problem):
     status = HTTPStatus.CONFLICT
     code = "conflict"
     title = "The request conflicts with the present state"
+
+
+class PreconditionFailed(Problem):
+    """The object is no longer what the request was made from."""
+
+    status = HTTPStatus.PRECONDITION_FAILED
+    code = "precondition-failed"
+    title = "The object has changed since it was read"
+
+
+class PreconditionRequired(Problem):
+    """A change came without If-Match."""
+
+    status = HTTPStatus.PRECONDITION_REQUIRED
+    code = "precondition-required"
+    title = "The If-Match header is missing"
+
+
+class TooManyRequests(Problem):
+    """A limit is used up for now.
+
+    Parameters
+    ----------
+    detail
+        Which limit.
+    seconds
+        When to come back; sent as Retry-After.
+    """
+
+    status = HTTPStatus.TOO_MANY_REQUESTS
+    code = "too-many-requests"
+    title = "Too many requests"
+
+    def __init__(self, detail: str, seconds: int) -> None:
+        super().__init__(detail, headers={"Retry-After": str(seconds)})
 
 
 class InvalidPayload(Problem):
@@ -126,7 +164,9 @@ class ProblemOut(BaseModel):
     errors: list[FieldError] | None = Field(None, examples=[None])
 
 
-def problem(status: int, code: str, title: str, detail: str, **extra: Any) -> JSONResponse:
+def problem(
+    status: int, code: str, title: str, detail: str, headers: Mapping[str, str] | None = None, **extra: Any
+) -> JSONResponse:
     """Write one problem document."""
     content = {
         "type": f"urn:clustercredit:{code}",
@@ -135,15 +175,21 @@ def problem(status: int, code: str, title: str, detail: str, **extra: Any) -> JS
         "detail": detail,
         **extra,
     }
-    headers = {"WWW-Authenticate": "Bearer"} if status == HTTPStatus.UNAUTHORIZED else None
+    challenge = {"WWW-Authenticate": "Bearer"} if status == HTTPStatus.UNAUTHORIZED else {}
+    headers = {**challenge, **(headers or {})}
     return JSONResponse(content, status_code=int(status), media_type=MEDIA_TYPE, headers=headers)
 
 
+CREATING = (HTTPStatus.BAD_REQUEST, HTTPStatus.CONFLICT)
+"""What a creating POST may answer besides its own errors: no Idempotency-Key; one in flight, or a conflict."""
+CHANGING = (HTTPStatus.NOT_FOUND, HTTPStatus.PRECONDITION_FAILED, HTTPStatus.PRECONDITION_REQUIRED)
+"""What a change of a mutable object may answer."""
+
+
 def responses(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
-    """Declare a route's errors for OpenAPI; 401, 413 and 422 are every route's own."""
-    every = {HTTPStatus.UNAUTHORIZED, *statuses}
+    """Declare a route's own errors for OpenAPI; what any route may answer is added by ``service.app``."""
     schema = {"schema": {"$ref": "#/components/schemas/ProblemOut"}}
-    return {int(s): {"description": s.phrase, "content": {MEDIA_TYPE: schema}} for s in sorted(every)}
+    return {int(s): {"description": s.phrase, "content": {MEDIA_TYPE: schema}} for s in sorted(statuses)}
 
 
 def install_handlers(app: FastAPI) -> None:
@@ -156,7 +202,7 @@ def install_handlers(app: FastAPI) -> None:
 
 def _on_problem(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, Problem)
-    return problem(error.status, error.code, error.title, error.detail, **error.extra)
+    return problem(error.status, error.code, error.title, error.detail, error.headers, **error.extra)
 
 
 def _on_invalid(_: Request, error: Exception) -> JSONResponse:

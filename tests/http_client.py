@@ -6,7 +6,9 @@ from typing import Any
 import anyio
 import httpx
 
-from service.identity.use_cases import Role, create_key, tenant_id_of
+from service.identity.access import Role
+from service.identity.keys import create_key
+from service.identity.use_cases import tenant_id_of
 
 
 class Client:
@@ -39,8 +41,8 @@ class Client:
         return self.send("POST", path, headers=headers, **options)
 
 
-def make_client(app, database, tenant: str, role: Role = Role.OFFICER) -> Client:
-    """Return a client of a tenant's, with a key of its own."""
+def make_client(app, database, tenant: str, role: Role = Role.LOAN_OFFICER, **reach: Any) -> Client:
+    """Return a client of a tenant's, with a key of its own; by default one that reaches all firms."""
     with database.session(tenant_id_of(tenant)) as session:
-        token = create_key(session, f"test {role}", role)
+        _, token = create_key(session, f"test {role}", role, **reach)
     return Client(app, token)

@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import col, select
 
 from service.alerts.tables import Alert
-from service.kit.db import TenantSession, tenant_of
+from service.kit.db import TenantSession
 
 
 def newest_of(session: TenantSession, firm_ids: Sequence[UUID]) -> dict[tuple[str, UUID, str], tuple[date, str]]:
@@ -27,10 +27,10 @@ def insert_alerts(session: TenantSession, rows: list[dict[str, Any]]) -> int:
     return len(session.scalars(statement).all())
 
 
-def find_alert(session: TenantSession, alert_id: UUID) -> Alert | None:
-    """Return an alert of the session's tenant, locked against a second hand."""
-    query = select(Alert).where(Alert.tenant_id == tenant_of(session), Alert.id == alert_id)
-    return session.exec(query.with_for_update()).one_or_none()
+def find_alert(session: TenantSession, alert_id: UUID, *, for_update: bool) -> Alert | None:
+    """Return an alert within reach, locked against a second hand if it is to be changed."""
+    query = select(Alert).where(Alert.id == alert_id)
+    return session.exec(query.with_for_update() if for_update else query).one_or_none()
 
 
 def page_alerts(

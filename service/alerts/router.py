@@ -4,12 +4,13 @@ from http import HTTPStatus
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Path, Query, Response
 
 from service.alerts import use_cases
 from service.alerts.schemas import AcknowledgeIn, AlertOut, AlertsOut
-from service.errors import responses
-from service.identity.router import Reader, Writer
+from service.errors import CHANGING, responses
+from service.identity.guard import Acting
+from service.kit.etag import IfMatch, tag
 from service.kit.http import Session
 from service.kit.paging import PAGE_SIZE, Cursor, Limit, decode_place, encode_place
 
@@ -20,7 +21,6 @@ AlertId = Annotated[UUID, Path(description="Id of an alert.", examples=["9f1c1d7
 @router.get("/alerts", responses=responses(), summary="List alerts")
 def get_alerts(
     session: Session,
-    _: Reader,
     is_acknowledged: Annotated[bool | None, Query(description="Only those seen, or only those not.")] = None,
     firm_id: Annotated[UUID | None, Query(description="Only those of one firm.")] = None,
     cursor: Cursor = None,
@@ -36,11 +36,19 @@ def get_alerts(
     return AlertsOut(items=[AlertOut.of(alert) for alert in alerts], next=following)
 
 
-@router.post(
-    "/alerts/{alert_id}/acknowledge",
-    responses=responses(HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND),
-    summary="Acknowledge an alert",
-)
-def post_acknowledge(session: Session, actor: Writer, alert_id: AlertId, body: AcknowledgeIn) -> AlertOut:
-    """Note that the key's holder has seen the alert; doing it again changes nothing."""
-    return AlertOut.of(use_cases.acknowledge(session, alert_id, actor.name, body.note))
+@router.get("/alerts/{alert_id}", responses=responses(HTTPStatus.NOT_FOUND), summary="Show an alert")
+def get_alert(session: Session, response: Response, alert_id: AlertId) -> AlertOut:
+    """Return an alert."""
+    alert = use_cases.get_alert(session, alert_id)
+    tag(response, alert.version)
+    return AlertOut.of(alert)
+
+
+@router.post("/alerts/{alert_id}/acknowledge", responses=responses(*CHANGING), summary="Acknowledge an alert")
+def post_acknowledge(
+    session: Session, response: Response, actor: Acting, precondition: IfMatch, alert_id: AlertId, body: AcknowledgeIn
+) -> AlertOut:
+    """Note who has seen the alert; the first to do so stays on record."""
+    alert = use_cases.acknowledge(session, alert_id, actor.name, body.note, precondition)
+    tag(response, alert.version)
+    return AlertOut.of(alert)

@@ -41,6 +41,7 @@ class AlertOut(Schema):
                     "acknowledged_at": None,
                     "acknowledged_by": None,
                     "note": None,
+                    "version": 1,
                 }
             ]
         }
@@ -59,6 +60,7 @@ class AlertOut(Schema):
     acknowledged_at: datetime | None
     acknowledged_by: str | None
     note: str | None
+    version: int = Field(description="Its ETag.")
 
     @classmethod
     def of(cls, alert: Alert) -> Self:

@@ -6,10 +6,12 @@ from uuid import UUID
 
 from sqlalchemy import CheckConstraint, DateTime, ForeignKeyConstraint, Index, Text
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlmodel import Field, SQLModel
+from sqlmodel import Field
+
+from service.kit.rows import FirmRow, MutableRow
 
 
-class Alert(SQLModel, table=True):
+class Alert(FirmRow, MutableRow, table=True):
     """A finding of a rule, and who has seen it."""
 
     __tablename__ = "alert"

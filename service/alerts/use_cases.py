@@ -12,6 +12,7 @@ from service.alerts.tables import Alert
 from service.errors import NotFound
 from service.kit import clock
 from service.kit.db import TenantSession, tenant_of
+from service.kit.etag import Precondition, save
 from service.scoring.use_cases import Scored
 
 _RANK = "LMHC"
@@ -76,6 +77,7 @@ def _row(session: TenantSession, rule: Rule, score: Scored, finding: Finding, ru
         "run_id": run_id,
         "text": finding.text,
         "evidence": {**finding.evidence, "score_id": str(score.score_id)},
+        "version": 1,
     }
 
 
@@ -91,19 +93,33 @@ def list_alerts(
     return repository.page_alerts(session, is_acknowledged=is_acknowledged, firm_id=firm_id, before=before, limit=limit)
 
 
-def acknowledge(session: TenantSession, alert_id: UUID, actor: str, note: str | None) -> Alert:
-    """Note who has seen an alert; the first to do so stays on record.
+def get_alert(session: TenantSession, alert_id: UUID, *, for_update: bool = False) -> Alert:
+    """Return an alert.
 
     Raises
     ------
     NotFound
-        If the tenant has no such alert.
+        If no alert within reach has this id.
     """
-    alert = repository.find_alert(session, alert_id)
+    alert = repository.find_alert(session, alert_id, for_update=for_update)
     if alert is None:
         raise NotFound("No alert has this id.")
+    return alert
+
+
+def acknowledge(
+    session: TenantSession, alert_id: UUID, actor: str, note: str | None, precondition: Precondition
+) -> Alert:
+    """Note who has seen an alert; the first to do so stays on record.
+
+    Raises
+    ------
+    NotFound, PreconditionFailed
+        If there is no such alert, or it is no longer what it was.
+    """
+    alert = get_alert(session, alert_id, for_update=True)
+    precondition.check(alert)
     if alert.acknowledged_at is None:
         alert.acknowledged_at, alert.acknowledged_by, alert.note = clock.now(), actor, note
-        session.add(alert)
-        session.flush()
+        save(session, alert)
     return alert

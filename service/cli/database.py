@@ -7,9 +7,11 @@ import typer
 import uvicorn
 
 from service.app import create_app
-from service.cli.runtime import Tenant, console, open_database, tenant_session
+from service.cli.runtime import Tenant, console, open_database, operator, tenant_session
 from service.errors import Conflict
-from service.identity.use_cases import Role, create_key, create_tenant
+from service.identity.access import Organisation, Role
+from service.identity.keys import DAYS, LONGEST_DAYS, create_key
+from service.identity.use_cases import create_tenant, find_branch
 from service.kit import migrations
 from service.kit.db import Database
 from service.kit.embedded_postgres import EmbeddedPostgres
@@ -102,26 +104,35 @@ def status() -> None:
 
 
 @tenants.command("create")
-def create_tenant_command(name: Annotated[str, typer.Argument(help="The tenant's name.")]) -> None:
-    """Make a tenant unless it is there.
+def create_tenant_command(
+    name: Annotated[str, typer.Argument(help="The organisation's name.")],
+    kind: Annotated[Organisation, typer.Option(help="What kind of organisation it is.")] = Organisation.BANK,
+) -> None:
+    """Make a tenant - an organisation - unless it is there.
 
-    Example: clustercredit tenant create luqiao-community-bank
+    Example: clustercredit tenant create luqiao-guarantee-fund --kind fund
     """
     with open_database(Settings()).session() as session:
-        console.print(f"{name}: {create_tenant(session, name)}")
+        console.print(f"{name}: {create_tenant(session, name, kind)}")
 
 
 @keys.command("create")
 def create_key_command(
-    name: Annotated[str, typer.Option(help="Whose key it is: it goes on record with every score.")] = "officer",
-    role: Annotated[Role, typer.Option(help="officer: read and write; reader: read only.")] = Role.OFFICER,
+    name: Annotated[str, typer.Option(help="Whose key it is: it goes on record with every act.")] = "officer",
+    role: Annotated[Role, typer.Option(help="What the holder may do: docs/reference/access.md.")] = Role.LOAN_OFFICER,
+    branch: Annotated[str | None, typer.Option(help="Only the firms of this branch; else of all.")] = None,
+    days: Annotated[int, typer.Option(help="How long it is good.", min=1, max=LONGEST_DAYS)] = DAYS,
     tenant: Tenant = None,
 ) -> None:
     """Make an API key and print it, this once: only its hash is kept.
 
-    Example: clustercredit key create --name zhang.wei
+    An administrator's key makes the other people and keys, over HTTP; an approver's needs limits and a firm's its
+    firm, so these are made there.
+
+    Example: clustercredit key create --name zhang.wei --role administrator
     """
     settings = Settings()
     with tenant_session(open_database(settings), settings, tenant) as session:
-        token = create_key(session, name, role)
+        branch_id = None if branch is None else find_branch(session, branch).id
+        _, token = create_key(session, name, role, branch_id=branch_id, days=days, created_by=operator())
     print(token)  # noqa: T201 - alone on its line, for scripts

@@ -12,7 +12,9 @@ from service.cli.modelling import print_grades, print_run, print_training
 from service.cli.runtime import console, open_database, operator, progress_bar, tenant_session
 from service.demo.economy import generate
 from service.firms.use_cases import add_inputs, firm_id_of, get_firm
-from service.identity.use_cases import Role, create_key, create_tenant, tenant_id_of
+from service.identity.access import Role
+from service.identity.keys import create_key
+from service.identity.use_cases import create_tenant, tenant_id_of
 from service.kit.db import Database, TenantSession
 from service.rescoring.use_cases import rescore
 from service.scoring.use_cases import grades_of_day
@@ -73,7 +75,7 @@ def demo(
         views = grades_of_day(session, PRODUCT, SCORE_ON[-1])
         print_grades(views)
         _print_alerts(session)
-        token = create_key(session, "demo", Role.OFFICER)
+        _, token = create_key(session, "demo", Role.LOAN_OFFICER, created_by=operator())
     worst = next(view.key for view in views if view.grade != "D")
     _print_next_steps(f"http://{host}:{port}", token, str(firm_id_of(tenant_id_of(TENANT), worst)))
     if not serve:

@@ -1,15 +1,18 @@
 """Queries of the ledger. Rows go in and out in bulk, by COPY, inside the session's transaction."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from uuid import UUID, uuid5
 
 import polars as pl
 from sqlalchemy import func, text
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlmodel import col, select
 
 from features.inputs import KINDS, Inputs, Kind
+from service.firms import reach  # noqa: F401 - narrows every query for firms
 from service.firms.tables import Firm, FirmObservation, Loan
 from service.kit.db import TenantSession, copy_in, read_groups, tenant_of
 
@@ -59,15 +62,18 @@ def content_sha256(kind: Kind, frame: pl.DataFrame) -> pl.Series:
     return pl.Series("content_sha256", digests, dtype=pl.String)
 
 
-def register_firms(session: TenantSession, keys: pl.Series, created_at: datetime) -> None:
-    """Make a row for each firm that has none."""
+def register_firms(session: TenantSession, keys: pl.Series, created_at: datetime, branch_id: UUID | None) -> None:
+    """Make a row for each firm that has none; a new one belongs to the branch."""
     tenant_id = tenant_of(session)
     fresh = keys.unique().sort()
     session.execute(text("create temp table staged_firm (id uuid, key text) on commit drop"))
     ids = [str(firm_id_of(tenant_id, key)) for key in fresh]
     copy_in(session, "staged_firm", pl.DataFrame({"id": ids, "key": fresh}))
-    insert = "insert into firm (tenant_id, id, key, created_at) select :tenant, id, key, :at from staged_firm"
-    session.execute(text(f"{insert} on conflict do nothing"), {"tenant": tenant_id, "at": created_at})
+    insert = text(
+        "insert into firm (tenant_id, id, key, branch_id, created_at, version)"
+        " select :tenant, id, key, :branch, :at, 1 from staged_firm on conflict do nothing"
+    )
+    session.execute(insert, {"tenant": tenant_id, "branch": branch_id, "at": created_at})
     session.execute(text("drop table staged_firm"))
 
 
@@ -125,8 +131,9 @@ def read_inputs(
 ) -> Inputs:
     """Read what was known on a date about the firms of a range of keys; all of them without a range."""
     keys = {str(firm_id): key for key, firm_id in read_ids(session, first_key, last_key)}
-    limits = "known_on <= {as_of}" + ("" if first_key is None else " and firm_id = any({ids}::uuid[])")
-    values = {"as_of": as_of, "ids": list(keys) if first_key is not None else None}
+    limits = "tenant_id = {tenant} and known_on <= {as_of}"
+    limits += "" if first_key is None else " and firm_id = any({ids}::uuid[])"
+    values = {"tenant": tenant_of(session), "as_of": as_of, "ids": list(keys) if first_key is not None else None}
     frames = {}
     for name in kinds:
         columns = {column: dtype for column, dtype in KINDS[name].schema.items() if column != "firm_id"}
@@ -143,16 +150,22 @@ def read_ids(session: TenantSession, first_key: str | None, last_key: str | None
     return [(key, firm_id) for key, firm_id in session.exec(query)]
 
 
-def find_firm(session: TenantSession, firm_id: UUID) -> Firm | None:
-    """Return a firm of the session's tenant."""
-    return session.get(Firm, (tenant_of(session), firm_id))
+def find_firm(session: TenantSession, firm_id: UUID, *, for_update: bool = False) -> Firm | None:
+    """Return a firm within reach."""
+    query = select(Firm).where(Firm.id == firm_id)
+    return session.exec(query.with_for_update() if for_update else query).one_or_none()
 
 
-def find_observation(session: TenantSession, firm_id: UUID) -> FirmObservation | None:
-    """Return the newest thing known about what a firm is."""
+def newest_observations(session: TenantSession, firm_ids: Sequence[UUID]) -> dict[UUID, FirmObservation]:
+    """Return the newest thing known about what each firm is."""
     newest = (col(FirmObservation.observed_on).desc(), col(FirmObservation.known_on).desc())
-    query = select(FirmObservation).where(col(FirmObservation.firm_id) == firm_id)
-    return session.exec(query.order_by(*newest, col(FirmObservation.content_sha256)).limit(1)).one_or_none()
+    query = (
+        select(FirmObservation)
+        .ext(distinct_on(col(FirmObservation.firm_id)))
+        .where(col(FirmObservation.firm_id).in_(firm_ids))
+        .order_by(col(FirmObservation.firm_id), *newest, col(FirmObservation.content_sha256))
+    )
+    return {seen.firm_id: seen for seen in session.exec(query)}
 
 
 def page_firms(session: TenantSession, after: str | None, limit: int) -> list[Firm]:
@@ -178,9 +191,9 @@ def loan_owners(session: TenantSession, loan_ids: list[str]) -> dict[str, str]:
     query = text("""
         select distinct loan.loan_id, firm.key from loan
         join firm on firm.tenant_id = loan.tenant_id and firm.id = loan.firm_id
-        where loan.loan_id = any(:ids)
+        where loan.tenant_id = :tenant and loan.loan_id = any(:ids)
     """)
-    rows = session.execute(query, {"ids": loan_ids})
+    rows = session.execute(query, {"tenant": tenant_of(session), "ids": loan_ids})
     return {row.loan_id: row.key for row in rows}
 
 

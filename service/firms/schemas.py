@@ -90,6 +90,14 @@ class FirmIn(Observed):
         return {"firm_id": self.key, **facts, **self.times(self.observed_on or clock.today())}
 
 
+class FirmPatch(Schema):
+    """The branch that a firm is handed over to."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"branch_id": "0f4d8f0a-1b0e-4a3c-9a53-5a7d0a4f6c01"}]})
+
+    branch_id: UUID | None = Field(description="Null: no branch looks after it.")
+
+
 class FirmOut(Schema):
     """A firm, as newest known."""
 
@@ -101,6 +109,8 @@ class FirmOut(Schema):
     place: str | None
     founded_on: date | None
     is_lead: bool | None
+    branch_id: UUID | None = Field(description="The branch that looks after it.")
+    version: int = Field(description="Its ETag.")
 
     @classmethod
     def of(cls, firm: FirmView) -> Self:

@@ -7,27 +7,32 @@ from datetime import date, datetime
 from uuid import UUID
 
 from sqlalchemy import BigInteger, DateTime, ForeignKeyConstraint, Index, LargeBinary, Text, UniqueConstraint
-from sqlmodel import Field, SQLModel
+from sqlmodel import Field
+
+from service.kit.rows import FirmRow, MutableRow, TenantRow
 
 
-class Firm(SQLModel, table=True):
-    """A firm that a tenant knows, by its unified social credit code or a local id."""
+class Firm(TenantRow, MutableRow, table=True):
+    """A firm that a tenant knows, by its unified social credit code or a local id, and the branch it belongs to."""
 
     __tablename__ = "firm"
-    __table_args__ = (UniqueConstraint("tenant_id", "key"),)
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "key"),
+        ForeignKeyConstraint(["tenant_id", "branch_id"], ["branch.tenant_id", "branch.id"]),
+        Index("ix_firm_branch", "tenant_id", "branch_id", "key"),
+    )
 
     tenant_id: UUID = Field(primary_key=True, foreign_key="tenant.id")
     id: UUID = Field(primary_key=True)
     key: str = Field(sa_type=Text(collation="C"))
+    branch_id: UUID | None
     created_at: datetime = Field(sa_type=DateTime(timezone=True))
 
 
-class Observation(SQLModel):
+class Observation(FirmRow):
     """What every observation has: its three times, and the hash of its content as its identity."""
 
-    tenant_id: UUID = Field(primary_key=True)
     content_sha256: bytes = Field(primary_key=True, sa_type=LargeBinary)
-    firm_id: UUID
     observed_on: date
     known_on: date
     ingested_at: datetime = Field(sa_type=DateTime(timezone=True))

@@ -13,8 +13,12 @@ from features.inputs import KINDS, Inputs
 from service.errors import Conflict, InvalidPayload, NotFound
 from service.firms import repository
 from service.firms.repository import Added, Stage
+from service.firms.tables import Firm
+from service.identity.actor import Reach
+from service.identity.use_cases import get_branch
 from service.kit import clock
 from service.kit.db import TenantSession, tenant_of
+from service.kit.etag import Precondition, save
 
 __all__ = ["Added", "Stage", "firm_id_of"]
 
@@ -37,6 +41,8 @@ class FirmView:
     place: str | None
     founded_on: date | None
     is_lead: bool | None
+    branch_id: UUID | None
+    version: int
 
 
 def check_firm_key(key: str) -> str:
@@ -74,15 +80,45 @@ def check_firm_key(key: str) -> str:
 
 
 def register_firms(session: TenantSession, keys: Iterable[str]) -> None:
-    """Make sure that firms of these checked keys are there."""
-    repository.register_firms(session, pl.Series("key", list(keys), dtype=pl.String), clock.now())
+    """Make sure that firms of these checked keys are there; a new one belongs to the branch of who registers it."""
+    reach: Reach = session.info.get("reach", Reach())
+    series = pl.Series("key", list(keys), dtype=pl.String)
+    repository.register_firms(session, series, clock.now(), reach.branch_id)
 
 
 def observe_firm(session: TenantSession, row: dict[str, Any]) -> tuple[FirmView, Added]:
-    """Register a firm unless it is there, and add what is now known about it."""
+    """Register a firm unless it is there, and add what is now known about it.
+
+    Raises
+    ------
+    Conflict
+        If another branch looks after the firm.
+    """
     register_firms(session, [row["firm_id"]])
+    firm_id = firm_id_of(tenant_of(session), row["firm_id"])
+    if repository.find_firm(session, firm_id) is None:
+        raise Conflict("Another branch looks after the firm of this key. Ask it, or a risk manager, to hand it over.")
     added = _add(session, "firm", [row])
-    return get_firm(session, firm_id_of(tenant_of(session), row["firm_id"])), added
+    return get_firm(session, firm_id), added
+
+
+def assign_firm(session: TenantSession, firm_id: UUID, branch_id: UUID | None, precondition: Precondition) -> FirmView:
+    """Hand a firm over to a branch, or to none.
+
+    Raises
+    ------
+    NotFound, PreconditionFailed
+        If there is no such firm or branch, or the firm is no longer what it was.
+    """
+    firm = repository.find_firm(session, firm_id, for_update=True)
+    if firm is None:
+        raise NotFound("No firm has this id.")
+    precondition.check(firm)
+    if branch_id is not None:
+        get_branch(session, branch_id)
+    firm.branch_id = branch_id
+    save(session, firm)
+    return _views(session, [firm])[0]
 
 
 def get_firm(session: TenantSession, firm_id: UUID) -> FirmView:
@@ -96,12 +132,12 @@ def get_firm(session: TenantSession, firm_id: UUID) -> FirmView:
     firm = repository.find_firm(session, firm_id)
     if firm is None:
         raise NotFound("No firm has this id.")
-    return _view(session, firm.id, firm.key)
+    return _views(session, [firm])[0]
 
 
 def list_firms(session: TenantSession, after: str | None, limit: int) -> list[FirmView]:
     """Return firms in order of their keys, from the one after ``after`` on."""
-    return [_view(session, firm.id, firm.key) for firm in repository.page_firms(session, after, limit)]
+    return _views(session, repository.page_firms(session, after, limit))
 
 
 def list_keys(session: TenantSession, first_key: str | None = None, last_key: str | None = None) -> list[str]:
@@ -187,7 +223,16 @@ def _add(session: TenantSession, kind_name: str, rows: list[dict[str, Any]]) -> 
     return stage.insert(clock.now())
 
 
-def _view(session: TenantSession, firm_id: UUID, key: str) -> FirmView:
-    seen = repository.find_observation(session, firm_id)
+def _views(session: TenantSession, firms: list[Firm]) -> list[FirmView]:
+    seen = repository.newest_observations(session, [firm.id for firm in firms])
     names = ("name", "industry", "cluster", "place", "founded_on", "is_lead")
-    return FirmView(id=firm_id, key=key, **{name: getattr(seen, name, None) for name in names})
+    return [
+        FirmView(
+            id=firm.id,
+            key=firm.key,
+            branch_id=firm.branch_id,
+            version=firm.version,
+            **{name: getattr(seen.get(firm.id), name, None) for name in names},
+        )
+        for firm in firms
+    ]

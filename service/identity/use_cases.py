@@ -1,36 +1,19 @@
-"""Make tenants and keys, and find out who holds a key."""
+"""Organisations and their branches."""
 
-import hashlib
-import secrets
-from dataclasses import dataclass
-from enum import StrEnum
+from datetime import datetime
 from uuid import UUID, uuid5
 
+from sqlalchemy import tuple_
 from sqlmodel import col, select
 
-from service.errors import Forbidden, NotFound, Unauthenticated
-from service.identity.tables import ApiKey, Tenant
+from service.errors import Conflict, NotFound
+from service.identity.access import Organisation
+from service.identity.tables import Branch, Tenant
 from service.kit import clock
 from service.kit.db import TenantSession, enter_tenant, tenant_of
+from service.kit.etag import Precondition, save
 
 TENANT_NAMESPACE = UUID("6f1dca1e-51f0-4c5c-9f0d-0d8a6cbd7a11")
-KEY_PREFIX = "cck_"
-
-
-class Role(StrEnum):
-    """What a key may do."""
-
-    OFFICER = "officer"
-    READER = "reader"
-
-
-@dataclass(frozen=True)
-class Actor:
-    """Who is asking, and as what."""
-
-    tenant_id: UUID
-    name: str
-    role: Role
 
 
 def tenant_id_of(name: str) -> UUID:
@@ -38,13 +21,22 @@ def tenant_id_of(name: str) -> UUID:
     return uuid5(TENANT_NAMESPACE, name)
 
 
-def create_tenant(session: TenantSession, name: str) -> UUID:
-    """Make a tenant unless it is there, and let the session work for it."""
+def create_tenant(session: TenantSession, name: str, kind: Organisation = Organisation.BANK) -> UUID:
+    """Make a tenant unless it is there, and let the session work for it.
+
+    Raises
+    ------
+    Conflict
+        If it is there as another kind of organisation.
+    """
     tenant_id = tenant_id_of(name)
     enter_tenant(session, tenant_id)
-    if session.get(Tenant, tenant_id) is None:
-        session.add(Tenant(id=tenant_id, name=name, created_at=clock.now()))
+    tenant = session.get(Tenant, tenant_id)
+    if tenant is None:
+        session.add(Tenant(id=tenant_id, name=name, kind=kind, created_at=clock.now()))
         session.flush()
+    elif tenant.kind != kind:
+        raise Conflict(f"'{name}' is there already, as a {tenant.kind}.")
     return tenant_id
 
 
@@ -63,49 +55,86 @@ def enter_named_tenant(session: TenantSession, name: str) -> UUID:
     return tenant_id
 
 
-def create_key(session: TenantSession, name: str, role: Role) -> str:
-    """Make an API key of 256 random bits for the session's tenant and return it; it cannot be shown again."""
-    token = KEY_PREFIX + secrets.token_urlsafe(32)
-    key = ApiKey(
-        id=clock.new_id(),
-        tenant_id=tenant_of(session),
-        name=name,
-        role=role,
-        sha256=_digest(token),
-        created_at=clock.now(),
-    )
-    session.add(key)
-    return token
+def own_organisation(session: TenantSession) -> Tenant:
+    """Return the organisation that the session works for."""
+    tenant = session.get(Tenant, tenant_of(session))
+    assert tenant is not None
+    return tenant
 
 
-def authenticate(session: TenantSession, token: str) -> Actor:
-    """Find out who holds a key, and let the session work for its tenant.
+def create_branch(session: TenantSession, name: str) -> Branch:
+    """Make a branch.
 
     Raises
     ------
-    Unauthenticated
-        If nobody does.
+    Conflict
+        If the organisation is no bank, or the name is taken.
     """
-    digest = _digest(token)
-    session.info["api_key_sha256"] = digest.hex()
-    key = session.exec(select(ApiKey).where(col(ApiKey.sha256) == digest)).one_or_none()
-    if key is None:
-        raise Unauthenticated("The API key is not known. Make one with: clustercredit key create")
-    enter_tenant(session, key.tenant_id)
-    return Actor(tenant_id=key.tenant_id, name=key.name, role=Role(key.role))
+    if own_organisation(session).kind != Organisation.BANK:
+        raise Conflict("Only a bank has branches.")
+    _check_name(session, name)
+    branch = Branch(tenant_id=tenant_of(session), id=clock.new_id(), name=name, created_at=clock.now())
+    session.add(branch)
+    session.flush()
+    return branch
 
 
-def require_writer(actor: Actor) -> None:
-    """Let only those through who may change something.
+def rename_branch(session: TenantSession, branch_id: UUID, name: str, precondition: Precondition) -> Branch:
+    """Give a branch another name.
 
     Raises
     ------
-    Forbidden
-        If the actor may only read.
+    NotFound, PreconditionFailed
+        If there is no such branch, or it is no longer what it was.
+    Conflict
+        If the name is taken.
     """
-    if actor.role is not Role.OFFICER:
-        raise Forbidden(f"A key of role '{actor.role}' may only read; this needs a key of role 'officer'.")
+    branch = get_branch(session, branch_id, for_update=True)
+    precondition.check(branch)
+    if name != branch.name:
+        _check_name(session, name)
+    branch.name = name
+    save(session, branch)
+    return branch
 
 
-def _digest(token: str) -> bytes:
-    return hashlib.sha256(token.encode()).digest()
+def get_branch(session: TenantSession, branch_id: UUID, *, for_update: bool = False) -> Branch:
+    """Return a branch.
+
+    Raises
+    ------
+    NotFound
+        If the tenant has no such branch.
+    """
+    query = select(Branch).where(Branch.id == branch_id)
+    branch = session.exec(query.with_for_update() if for_update else query).one_or_none()
+    if branch is None:
+        raise NotFound("No branch has this id.")
+    return branch
+
+
+def find_branch(session: TenantSession, name: str) -> Branch:
+    """Return a branch by its name.
+
+    Raises
+    ------
+    NotFound
+        If the tenant has no such branch.
+    """
+    branch = session.exec(select(Branch).where(Branch.name == name)).one_or_none()
+    if branch is None:
+        raise NotFound(f"There is no branch '{name}'.")
+    return branch
+
+
+def list_branches(session: TenantSession, after: tuple[datetime, UUID] | None, limit: int) -> list[Branch]:
+    """Return branches, the oldest first."""
+    query = select(Branch).order_by(col(Branch.created_at), col(Branch.id)).limit(limit)
+    if after is not None:
+        query = query.where(tuple_(col(Branch.created_at), col(Branch.id)) > tuple_(*after))
+    return list(session.exec(query))
+
+
+def _check_name(session: TenantSession, name: str) -> None:
+    if session.exec(select(Branch.id).where(Branch.name == name)).first() is not None:
+        raise Conflict(f"There is a branch '{name}' already.")

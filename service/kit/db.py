@@ -1,4 +1,8 @@
-"""Sessions that act as the run-time role, for one tenant, in one transaction a request or command."""
+"""Sessions that act as the run-time role, for one tenant, in one transaction a request or command.
+
+Tenants are kept apart twice: by the database (row-level security for a role that owns nothing), and by the queries
+(each is narrowed to the session's tenant before it is sent). Either is enough without the other, and tested so.
+"""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -8,13 +12,16 @@ from uuid import UUID
 
 import polars as pl
 from psycopg import sql
-from sqlalchemy import Engine, create_engine, event, text
+from sqlalchemy import Engine, column, create_engine, event, text
+from sqlalchemy.orm import ORMExecuteState, with_loader_criteria
 from sqlmodel import Session
+
+from service.kit.rows import TenantRow
 
 RUNTIME_ROLE = "clustercredit_app"
 _SETTINGS = text(
     "select set_config('role', :role, true), set_config('app.tenant', :tenant, true),"
-    " set_config('app.api_key_sha256', :key, true)"
+    " set_config('app.secret_sha256', :secret, true)"
 )
 
 
@@ -22,10 +29,30 @@ class TenantSession(Session):
     """A session whose every transaction runs as the run-time role and sees one tenant's rows."""
 
 
+ANY_TENANT = {"any_tenant": True}
+"""Execution option of the few queries that find out whose tenant a request is for; row-level security still holds."""
+
+
+def of_row(row: Any, name: str) -> Any:
+    """Return a column of a mapped class; of a class that several share, which has none, one of the name."""
+    return getattr(row, name, column(name))
+
+
+@event.listens_for(TenantSession, "do_orm_execute")
+def scope_to_tenant(state: ORMExecuteState) -> None:
+    """Narrow a query to the session's tenant; without one it finds nothing."""
+    if state.execution_options.get("any_tenant") or state.is_column_load:
+        return
+    tenant_id = state.session.info.get("tenant_id")
+    state.statement = state.statement.options(
+        with_loader_criteria(TenantRow, lambda row: of_row(row, "tenant_id") == tenant_id, include_aliases=True)
+    )
+
+
 @event.listens_for(TenantSession, "after_begin")
 def _enter_role(session: TenantSession, _transaction: object, connection: Any) -> None:
-    tenant, key = session.info.get("tenant_id", ""), session.info.get("api_key_sha256", "")
-    connection.execute(_SETTINGS, {"role": RUNTIME_ROLE, "tenant": str(tenant), "key": key})
+    tenant, secret = session.info.get("tenant_id", ""), session.info.get("secret_sha256", "")
+    connection.execute(_SETTINGS, {"role": RUNTIME_ROLE, "tenant": str(tenant), "secret": secret})
 
 
 class Database:
@@ -66,8 +93,16 @@ class Database:
 def enter_tenant(session: Session, tenant_id: UUID) -> None:
     """Let the session's present and later transactions see the rows of this tenant, and no others."""
     session.info["tenant_id"] = tenant_id
-    session.info["api_key_sha256"] = ""
-    session.connection().execute(_SETTINGS, {"role": RUNTIME_ROLE, "tenant": str(tenant_id), "key": ""})
+    session.info["secret_sha256"] = ""
+    session.connection().execute(_SETTINGS, {"role": RUNTIME_ROLE, "tenant": str(tenant_id), "secret": ""})
+
+
+def present(session: Session, secret_sha256: bytes) -> None:
+    """Let the session see the one row that this secret's hash opens: an API key, or a person's session."""
+    session.info["secret_sha256"] = secret_sha256.hex()
+    session.connection().execute(
+        text("select set_config('app.secret_sha256', :secret, true)"), {"secret": secret_sha256.hex()}
+    )
 
 
 def tenant_of(session: Session) -> UUID:

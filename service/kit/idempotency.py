@@ -1,40 +1,47 @@
 """Doing it once: a creating POST's answer is stored in the same transaction as its effect, and replayed.
 
-Same key and body: the same answer. Same key, other body: 422. Same key while the first is still at work: 409. Keys
-are kept for 24 hours.
+Same key and body: the same answer. Same key, other body or other asker: 422. Same key while the first is still at
+work: 409. Keys are kept for 24 hours.
+
+An answer may hold a secret, a request a person's id. So the answer is kept encrypted and the request as a keyed hash,
+both under the asker's own secret, which the database does not have.
 """
 
-import hashlib
-import json
+import hmac
+import os
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import Depends, Header, Request
-from fastapi.responses import JSONResponse
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from fastapi import Depends, Header, Request, Response
 from pydantic import BaseModel
 from sqlalchemy import DateTime, LargeBinary, Text, delete, func, select
-from sqlmodel import Field, SQLModel, col
+from sqlmodel import Field, col
 
 from service.errors import Conflict, IdempotencyKeyReused, MissingIdempotencyKey
 from service.kit import clock
 from service.kit.db import TenantSession, tenant_of
+from service.kit.etag import tag
+from service.kit.rows import TenantRow
 
 KEPT = timedelta(hours=24)
+_NONCE = 12
 
 
-class IdempotencyKey(SQLModel, table=True):
+class IdempotencyKey(TenantRow, table=True):
     """A key that was used, what for, and the answer it got."""
 
     __tablename__ = "idempotency_key"
 
     tenant_id: UUID = Field(primary_key=True, foreign_key="tenant.id")
     key: str = Field(primary_key=True, sa_type=Text)
-    request_sha256: bytes = Field(sa_type=LargeBinary)
+    request_mac: bytes = Field(sa_type=LargeBinary)
     status: int
-    body: str = Field(sa_type=Text)
+    version: int | None
+    sealed_body: bytes = Field(sa_type=LargeBinary)
     created_at: datetime = Field(sa_type=DateTime(timezone=True))
 
 
@@ -45,18 +52,23 @@ class Once:
     ----------
     key
         As the client sent it.
-    request_sha256
-        Hash of method, path and body.
+    request
+        Method, path and body.
+    secret
+        The asker's: its API key, or its session's token.
     """
 
-    def __init__(self, key: str, request_sha256: bytes) -> None:
+    def __init__(self, key: str, request: bytes, secret: str) -> None:
         self.key = key
-        self.request_sha256 = request_sha256
+        self.request_mac = hmac.digest(secret.encode(), b"request\n" + request, "sha256")
+        self._seal = AESGCM(hmac.digest(secret.encode(), b"answer\n" + key.encode(), "sha256"))
 
     def answer(
         self, session: TenantSession, act: Callable[[], BaseModel], status: HTTPStatus = HTTPStatus.CREATED
-    ) -> JSONResponse:
+    ) -> Response:
         """Run ``act`` and store its answer, or replay the answer that is stored.
+
+        An answer with a ``version`` carries it as its ETag.
 
         Raises
         ------
@@ -68,20 +80,31 @@ class Once:
         tenant_id, now = tenant_of(session), clock.now()
         lock = func.hashtextextended(f"{tenant_id}/{self.key}", 0)
         if not session.scalar(select(func.pg_try_advisory_xact_lock(lock))):
-            raise Conflict("A request with this Idempotency-Key is still at work. Wait, then send it again.")
+            words = "A request with this Idempotency-Key is still at work. Wait, then send it again."
+            raise Conflict(words, headers={"Retry-After": "1"})
         expired = col(IdempotencyKey.created_at) < now - KEPT
         session.execute(delete(IdempotencyKey).where(expired, col(IdempotencyKey.key) == self.key))
-        stored = session.get(IdempotencyKey, (tenant_id, self.key))
+        stored = session.scalars(select(IdempotencyKey).where(col(IdempotencyKey.key) == self.key)).one_or_none()
         if stored is None:
-            body = act().model_dump_json()
+            answer = act()
+            body = answer.model_dump_json().encode()
             stored = IdempotencyKey(
-                tenant_id=tenant_id, key=self.key, request_sha256=self.request_sha256, status=int(status), body=body,
-                created_at=now,
+                tenant_id=tenant_id, key=self.key, request_mac=self.request_mac, status=int(status),
+                version=getattr(answer, "version", None), sealed_body=self._sealed(body), created_at=now,
             )  # fmt: skip
             session.add(stored)
-        elif stored.request_sha256 != self.request_sha256:
+        elif not hmac.compare_digest(stored.request_mac, self.request_mac):
             raise IdempotencyKeyReused("This Idempotency-Key was used for another request. Choose a new key.")
-        return JSONResponse(json.loads(stored.body), status_code=stored.status)
+        else:
+            body = self._seal.decrypt(stored.sealed_body[:_NONCE], stored.sealed_body[_NONCE:], None)
+        response = Response(body, status_code=stored.status, media_type="application/json")
+        if stored.version is not None:
+            tag(response, stored.version)
+        return response
+
+    def _sealed(self, body: bytes) -> bytes:
+        nonce = os.urandom(_NONCE)
+        return nonce + self._seal.encrypt(nonce, body, None)
 
 
 async def _once(
@@ -99,9 +122,8 @@ async def _once(
 ) -> Once:
     if idempotency_key is None:
         raise MissingIdempotencyKey("Send an Idempotency-Key header, a UUID for example, and keep it for retries.")
-    digest = hashlib.sha256(f"{request.method} {request.url.path}\n".encode())
-    digest.update(await request.body())
-    return Once(idempotency_key, digest.digest())
+    line = f"{request.method} {request.url.path}?{request.url.query}\n".encode()
+    return Once(idempotency_key, line + await request.body(), request.state.secret)
 
 
 OnceOnly = Annotated[Once, Depends(_once)]

@@ -6,10 +6,12 @@ from uuid import UUID
 
 from sqlalchemy import DateTime, ForeignKeyConstraint, Index, Text, text
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlmodel import Field, SQLModel
+from sqlmodel import Field
+
+from service.kit.rows import TenantRow
 
 
-class Run(SQLModel, table=True):
+class Run(TenantRow, table=True):
     """One rescoring of every firm: its product, business date, model and context."""
 
     __tablename__ = "rescoring_run"
@@ -31,7 +33,7 @@ class Run(SQLModel, table=True):
     finished_at: datetime | None = Field(sa_type=DateTime(timezone=True))
 
 
-class Chunk(SQLModel, table=True):
+class Chunk(TenantRow, table=True):
     """A range of firm keys of a run; `done_at` is set in the transaction that commits its scores."""
 
     __tablename__ = "rescoring_chunk"

@@ -15,7 +15,8 @@ from service.scoring.tables import DayContext, Score
 _PREVIOUS = text("""
     select distinct on (s.firm_id) firm.key, s.stable_grade, s.as_of, s.pd
     from score s join firm on firm.tenant_id = s.tenant_id and firm.id = s.firm_id
-    where s.product = :product and s.as_of < :as_of and s.run_id is not null and firm.key between :first and :last
+    where s.tenant_id = :tenant and s.product = :product and s.as_of < :as_of and s.run_id is not null
+      and firm.key between :first and :last
     order by s.firm_id, s.as_of desc, s.scored_at desc, s.id
 """)
 PREVIOUS = {
@@ -26,7 +27,8 @@ PREVIOUS = {
 }
 _POINT = text("""
     insert into current_score (tenant_id, firm_id, product, score_id, as_of)
-    select tenant_id, firm_id, product, id, as_of from score where id = any(:ids)
+    select tenant_id, firm_id, product, id, as_of from score
+    where tenant_id = :tenant and id = any(:ids)
     order by firm_id
     on conflict (tenant_id, firm_id, product) do update
     set score_id = excluded.score_id, as_of = excluded.as_of
@@ -50,7 +52,7 @@ def read_previous(session: TenantSession, product: str, as_of: date, first_key: 
 
     Online scores do not count: a look at a firm must not change what the next rescoring compares with.
     """
-    values = {"product": product, "as_of": as_of, "first": first_key, "last": last_key}
+    values = {"tenant": tenant_of(session), "product": product, "as_of": as_of, "first": first_key, "last": last_key}
     rows = [tuple(row) for row in session.execute(_PREVIOUS, values)]
     return pl.DataFrame(rows, schema=PREVIOUS, orient="row")
 
@@ -61,12 +63,12 @@ def insert_scores(session: TenantSession, rows: pl.DataFrame, ids: Sequence[UUID
     copy_in(session, "staged_score", rows)
     session.execute(text("insert into score select * from staged_score"))
     session.execute(text("drop table staged_score"))
-    session.execute(_POINT, {"ids": list(ids)})
+    session.execute(_POINT, {"tenant": tenant_of(session), "ids": list(ids)})
 
 
 def find_score(session: TenantSession, score_id: UUID) -> Score | None:
-    """Return a score of the session's tenant."""
-    return session.get(Score, (tenant_of(session), score_id))
+    """Return a score of a firm within reach."""
+    return session.exec(select(Score).where(Score.id == score_id)).one_or_none()
 
 
 def page_scores(
@@ -88,9 +90,10 @@ def read_grades(session: TenantSession, product: str, as_of: date) -> list[Any]:
           (select o.name from firm_observation o where o.tenant_id = s.tenant_id and o.firm_id = s.firm_id
            order by o.observed_on desc, o.known_on desc, o.content_sha256 limit 1) as name
         from (
-          select distinct on (firm_id) * from score where product = :product and as_of = :as_of
+          select distinct on (firm_id) * from score
+          where tenant_id = :tenant and product = :product and as_of = :as_of
           order by firm_id, scored_at desc, id
         ) s join firm on firm.tenant_id = s.tenant_id and firm.id = s.firm_id
         order by s.pd desc, firm.key
     """)
-    return list(session.execute(query, {"product": product, "as_of": as_of}))
+    return list(session.execute(query, {"tenant": tenant_of(session), "product": product, "as_of": as_of}))

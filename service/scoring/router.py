@@ -4,11 +4,10 @@ from http import HTTPStatus
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Path, Query
-from fastapi.responses import JSONResponse
+from fastapi import APIRouter, Path, Query, Response
 
-from service.errors import responses
-from service.identity.router import Reader, Writer
+from service.errors import CREATING, responses
+from service.identity.guard import Acting
 from service.kit import clock
 from service.kit.http import Code, Session
 from service.kit.idempotency import OnceOnly
@@ -19,17 +18,16 @@ from service.scoring.schemas import ScoreOut, ScoreRequest, ScoresOut
 router = APIRouter(prefix="/v1", tags=["scores"])
 ScoreId = Annotated[UUID, Path(description="Id of a score.", examples=["3b0e9a3e-2f0d-4a57-8a63-0f7f2a9b7c01"])]
 FirmId = Annotated[UUID, Path(description="Id of a firm.", examples=["0b7f5c3e-8a39-5c36-9a55-3d9f2f6b2c11"])]
-SCORING = (HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT)
 
 
 @router.post(
     "/scores",
     status_code=HTTPStatus.CREATED,
     response_model=ScoreOut,
-    responses=responses(*SCORING),
+    responses=responses(*CREATING, HTTPStatus.NOT_FOUND),
     summary="Score a firm",
 )
-def post_score(session: Session, actor: Writer, once: OnceOnly, body: ScoreRequest) -> JSONResponse:
+def post_score(session: Session, actor: Acting, once: OnceOnly, body: ScoreRequest) -> Response:
     """Score a firm with the product's live model, from what was known on `as_of`, and keep the score.
 
     A firm of which too little is known is refused: 422, `insufficient-data`, with `missing`.
@@ -42,7 +40,7 @@ def post_score(session: Session, actor: Writer, once: OnceOnly, body: ScoreReque
 
 
 @router.get("/scores/{score_id}", responses=responses(HTTPStatus.NOT_FOUND), summary="Show a score")
-def get_score(session: Session, _: Reader, score_id: ScoreId) -> ScoreOut:
+def get_score(session: Session, score_id: ScoreId) -> ScoreOut:
     """Return a score as it was given."""
     return ScoreOut.of(use_cases.get_score(session, score_id))
 
@@ -50,7 +48,6 @@ def get_score(session: Session, _: Reader, score_id: ScoreId) -> ScoreOut:
 @router.get("/firms/{firm_id}/scores", responses=responses(HTTPStatus.NOT_FOUND), summary="List a firm's scores")
 def get_firm_scores(
     session: Session,
-    _: Reader,
     firm_id: FirmId,
     product: Annotated[Code | None, Query(description="Code of a loan product; all if not given.")] = None,
     cursor: Cursor = None,

@@ -6,10 +6,12 @@ from uuid import UUID
 
 from sqlalchemy import DateTime, ForeignKeyConstraint, Index, Text, text
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlmodel import Field, SQLModel
+from sqlmodel import Field
+
+from service.kit.rows import FirmRow, TenantRow
 
 
-class DayContext(SQLModel, table=True):
+class DayContext(TenantRow, table=True):
     """Whole-population tables of one day, read by online and batch scoring alike. Append-only: the newest counts."""
 
     __tablename__ = "day_context"
@@ -22,7 +24,7 @@ class DayContext(SQLModel, table=True):
     built_at: datetime = Field(sa_type=DateTime(timezone=True))
 
 
-class Score(SQLModel, table=True):
+class Score(FirmRow, table=True):
     """A score as it was given, with all that it rested on. Append-only."""
 
     __tablename__ = "score"
@@ -60,7 +62,7 @@ class Score(SQLModel, table=True):
     missing: list[dict[str, Any]] = Field(sa_type=JSONB)
 
 
-class CurrentScore(SQLModel, table=True):
+class CurrentScore(FirmRow, table=True):
     """Which score of a firm and product is current: the one with the newest `as_of`, the newest made among those."""
 
     __tablename__ = "current_score"

@@ -16,6 +16,7 @@ from features.repayment import dated_statuses, in_default
 from features.sufficiency import REQUIREMENTS, insufficient
 from models.grades import DEFAULTED, stable_grade
 from service.errors import InsufficientData, InvalidPayload, NotFound
+from service.firms.reach import whole_population
 from service.firms.use_cases import firm_id_of, get_firm, list_keys, read_inputs
 from service.kit import clock
 from service.kit.db import TenantSession, tenant_of
@@ -82,7 +83,8 @@ def context_of(session: TenantSession, as_of: date, *, refresh: bool = False) ->
     """Return the newest context of a day; build one if there is none, or if asked to and something changed."""
     newest = repository.find_context(session, as_of)
     if newest is None or refresh:
-        context = build_context(read_inputs(session, as_of, kinds=CONTEXT_KINDS), as_of)
+        with whole_population(session):
+            context = build_context(read_inputs(session, as_of, kinds=CONTEXT_KINDS), as_of)
         body = context.to_json()
         if newest is None or newest.body != body:
             newest = DayContext(

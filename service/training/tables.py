@@ -6,10 +6,12 @@ from uuid import UUID
 
 from sqlalchemy import BigInteger, CheckConstraint, DateTime, Index, LargeBinary, Text, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlmodel import Field, SQLModel
+from sqlmodel import Field
+
+from service.kit.rows import TenantRow
 
 
-class ModelVersion(SQLModel, table=True):
+class ModelVersion(TenantRow, table=True):
     """A fitted model of a product: its artifact, its report, and whether it is the live one."""
 
     __tablename__ = "model_version"

@@ -14,7 +14,7 @@ from sqlalchemy import text
 from models.grades import DEFAULTED, NAMES, grade_of, pd_of, stable_grade
 from service.alerts.use_cases import list_alerts, raise_alerts
 from service.firms.use_cases import add_invoices, firm_id_of, list_keys
-from service.identity.use_cases import Role
+from service.identity.access import Role
 from service.rescoring.use_cases import rescore
 from service.scoring.use_cases import context_of, score_range
 from service.training.use_cases import live_model, promote, train
@@ -286,7 +286,7 @@ def test_an_alert_is_acknowledged_once(officer, app, database, bank):
     of_firm = officer.get("/v1/alerts", firm_id=alert["firm_id"]).json()["items"]
     assert alert["id"] in {item["id"] for item in of_firm}
     assert officer.post("/v1/alerts/00000000-0000-0000-0000-000000000000/acknowledge", {}).status_code == 404
-    reader = make_client(app, database, bank.name, Role.READER)
+    reader = make_client(app, database, bank.name, Role.MODEL_VALIDATOR)
     assert reader.post(path, {}).status_code == 403
 
 

@@ -67,7 +67,7 @@ def test_features_are_written(run, tmp_path):
 
 
 def test_a_key_stands_alone_on_its_line(run):
-    assert run("key", "create", "--name", "li.na", "--role", "reader").splitlines()[-1].startswith("cck_")
+    assert run("key", "create", "--name", "li.na", "--role", "model_validator").splitlines()[-1].startswith("cck_")
 
 
 def test_tenants_are_made_once(run):

@@ -5,7 +5,8 @@ import uuid
 import pytest
 from http_client import Client, make_client
 
-from service.identity.use_cases import Role, create_tenant
+from service.identity.access import Role
+from service.identity.use_cases import create_tenant
 
 FIRM = {"key": "E1", "name": "远航鞋业", "cluster": "wenzhou-shoes", "observed_on": "2024-01-31"}
 INVOICE = {"direction": "output", "counterparty": "B1", "issued_on": "2024-01-15", "net": "100.10", "vat": 13}
@@ -136,7 +137,7 @@ def test_a_foreign_firm_is_not_found(app, database, client, firm):
 
 
 def test_a_reader_reads_and_does_not_write(app, database, tenant, firm):
-    reader = make_client(app, database, tenant, Role.READER)
+    reader = make_client(app, database, tenant, Role.MODEL_VALIDATOR)
     assert reader.get(f"/v1/firms/{firm['id']}").status_code == 200
     assert reader.post("/v1/firms", FIRM).status_code == 403
 

@@ -6,12 +6,14 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import ProgrammingError
 
-from service.identity.use_cases import Role, authenticate, create_key, create_tenant, tenant_id_of
+from service.identity.access import Role
+from service.identity.keys import authenticate, create_key
+from service.identity.use_cases import create_tenant, tenant_id_of
 from service.kit.db import RUNTIME_ROLE, enter_tenant
 
 
 def _add_firm(session, key):
-    insert = "insert into firm (tenant_id, id, key, created_at) values (:tenant, :id, :key, now())"
+    insert = "insert into firm (tenant_id, id, key, created_at, version) values (:tenant, :id, :key, now(), 1)"
     session.execute(text(insert), {"tenant": session.info["tenant_id"], "id": uuid.uuid4(), "key": key})
 
 
@@ -62,7 +64,7 @@ def test_the_tenant_ends_with_the_transaction(database, two_tenants):
 
 def test_a_key_opens_its_own_tenant(database, two_tenants):
     with database.session(tenant_id_of(two_tenants[1])) as session:
-        token = create_key(session, "officer", Role.OFFICER)
+        _, token = create_key(session, "officer", Role.LOAN_OFFICER)
     with database.session() as session:
         assert authenticate(session, token).tenant_id == tenant_id_of(two_tenants[1])
         assert _keys(session) == [f"firm of {two_tenants[1]}"]
@@ -72,7 +74,7 @@ def test_a_key_opens_its_own_tenant(database, two_tenants):
 
 def test_only_the_hash_of_a_key_is_kept(database, tenant, server):
     with database.session(tenant_id_of(tenant)) as session:
-        token = create_key(session, "officer", Role.OFFICER)
+        _, token = create_key(session, "officer", Role.LOAN_OFFICER)
         stored = session.execute(text("select * from api_key")).mappings().one()
     assert token not in str(dict(stored))
     assert len(stored["sha256"]) == 32

@@ -1,0 +1,105 @@
+"""Who may do what: one table of routes and roles, read by the guard of every request.
+
+A role says what a holder may do; the holder's branch, or its firm, which firms it may do it to. A route that is not
+in the table is closed to everybody.
+"""
+
+from enum import StrEnum
+from typing import Final
+
+
+class Organisation(StrEnum):
+    """What kind of tenant."""
+
+    BANK = "bank"
+    FUND = "fund"
+    ASSOCIATION = "association"
+
+
+class Role(StrEnum):
+    """What a person or a machine is to its organisation."""
+
+    LOAN_OFFICER = "loan_officer"
+    CO_INVESTIGATOR = "co_investigator"
+    APPROVER = "approver"
+    BRANCH_HEAD = "branch_head"
+    RISK_MANAGER = "risk_manager"
+    MODEL_VALIDATOR = "model_validator"
+    BATCH = "batch"
+    FUND_AUDITOR = "fund_auditor"
+    ASSOCIATION_CLERK = "association_clerk"
+    FIRM = "firm"
+    ADMINISTRATOR = "administrator"
+
+
+Roles = frozenset[Role]
+
+TITLES: Final[dict[Role, tuple[str, str, str]]] = {
+    Role.LOAN_OFFICER: (
+        "loan officer",
+        "信贷员",
+        "own branch's firms, or all if so set: enters, scores, acts on alerts",
+    ),
+    Role.CO_INVESTIGATOR: ("co-investigator", "协办调查人", "own branch's firms, or all if so set: reads and enters"),
+    Role.APPROVER: ("approver", "审批人", "every firm: decides reviews within limits of amount by grade"),
+    Role.BRANCH_HEAD: (
+        "branch head",
+        "支行行长",
+        "own branch's firms, or all if so set: as a loan officer, and assigns",
+    ),
+    Role.RISK_MANAGER: ("risk manager", "风险经理", "every firm; grants guarantee funds their view and ends it"),
+    Role.MODEL_VALIDATOR: ("model validator", "模型验证人", "every firm's scores and features, models; read only"),
+    Role.BATCH: ("batch", "批处理", "every firm: a machine that enters and scores"),
+    Role.FUND_AUDITOR: ("fund auditor", "担保基金审计员", "read only: the loans that the fund guarantees"),
+    Role.ASSOCIATION_CLERK: ("association clerk", "协会办事员", "acts of the association and peer reports only"),
+    Role.FIRM: ("firm", "企业", "its own score, plan and consents"),
+    Role.ADMINISTRATOR: ("administrator", "管理员", "people, keys and branches; no firm's data"),
+}
+"""Each role in English and Chinese, and what it is for."""
+
+ROLES_OF: Final[dict[Organisation, Roles]] = {
+    Organisation.BANK: frozenset(Role) - {Role.FUND_AUDITOR},
+    Organisation.FUND: frozenset({Role.FUND_AUDITOR, Role.ADMINISTRATOR}),
+    Organisation.ASSOCIATION: frozenset({Role.ASSOCIATION_CLERK, Role.ADMINISTRATOR}),
+}
+"""Which roles an organisation can give."""
+
+BRANCH_ROLES: Final = frozenset({Role.LOAN_OFFICER, Role.CO_INVESTIGATOR, Role.BRANCH_HEAD})
+"""Whose reach is a branch unless it is set to all."""
+
+PUBLIC: Final[Roles] = frozenset()
+"""Open to anybody: signing in. A marker, compared by identity."""
+
+_ALL = frozenset(Role)
+_OFFICERS = frozenset({Role.LOAN_OFFICER, Role.BRANCH_HEAD})
+_ENTERING = _OFFICERS | {Role.CO_INVESTIGATOR, Role.BATCH}
+_LENDING = _OFFICERS | {Role.CO_INVESTIGATOR, Role.APPROVER, Role.RISK_MANAGER}
+_READING = _LENDING | {Role.MODEL_VALIDATOR, Role.BATCH}
+_ADMINISTRATOR = frozenset({Role.ADMINISTRATOR})
+
+ACCESS: Final[dict[str, Roles]] = {
+    "GET /v1/me": _ALL,
+    "POST /v1/branches": _ADMINISTRATOR,
+    "GET /v1/branches": _LENDING | _ADMINISTRATOR,
+    "GET /v1/branches/{branch_id}": _LENDING | _ADMINISTRATOR,
+    "PATCH /v1/branches/{branch_id}": _ADMINISTRATOR,
+    "POST /v1/keys": _ADMINISTRATOR,
+    "GET /v1/keys": _ADMINISTRATOR,
+    "GET /v1/keys/{key_id}": _ADMINISTRATOR,
+    "PATCH /v1/keys/{key_id}": _ADMINISTRATOR,
+    "DELETE /v1/keys/{key_id}": _ADMINISTRATOR,
+    "POST /v1/firms": _ENTERING | {Role.RISK_MANAGER},
+    "GET /v1/firms": _READING,
+    "GET /v1/firms/{firm_id}": _READING | {Role.FIRM},
+    "PATCH /v1/firms/{firm_id}": frozenset({Role.BRANCH_HEAD, Role.RISK_MANAGER}),
+    "POST /v1/firms/{firm_id}/invoices": _ENTERING,
+    "POST /v1/loans": _OFFICERS | {Role.BATCH},
+    "POST /v1/loans/{loan_id}/status": _OFFICERS | {Role.BATCH},
+    "POST /v1/scores": _OFFICERS | {Role.APPROVER, Role.RISK_MANAGER, Role.BATCH},
+    "GET /v1/scores/{score_id}": _READING | {Role.FIRM},
+    "GET /v1/firms/{firm_id}/scores": _READING | {Role.FIRM},
+    "GET /v1/alerts": _READING,
+    "GET /v1/alerts/{alert_id}": _READING,
+    "POST /v1/alerts/{alert_id}/acknowledge": _OFFICERS | {Role.RISK_MANAGER},
+}
+"""Which roles may use a route."""

@@ -1,0 +1,219 @@
+"""API keys: made once, shown once, with an end; and who holds one."""
+
+import hashlib
+import secrets
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import or_, tuple_, update
+from sqlmodel import col, select
+
+from service.errors import InvalidPayload, NotFound, Unauthenticated
+from service.identity.access import BRANCH_ROLES, Organisation, Role
+from service.identity.actor import Actor, ApprovalLimit, Reach, act, check_holder
+from service.identity.tables import ApiKey, Holder
+from service.identity.use_cases import get_branch, own_organisation
+from service.kit import clock
+from service.kit.db import ANY_TENANT, TenantSession, enter_tenant, present, tenant_of
+from service.kit.etag import Precondition, save
+
+KEY_PREFIX = "cck_"
+DAYS = 365
+LONGEST_DAYS = 730
+SEEN_EVERY = timedelta(minutes=1)
+"""How exact the last use is: a busy key is not written to on every request."""
+
+
+def create_key(
+    session: TenantSession,
+    name: str,
+    role: Role,
+    *,
+    branch_id: UUID | None = None,
+    firm_id: UUID | None = None,
+    limits: tuple[ApprovalLimit, ...] = (),
+    days: int = DAYS,
+    created_by: str = "cli",
+) -> tuple[ApiKey, str]:
+    """Make an API key of 256 random bits for the session's tenant.
+
+    Parameters
+    ----------
+    branch_id
+        For a role whose reach is a branch; None for all branches.
+    days
+        How long it is good.
+
+    Returns
+    -------
+    tuple
+        The row, and the key, which cannot be shown again.
+
+    Raises
+    ------
+    InvalidPayload
+        If the organisation has no such role, or reach and limits do not fit it.
+    NotFound
+        If there is no such branch.
+    """
+    fit(session, role, branch_id, firm_id, limits)
+    token = KEY_PREFIX + secrets.token_urlsafe(32)
+    now = clock.now()
+    key = ApiKey(
+        tenant_id=tenant_of(session),
+        id=clock.new_id(),
+        name=name,
+        role=role,
+        branch_id=branch_id,
+        firm_id=firm_id,
+        limits=[limit.model_dump(mode="json") for limit in limits],
+        created_at=now,
+        created_by=created_by,
+        sha256=digest_of(token),
+        expires_at=now + timedelta(days=days),
+        revoked_at=None,
+        last_used_at=None,
+    )
+    session.add(key)
+    session.flush()
+    return key, token
+
+
+def fit(
+    session: TenantSession,
+    role: Role,
+    branch_id: UUID | None,
+    firm_id: UUID | None,
+    limits: tuple[ApprovalLimit, ...],
+) -> None:
+    """Check that the session's organisation can give a role with this reach and these limits.
+
+    Raises
+    ------
+    InvalidPayload, NotFound
+        If it cannot; if there is no such branch.
+    """
+    kind = Organisation(own_organisation(session).kind)
+    try:
+        check_holder(
+            kind,
+            role,
+            branch_id=branch_id,
+            all_branches=branch_id is None and role in BRANCH_ROLES,
+            firm_id=firm_id,
+            limits=list(limits),
+        )
+    except ValueError as error:
+        raise InvalidPayload(f"This role cannot be given: {error}.") from None
+    if branch_id is not None:
+        get_branch(session, branch_id)
+
+
+def authenticate(session: TenantSession, token: str) -> Actor:
+    """Find out who holds a key, and let the session work for its tenant within its reach.
+
+    Raises
+    ------
+    Unauthenticated
+        If nobody does, or the key has ended.
+    """
+    digest = digest_of(token)
+    present(session, digest)
+    query = select(ApiKey).where(col(ApiKey.sha256) == digest).execution_options(**ANY_TENANT)
+    key = session.exec(query).one_or_none()
+    if key is None:
+        raise Unauthenticated("The API key is not known. Make one with: clustercredit key create")
+    now = clock.now()
+    if key.revoked_at is not None or key.expires_at <= now:
+        ended = "was revoked" if key.revoked_at is not None else f"ended on {key.expires_at:%Y-%m-%d}"
+        raise Unauthenticated(f"The API key {ended}. Ask your administrator for another.")
+    enter_tenant(session, key.tenant_id)
+    _note_use(session, key, now)
+    actor = actor_of(session, key)
+    act(session, actor)
+    return actor
+
+
+def actor_of(session: TenantSession, holder: Holder) -> Actor:
+    """Return who a holder is and how far it reaches."""
+    return Actor(
+        tenant_id=holder.tenant_id,
+        organisation=Organisation(own_organisation(session).kind),
+        id=holder.id,
+        name=holder.name,
+        role=Role(holder.role),
+        reach=Reach(holder.branch_id, holder.firm_id),
+        limits=tuple(ApprovalLimit.model_validate(limit) for limit in holder.limits),
+    )
+
+
+def get_key(session: TenantSession, key_id: UUID, *, for_update: bool = False) -> ApiKey:
+    """Return a key.
+
+    Raises
+    ------
+    NotFound
+        If the tenant has no such key.
+    """
+    query = select(ApiKey).where(ApiKey.id == key_id)
+    key = session.exec(query.with_for_update() if for_update else query).one_or_none()
+    if key is None:
+        raise NotFound("No API key has this id.")
+    return key
+
+
+def list_keys(session: TenantSession, after: tuple[datetime, UUID] | None, limit: int) -> list[ApiKey]:
+    """Return keys, the oldest first, those that ended included."""
+    query = select(ApiKey).order_by(col(ApiKey.created_at), col(ApiKey.id)).limit(limit)
+    if after is not None:
+        query = query.where(tuple_(col(ApiKey.created_at), col(ApiKey.id)) > tuple_(*after))
+    return list(session.exec(query))
+
+
+def change_key(
+    session: TenantSession, key_id: UUID, precondition: Precondition, *, name: str | None, days: int | None
+) -> ApiKey:
+    """Rename a key, or let it end some days from now.
+
+    Raises
+    ------
+    NotFound, PreconditionFailed
+        If there is no such key, or it is no longer what it was.
+    """
+    key = get_key(session, key_id, for_update=True)
+    precondition.check(key)
+    key.name = name or key.name
+    if days is not None:
+        key.expires_at = clock.now() + timedelta(days=days)
+    save(session, key)
+    return key
+
+
+def revoke_key(session: TenantSession, key_id: UUID, precondition: Precondition) -> ApiKey:
+    """End a key at once; from the next request on it opens nothing.
+
+    Raises
+    ------
+    NotFound, PreconditionFailed
+        If there is no such key, or it is no longer what it was.
+    """
+    key = get_key(session, key_id, for_update=True)
+    precondition.check(key)
+    if key.revoked_at is None:
+        key.revoked_at = clock.now()
+        save(session, key)
+    return key
+
+
+def digest_of(token: str) -> bytes:
+    """Return what is kept of a token: its SHA-256; 256 random bits need no salt."""
+    return hashlib.sha256(token.encode()).digest()
+
+
+def _note_use(session: TenantSession, key: ApiKey, now: datetime) -> None:
+    """Note the use unless one was noted a moment ago, or another request is noting it: nobody waits for this."""
+    last = col(ApiKey.last_used_at)
+    is_due = or_(last.is_(None), last < now - SEEN_EVERY)
+    due = select(ApiKey.id).where(ApiKey.id == key.id, is_due).with_for_update(skip_locked=True)
+    if session.exec(due).first() is not None:
+        session.execute(update(ApiKey).where(col(ApiKey.id) == key.id).values(last_used_at=now))
