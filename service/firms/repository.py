@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql import distinct_on
 from sqlmodel import col, select
 
 from features.inputs import KINDS, Inputs, Kind
-from service.firms import reach  # noqa: F401 - narrows every query for firms
+from service.firms import reach
 from service.firms.tables import Firm, FirmObservation, Loan
 from service.kit.db import TenantSession, copy_in, read_groups, tenant_of
 
@@ -132,8 +132,9 @@ def read_inputs(
     """Read what was known on a date about the firms of a range of keys; all of them without a range."""
     keys = {str(firm_id): key for key, firm_id in read_ids(session, first_key, last_key)}
     limits = "tenant_id = {tenant} and known_on <= {as_of}"
-    limits += "" if first_key is None else " and firm_id = any({ids}::uuid[])"
-    values = {"tenant": tenant_of(session), "as_of": as_of, "ids": list(keys) if first_key is not None else None}
+    is_everybody = first_key is None and reach.of(session) == reach.EVERYTHING
+    limits += "" if is_everybody else " and firm_id = any({ids}::uuid[])"
+    values = {"tenant": tenant_of(session), "as_of": as_of, "ids": None if is_everybody else list(keys)}
     frames = {}
     for name in kinds:
         columns = {column: dtype for column, dtype in KINDS[name].schema.items() if column != "firm_id"}
