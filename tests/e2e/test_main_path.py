@@ -357,3 +357,15 @@ def test_a_branch_officer_gets_the_same_score_as_the_batch(app, database, bank, 
         assert context_of(session, day, refresh=True)[0] == built[0]
         made, _ = score_range(session, live_model(session, PRODUCT), day, built, (key, key), "nightly", None)
         assert get_score(session, made[0].score_id).score.pd == alone.pd
+
+
+def test_a_validator_reads_models_and_their_reports(app, database, bank, officer):
+    validator = make_client(app, database, bank.name, Role.MODEL_VALIDATOR)
+    first = validator.get("/v1/models", limit=1).json()
+    assert first["items"][0]["name"] == bank.version.name
+    assert "report" not in first["items"][0]
+    model = validator.get(f"/v1/models/{first['items'][0]['id']}").json()
+    assert model["report"]["pd_basis"] == "observed"
+    assert len(model["artifact_sha256"]) == 64
+    assert officer.get("/v1/models").status_code == 403
+    assert validator.get(f"/v1/models/{bank.tenant_id}").status_code == 404
