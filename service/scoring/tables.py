@@ -4,8 +4,8 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import DateTime, ForeignKeyConstraint, Index, Text, text
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import CheckConstraint, DateTime, ForeignKeyConstraint, Index, Text, text
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlmodel import Field, SQLModel
 
 
@@ -35,6 +35,7 @@ class Score(SQLModel, table=True):
             "uq_score_run_firm", "tenant_id", "run_id", "firm_id", unique=True,
             postgresql_where=text("run_id is not null"),
         ),
+        CheckConstraint("decision in ('automated', 'person')", name="decision"),
     )  # fmt: skip
 
     tenant_id: UUID = Field(primary_key=True, foreign_key="tenant.id")
@@ -58,6 +59,8 @@ class Score(SQLModel, table=True):
     reasons: list[dict[str, Any]] = Field(sa_type=JSONB)
     features: dict[str, float | None] = Field(sa_type=JSONB)
     missing: list[dict[str, Any]] = Field(sa_type=JSONB)
+    decision: str = Field(sa_type=Text)
+    reason_families: list[str] = Field(sa_type=ARRAY(Text))
 
 
 class CurrentScore(SQLModel, table=True):
