@@ -1,23 +1,19 @@
 """Build the HTTP application: routers and handlers, nothing else."""
 
-from collections.abc import Awaitable, Callable
 from typing import Any
-from uuid import uuid4
 
-import structlog
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 
 from service.alerts.router import router as alerts
 from service.errors import MEDIA_TYPE, ProblemOut, install_handlers
 from service.firms.router import router as firms
 from service.kit.admission import Admission
-from service.kit.body_limit import BodyLimit
 from service.kit.db import Database
+from service.kit.logs import RequestLog
+from service.kit.receive import WholeRequest
 from service.scoring.router import router as scores
 from service.settings import Settings
-
-log = structlog.get_logger()
 
 DESCRIPTION = """Explained risk grades and alerts for small firms in industrial clusters.
 
@@ -46,21 +42,17 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
     app.state.database = database
     install_handlers(app)
     app.add_middleware(Admission, limit=settings.pool_size)
-    app.add_middleware(BodyLimit, limit=settings.max_body_bytes)
-    app.middleware("http")(_with_request_id)
+    app.add_middleware(
+        WholeRequest,
+        seconds=settings.receive_seconds,
+        max_body=settings.max_body_bytes,
+        max_buffered=settings.max_buffered_bytes,
+    )
+    app.add_middleware(RequestLog)
     for router in (firms, scores, alerts):
         app.include_router(router)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app
-
-
-async def _with_request_id(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
-    request_id = request.state.request_id = uuid4().hex
-    with structlog.contextvars.bound_contextvars(request_id=request_id):
-        response = await call_next(request)
-        log.info("request", method=request.method, path=request.url.path, status=response.status_code)
-    response.headers["X-Request-Id"] = request_id
-    return response
 
 
 def _openapi(app: FastAPI) -> dict[str, Any]:
@@ -79,5 +71,10 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
         for operation in operations.values():
             operation["responses"]["422"] = {"description": "Unprocessable Content", "content": content}
             if "requestBody" in operation:
-                operation["responses"]["413"] = {"description": "Content Too Large", "content": content}
+                for status, words in (
+                    ("408", "Request Timeout"),
+                    ("413", "Content Too Large"),
+                    ("503", "Service Unavailable"),
+                ):
+                    operation["responses"][status] = {"description": words, "content": content}
     return schema

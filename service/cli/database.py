@@ -4,13 +4,12 @@ import socket
 from typing import Annotated
 
 import typer
-import uvicorn
 
 from service.app import create_app
 from service.cli.runtime import Tenant, console, open_database, tenant_session
 from service.errors import Conflict
 from service.identity.use_cases import Role, create_key, create_tenant
-from service.kit import migrations
+from service.kit import migrations, server
 from service.kit.db import Database
 from service.kit.embedded_postgres import EmbeddedPostgres
 from service.kit.logs import configure_logging
@@ -67,7 +66,7 @@ def check_port(host: str, port: int) -> None:
 def run_server(settings: Settings, database: Database, host: str, port: int) -> None:
     """Serve until interrupted; log lines are JSON on standard error."""
     configure_logging(settings.log_level)
-    uvicorn.run(create_app(settings, database), host=host, port=port, access_log=False, log_level="warning")
+    server.run(create_app(settings, database), settings, host, port)
 
 
 def migrate() -> None:
@@ -96,9 +95,9 @@ def stop() -> None:
 @db.command("status")
 def status() -> None:
     """Tell whether the embedded server runs, and where its data are."""
-    server = EmbeddedPostgres(Settings().local_dir)
-    state = "running" if server.is_ready() else "stopped"
-    console.print(f"{state}; data in {server.data}; {server.url()}", soft_wrap=True)
+    postgres = EmbeddedPostgres(Settings().local_dir)
+    state = "running" if postgres.is_ready() else "stopped"
+    console.print(f"{state}; data in {postgres.data}; {postgres.url()}", soft_wrap=True)
 
 
 @tenants.command("create")
