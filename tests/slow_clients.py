@@ -11,6 +11,8 @@ from time import monotonic
 import httpx
 
 HOST = "127.0.0.1"
+OPENED_PER_SECOND = 200
+"""Slow clients."""
 LARGE_ANSWER = "/static-offline-docs/swagger-ui-bundle.js"
 OPENINGS = {
     "slow headers": b"GET /v1/firms HTTP/1.1\r\nHost: test\r\nX-Slow: ",
@@ -87,11 +89,12 @@ async def attack(
     """Set so many slow clients on the server, evenly of each kind; send healthy requests until all are cut, or 5 s."""
     outcome = Outcome()
 
-    async def slow(kind: str) -> None:
+    async def slow(number: int, kind: str) -> None:
+        await asyncio.sleep(number / OPENED_PER_SECOND)
         outcome.cut_after[kind].append(await trickled(port, OPENINGS[kind], every))
 
     kinds = itertools.islice(itertools.cycle(OPENINGS), count)
-    end = asyncio.gather(asyncio.sleep(5), *(slow(kind) for kind in kinds))
+    end = asyncio.gather(asyncio.sleep(5), *itertools.starmap(slow, enumerate(kinds)))
     outcome.answers = [answer async for answer in paced(send, per_second, end)]
     await end
     return outcome
