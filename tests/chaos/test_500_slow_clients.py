@@ -16,6 +16,7 @@ from http_client import make_client
 from slow_clients import HOST, OPENINGS, attack
 
 from service.firms.use_cases import firm_id_of, list_keys
+from tests.e2e.conftest import bank  # noqa: F401 - the demo's cluster, trained and rescored
 
 ROOT = Path(__file__).parents[2]
 SLOW_CLIENTS, REQUESTS_PER_SECOND = 500, 20
@@ -62,7 +63,7 @@ def _answers(port):
 
 
 @pytest.fixture(scope="module")
-def requests(app, database, bank):
+def requests(app, database, bank):  # noqa: F811
     """Return the healthy client's requests: its key, and the firms it asks scores of."""
     client = make_client(app, database, bank.name)
     headers = {"Authorization": f"Bearer {client.token}"}
