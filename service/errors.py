@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import Any
 
 import structlog
@@ -33,11 +34,13 @@ class Problem(Exception):  # noqa: N818 - RFC 9457 calls it a problem
     status = HTTPStatus.BAD_REQUEST
     code = "bad-request"
     title = "The request cannot be understood"
+    headers: Mapping[str, str] = MappingProxyType({})
 
     def __init__(self, detail: str, headers: Mapping[str, str] | None = None, **extra: Any) -> None:
         super().__init__(detail)
         self.detail = detail
-        self.headers = headers
+        if headers is not None:
+            self.headers = headers
         self.extra = extra
 
 
