@@ -12,6 +12,7 @@ from fastapi_offline import FastAPIOffline
 from service.alerts.router import router as alerts
 from service.errors import ProblemOut, install_handlers, responses
 from service.firms.router import router as firms
+from service.funds.router import router as funds
 from service.identity.access import ACCESS, PUBLIC
 from service.identity.guard import guard
 from service.identity.router import router as identity
@@ -23,7 +24,7 @@ from service.settings import Settings
 
 log = structlog.get_logger()
 
-ROUTERS: Final[tuple[APIRouter, ...]] = (identity, firms, scores, alerts)
+ROUTERS: Final[tuple[APIRouter, ...]] = (identity, firms, scores, alerts, funds)
 ANY_ROUTE: Final = (
     HTTPStatus.BAD_REQUEST,
     HTTPStatus.UNPROCESSABLE_ENTITY,
