@@ -1,14 +1,14 @@
 """Guarantee funds: what a bank lets them see, and the role that sees no more.
 
 Revision ID: 0007
-Revises: 0002
+Revises: 0003
 """
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0007"
-down_revision = "0002"
+down_revision = "0003"
 branch_labels = None
 depends_on = None
 
@@ -54,7 +54,6 @@ def upgrade() -> None:
     op.execute(
         f"create policy named_fund on tenant for select to {RUNTIME_ROLE} using (kind = 'fund' and id = {NAMED_FUND})"
     )
-    op.execute("alter table score add column if not exists reason_families text[] not null default '{}'")  # TEMPORARY
     _create_role()
     for table, columns in COLUMNS.items():
         op.execute(f"grant select ({columns}) on {table} to {FUND_ROLE}")
@@ -149,6 +148,5 @@ def downgrade() -> None:
         op.execute(f"revoke all on {table} from {FUND_ROLE}")
     op.execute(f"revoke usage on schema public from {FUND_ROLE}")
     op.execute("drop policy named_fund on tenant")
-    op.execute("alter table score drop column reason_families")  # TEMPORARY
     op.drop_table("fund_guarantee")
     op.drop_table("guarantee_grant")

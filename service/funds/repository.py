@@ -17,7 +17,7 @@ from service.funds.tables import FundGuarantee, GuaranteeGrant
 from service.kit.db import TenantSession, in_role, tenant_of
 
 FUND_ROLE = "clustercredit_fund"
-_BOOK = """
+BOOK = """
     with page as materialized (
       select tenant_id, id, firm_id, loan_id, coverage, cap_fen, starts_on, ends_on
       from fund_guarantee where fund_id = :fund {where}
@@ -44,7 +44,8 @@ _BOOK = """
     left join score s on s.tenant_id = c.tenant_id and s.id = c.score_id
     order by page.tenant_id, page.loan_id, page.id
 """
-_SUMMARY = """
+AFTER = " and (tenant_id, loan_id, id) > (:after_bank, :after_loan, :after_id)"
+SUMMARY = """
     with loans as ({book})
     select bank.id as bank_id, bank.name as bank, count(loans.bank_id) as loans, count(pd) as scored,
       coalesce(sum(guaranteed_fen), 0)::bigint as guaranteed_fen,
@@ -136,14 +137,14 @@ def page_book(
     if loan_id is not None:
         where, values = where + " and loan_id = :loan", values | {"loan": loan_id}
     if after is not None:
-        where += " and (tenant_id, loan_id, id) > (:after_bank, :after_loan, :after_id)"
+        where += AFTER
         values |= dict(zip(("after_bank", "after_loan", "after_id"), after, strict=True))
-    return _as_fund(session, _BOOK.format(where=where), values)
+    return _as_fund(session, BOOK.format(where=where), values)
 
 
 def read_summary(session: TenantSession) -> list[Any]:
     """Return the sums of the fund's book at each bank that lets it look."""
-    return _as_fund(session, _SUMMARY.format(book=_BOOK.format(where="")), {"fund": tenant_of(session), "limit": None})
+    return _as_fund(session, SUMMARY.format(book=BOOK.format(where="")), {"fund": tenant_of(session), "limit": None})
 
 
 def _as_fund(session: TenantSession, query: str, values: dict[str, Any]) -> list[Any]:

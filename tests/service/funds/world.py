@@ -126,6 +126,7 @@ def _write_firm(connection, firm: Firm, tenant_id: uuid.UUID, model: uuid.UUID, 
             pd_basis="observed", interval_low=score.pd, interval_high=score.pd, interval_kind="bootstrap",
             grade=score.grade, stable_grade=score.grade, points=500, reasons="[]", missing="[]",
             features=json.dumps({"secret": 1}), reason_families=["sales"],
+            decision="automated",
         )  # fmt: skip
         if score.is_current:
             _insert(connection, "current_score", **owner, product=score.product, score_id=score.id, as_of=score.as_of)
