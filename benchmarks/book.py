@@ -26,7 +26,7 @@ from service.kit.embedded_postgres import EmbeddedPostgres
 ROOT = Path(__file__).parents[1]
 BANK, FUND, OTHER = "bank", "fund", "other"
 PAGE, ROUNDS = 100, 30
-LIMIT_RATIO = 10
+LIMIT_RATIO = 5
 SEED = """
     insert into model_version (tenant_id, id, product, number, state, as_of, seed, artifact, artifact_sha256, report,
       created_at, created_by)
@@ -37,7 +37,8 @@ SEED = """
     insert into firm_observation (tenant_id, content_sha256, firm_id, observed_on, known_on, ingested_at, name)
     select :bank, sha256(('o' || n)::bytea), id, '2025-01-01', '2025-01-01', now(), 'firm ' || n from f;
     create temp table s as
-    select gen_random_uuid() as id, f.id as firm_id, 'p' || p as product, random() as pd from f, generate_series(0, 1) p;
+    select gen_random_uuid() as id, f.id as firm_id, 'p' || p as product, random() as pd
+    from f, generate_series(0, 1) p;
     insert into score (tenant_id, id, firm_id, product, as_of, scored_at, actor, model_version_id, context_id, pd,
       pd_basis, interval_low, interval_high, interval_kind, grade, stable_grade, points, reasons, features, missing,
       decision, reason_families)
@@ -52,7 +53,7 @@ SEED = """
     select :bank, 1, gen_random_uuid(), id, name, now(), 'bench' from tenant where kind = 'fund';
     insert into fund_guarantee (tenant_id, firm_id, version, id, loan_id, product, fund_id, coverage, starts_on,
       created_at, created_by)
-    select :bank, id, 1, gen_random_uuid(), 'L' || n, 'p0', case n % 2 when 0 then :fund else :other end::uuid, 0.8,
+    select :bank, id, 1, gen_random_uuid(), 'L' || n, 'p0', case mod(n, 2) when 0 then :fund else :other end::uuid, 0.8,
       '2025-01-01', now(), 'bench' from f where n <= 40000;
 """
 
