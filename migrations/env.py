@@ -5,6 +5,7 @@ from sqlmodel import SQLModel
 
 import service.alerts.tables
 import service.firms.tables
+import service.funds.tables
 import service.identity.tables
 import service.kit.idempotency
 import service.kit.rate_limit

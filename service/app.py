@@ -9,6 +9,7 @@ from fastapi_offline import FastAPIOffline
 from service.alerts.router import router as alerts
 from service.errors import ProblemOut, install_handlers, responses
 from service.firms.router import router as firms
+from service.funds.router import router as funds
 from service.identity.access import ACCESS, PUBLIC
 from service.identity.guard import guard
 from service.identity.router import router as identity
@@ -21,7 +22,7 @@ from service.scoring.router import router as scores
 from service.settings import Settings
 from service.training.router import router as models
 
-ROUTERS: Final[tuple[APIRouter, ...]] = (identity, firms, models, scores, alerts)
+ROUTERS: Final[tuple[APIRouter, ...]] = (identity, firms, models, scores, alerts, funds)
 ANY_ROUTE: Final = (HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY)
 GUARDED_ROUTE: Final = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS)
 WITH_A_BODY: Final = (

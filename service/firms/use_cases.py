@@ -47,6 +47,16 @@ class FirmView:
     version: int
 
 
+@dataclass(frozen=True)
+class LoanView:
+    """A loan, as newest known."""
+
+    loan_id: str
+    firm_id: UUID
+    product: str
+    principal_fen: int
+
+
 def check_firm_key(key: str) -> str:
     """Check a firm's key: a unified social credit code (18 characters, GB 32100-2015 check character) or a local id.
 
@@ -194,6 +204,20 @@ def add_loan(session: TenantSession, firm_id: UUID, row: dict[str, Any]) -> Adde
     if is_taken and added.added:
         raise Conflict(f"Loan '{row['loan_id']}' is there already, with other content.")
     return added
+
+
+def get_loan(session: TenantSession, loan_id: str) -> LoanView:
+    """Return a loan.
+
+    Raises
+    ------
+    NotFound
+        If there is no such loan.
+    """
+    loan = repository.find_loan(session, loan_id)
+    if loan is None:
+        raise NotFound("No loan has this id.")
+    return LoanView(loan.loan_id, loan.firm_id, loan.product, loan.principal_fen)
 
 
 def loan_owners(session: TenantSession, loan_ids: list[str]) -> dict[str, str]:

@@ -76,6 +76,8 @@ _ENTERING = _OFFICERS | {Role.CO_INVESTIGATOR, Role.BATCH}
 _LENDING = _OFFICERS | {Role.CO_INVESTIGATOR, Role.APPROVER, Role.RISK_MANAGER}
 _READING = _LENDING | {Role.MODEL_VALIDATOR, Role.BATCH}
 _ADMINISTRATOR = frozenset({Role.ADMINISTRATOR})
+_RISK_MANAGER = frozenset({Role.RISK_MANAGER})
+_FUND_AUDITOR = frozenset({Role.FUND_AUDITOR})
 
 ACCESS: Final[dict[str, Roles]] = {
     "GET /v1/me": _ALL,
@@ -103,5 +105,16 @@ ACCESS: Final[dict[str, Roles]] = {
     "GET /v1/alerts": _READING,
     "GET /v1/alerts/{alert_id}": _READING,
     "POST /v1/alerts/{alert_id}/acknowledge": _OFFICERS | {Role.RISK_MANAGER},
+    "POST /v1/guarantee-grants": _RISK_MANAGER,
+    "GET /v1/guarantee-grants": _LENDING,
+    "GET /v1/guarantee-grants/{grant_id}": _LENDING,
+    "DELETE /v1/guarantee-grants/{grant_id}": _RISK_MANAGER,
+    "POST /v1/loans/{loan_id}/guarantees": _OFFICERS | {Role.RISK_MANAGER, Role.BATCH},
+    "GET /v1/loans/{loan_id}/guarantees": _LENDING | {Role.BATCH},
+    "GET /v1/guarantees/{guarantee_id}": _LENDING | {Role.BATCH},
+    "PATCH /v1/guarantees/{guarantee_id}": _OFFICERS | {Role.RISK_MANAGER, Role.BATCH},
+    "GET /v1/book": _FUND_AUDITOR,
+    "GET /v1/book/summary": _FUND_AUDITOR,
+    "GET /v1/book/{bank_id}/{loan_id}": _FUND_AUDITOR,
 }
 """Which roles may use a route."""
