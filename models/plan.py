@@ -214,7 +214,9 @@ class _Search:
             return None
         first = int(np.argmax(reached))
         short = float(row[self.column[name]]) if first == 0 else ahead[first - 1]
-        return self._moved(row, {name: np.array([self._threshold(row, name, short, ahead[first])])})[0]
+        end = row.copy()
+        end[self.column[name]] = self._threshold(row, name, short, ahead[first])
+        return end
 
     def _threshold(self, row: FloatArray, name: str, short: float, enough: float) -> float:
         """Halve the way between a value that does not reach and one that does until they are neighbours.
