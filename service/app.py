@@ -20,10 +20,11 @@ from service.kit.body_limit import BodyLimit
 from service.kit.db import Database
 from service.scoring.router import router as scores
 from service.settings import Settings
+from service.training.router import router as models
 
 log = structlog.get_logger()
 
-ROUTERS: Final[tuple[APIRouter, ...]] = (identity, firms, scores, alerts)
+ROUTERS: Final[tuple[APIRouter, ...]] = (identity, firms, models, scores, alerts)
 ANY_ROUTE: Final = (
     HTTPStatus.BAD_REQUEST,
     HTTPStatus.UNPROCESSABLE_ENTITY,

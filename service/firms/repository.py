@@ -13,7 +13,7 @@ from sqlmodel import col, select
 
 from features.consent import PURPOSE, SCOPES
 from features.inputs import KINDS, Inputs, Kind
-from service.firms import reach  # noqa: F401 - narrows every query for firms
+from service.firms import reach
 from service.firms.tables import Firm, FirmObservation, Loan
 from service.kit.db import TenantSession, copy_in, read_groups, tenant_of
 
@@ -148,8 +148,9 @@ def read_inputs(
     Rows of people whose newest consent to their use is a withdrawal are not read, whatever the date.
     """
     keys = {str(firm_id): key for key, firm_id in read_ids(session, first_key, last_key)}
-    of_firms = "tenant_id = {tenant}" + ("" if first_key is None else " and firm_id = any({ids}::uuid[])")
-    ids = list(keys) if first_key is not None else None
+    is_everybody = first_key is None and reach.of(session) == reach.EVERYTHING
+    of_firms = "tenant_id = {tenant}" + ("" if is_everybody else " and firm_id = any({ids}::uuid[])")
+    ids = None if is_everybody else list(keys)
     values = {"tenant": tenant_of(session), "as_of": as_of, "ids": ids, "purpose": PURPOSE}
     frames = {}
     for name in kinds:

@@ -12,10 +12,9 @@ import polars as pl
 
 from features.inputs import KINDS, Inputs
 from service.errors import Conflict, InvalidPayload, NotFound
-from service.firms import repository
+from service.firms import reach, repository
 from service.firms.repository import Added, Stage
 from service.firms.tables import Firm
-from service.identity.actor import Reach
 from service.identity.use_cases import get_branch
 from service.kit import clock
 from service.kit.db import TenantSession, tenant_of
@@ -111,9 +110,8 @@ def is_national_id(text: str) -> bool:
 
 def register_firms(session: TenantSession, keys: Iterable[str]) -> None:
     """Make sure that firms of these checked keys are there; a new one belongs to the branch of who registers it."""
-    reach: Reach = session.info.get("reach", Reach())
     series = pl.Series("key", list(keys), dtype=pl.String)
-    repository.register_firms(session, series, clock.now(), reach.branch_id)
+    repository.register_firms(session, series, clock.now(), reach.of(session).branch_id)
 
 
 def observe_firm(session: TenantSession, row: dict[str, Any]) -> tuple[FirmView, Added]:

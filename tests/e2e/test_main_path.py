@@ -17,8 +17,10 @@ from models.grades import DEFAULTED, NAMES, grade_of, pd_of, stable_grade
 from service.alerts.use_cases import list_alerts, raise_alerts
 from service.firms.use_cases import add_inputs, add_invoices, firm_id_of, list_keys, read_inputs
 from service.identity.access import Role
+from service.identity.actor import Reach
+from service.identity.use_cases import create_branch
 from service.rescoring.use_cases import rescore
-from service.scoring.use_cases import context_of, score_range
+from service.scoring.use_cases import context_of, get_score, score_firm, score_range
 from service.training.use_cases import live_model, promote, train
 from tests.features.rows import consent, inputs
 
@@ -326,15 +328,18 @@ def test_rescoring_again_raises_nothing_twice(database, bank):
 def test_an_alert_is_acknowledged_once(officer, app, database, bank):
     alert = officer.get("/v1/alerts", is_acknowledged=False).json()["items"][0]
     path = f"/v1/alerts/{alert['id']}/acknowledge"
-    seen = officer.post(path, {"note": "called the owner"}, key=None)
+    tag = {"If-Match": officer.get(f"/v1/alerts/{alert['id']}").headers["etag"]}
+    seen = officer.post(path, {"note": "called the owner"}, key=None, headers=tag)
     assert seen.status_code == 200, seen.text
-    assert seen.json()["acknowledged_by"] == "test officer"
-    again = officer.post(path, {"note": "me too"}, key=None).json()
-    assert again == seen.json()
+    assert seen.json()["acknowledged_by"] == "test loan_officer"
+    assert officer.post(path, {"note": "me too"}, key=None, headers=tag).status_code == 412
+    again = officer.post(path, {"note": "me too"}, key=None, headers={"If-Match": seen.headers["etag"]})
+    assert again.json() == seen.json()
     assert alert["id"] not in {item["id"] for item in officer.get("/v1/alerts", is_acknowledged=False).json()["items"]}
     of_firm = officer.get("/v1/alerts", firm_id=alert["firm_id"]).json()["items"]
     assert alert["id"] in {item["id"] for item in of_firm}
-    assert officer.post("/v1/alerts/00000000-0000-0000-0000-000000000000/acknowledge", {}).status_code == 404
+    nowhere = "/v1/alerts/00000000-0000-0000-0000-000000000000/acknowledge"
+    assert officer.post(nowhere, {}, headers=tag).status_code == 404
     reader = make_client(app, database, bank.name, Role.MODEL_VALIDATOR)
     assert reader.post(path, {}).status_code == 403
 
@@ -383,3 +388,33 @@ def test_the_first_model_is_live_and_later_ones_wait(database, bank):
         assert live_model(session, PRODUCT).version.number == 2
         states = session.execute(text("select state, count(*) from model_version group by state")).all()
         assert dict(states) == {"live": 1, "retired": 1}
+
+
+def test_a_branch_officer_gets_the_same_score_as_the_batch(app, database, bank, scores):
+    """Also where the officer, who sees one firm, is the first to need the context of the day."""
+    key = sorted(scores)[11]
+    day = date(2026, 3, 31)
+    with undone(database, bank) as session:
+        branch = create_branch(session, "路桥支行")
+        firm_id = firm_id_of(bank.tenant_id, key)
+        session.execute(text("update firm set branch_id = :b where id = :f"), {"b": branch.id, "f": firm_id})
+        session.info["reach"] = Reach(branch_id=branch.id)
+        assert list_keys(session) == [key]
+        alone = score_firm(session, firm_id, PRODUCT, day, "officer").score
+        built = context_of(session, day)
+        del session.info["reach"]
+        assert context_of(session, day, refresh=True)[0] == built[0]
+        made, _ = score_range(session, live_model(session, PRODUCT), day, built, (key, key), "nightly", None)
+        assert get_score(session, made[0].score_id).score.pd == alone.pd
+
+
+def test_a_validator_reads_models_and_their_reports(app, database, bank, officer):
+    validator = make_client(app, database, bank.name, Role.MODEL_VALIDATOR)
+    first = validator.get("/v1/models", limit=1).json()
+    assert first["items"][0]["name"] == bank.version.name
+    assert "report" not in first["items"][0]
+    model = validator.get(f"/v1/models/{first['items'][0]['id']}").json()
+    assert model["report"]["pd_basis"] == "observed"
+    assert len(model["artifact_sha256"]) == 64
+    assert officer.get("/v1/models").status_code == 403
+    assert validator.get(f"/v1/models/{bank.tenant_id}").status_code == 404
