@@ -10,6 +10,7 @@ from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi_offline import FastAPIOffline
 
 from service.alerts.router import router as alerts
+from service.associations.router import router as associations
 from service.errors import ProblemOut, install_handlers, responses
 from service.firms.router import router as firms
 from service.identity.access import ACCESS, PUBLIC
@@ -18,13 +19,14 @@ from service.identity.router import router as identity
 from service.kit.admission import Admission
 from service.kit.body_limit import BodyLimit
 from service.kit.db import Database
+from service.reviews.router import router as reviews
 from service.scoring.router import router as scores
 from service.settings import Settings
 from service.training.router import router as models
 
 log = structlog.get_logger()
 
-ROUTERS: Final[tuple[APIRouter, ...]] = (identity, firms, models, scores, alerts)
+ROUTERS: Final[tuple[APIRouter, ...]] = (identity, firms, models, scores, alerts, reviews, associations)
 ANY_ROUTE: Final = (
     HTTPStatus.BAD_REQUEST,
     HTTPStatus.UNPROCESSABLE_ENTITY,
