@@ -21,7 +21,7 @@ from service.identity.access import Role
 from service.identity.actor import Reach
 from service.identity.use_cases import create_branch
 from service.rescoring.use_cases import rescore
-from service.scoring.use_cases import context_of, plan_firm, get_score, score_firm, score_range
+from service.scoring.use_cases import context_of, get_score, plan_firm, score_firm, score_range
 from service.training.use_cases import live_model, promote, train
 from tests.features.rows import consent, inputs
 
