@@ -150,8 +150,12 @@ def read_inputs(
     keys = {str(firm_id): key for key, firm_id in read_ids(session, first_key, last_key)}
     is_everybody = first_key is None and reach.of(session) == reach.EVERYTHING
     of_firms = "tenant_id = {tenant}" + ("" if is_everybody else " and firm_id = any({ids}::uuid[])")
-    ids = None if is_everybody else list(keys)
-    values = {"tenant": tenant_of(session), "as_of": as_of, "ids": ids, "purpose": PURPOSE}
+    values = {
+        "tenant": tenant_of(session),
+        "as_of": as_of,
+        "ids": None if is_everybody else list(keys),
+        "purpose": PURPOSE,
+    }
     frames = {}
     for name in kinds:
         columns = {column: dtype for column, dtype in KINDS[name].schema.items() if column != "firm_id"}
