@@ -22,13 +22,12 @@ import numpy as np
 from features.actionable import ACTIONABLE
 from features.build import CATALOG
 from features.spec import Feature, Language, ValueFormat
-from models.additive import FloatArray, Step, Unit
+from models.additive import FloatArray, Line, Step, Unit
 from models.fitted import FittedModel
 from models.grades import MASTER_SCALE, grade_of, pd_of_log_odds, points_of
 from models.reasons import LANGUAGES, BoolArray
 
 Status: TypeAlias = Literal["best", "reachable", "unreachable"]
-_Values: TypeAlias = dict[str, float]
 
 _COUNTS: Final = frozenset({ValueFormat.LN_COUNT, ValueFormat.DAYS})
 """Formats of whole numbers: a bound is rounded so that what a reader sees is sufficient."""
@@ -171,12 +170,12 @@ class _Search:
         self.score, self.start, self.target_pd = model.additive, start, math.nan
         self.column = {name: column for column, name in enumerate(model.names)}
         typical = dict(zip(model.names, model.typical.tolist(), strict=True))
-        ends = {name: _ends(self.score.units, name) for name in model.names}
         self.knots: dict[str, list[float]] = {}
-        self.width: _Values = {}
-        for name, values in ends.items():
+        self.width: dict[str, float] = {}
+        for name in model.names:
             better, now = -CATALOG[name].sign, float(start[self.column[name]])
             if name in actionable and better and not math.isnan(now):
+                values = _ends(self.score.units, name, is_up=better > 0)
                 self.knots[name] = sorted((v for v in values if (v - now) * better > 0), key=lambda v: abs(v - now))
                 seen = [*values, *([typical[name]] if not math.isnan(typical[name]) else [])]
                 self.width[name] = max(seen, default=0.0) - min(seen, default=0.0)
@@ -190,20 +189,30 @@ class _Search:
         pd = float(pd_of_log_odds(log_odds)[0])
         return float(points_of(log_odds)[0]), pd, grade_of(pd)
 
+    def has_line(self, name: str) -> bool:
+        """Tell whether the score changes with a feature between its knots, and not at them alone."""
+        return any(isinstance(unit, Line) and unit.feature == name for unit in self.score.units)
+
     def reaches(self, rows: FloatArray) -> BoolArray:
         """Tell of each row whether it reaches the target."""
         return np.asarray(pd_of_log_odds(self.score.log_odds(rows)) <= self.target_pd)
 
-    def effort(self, row: FloatArray) -> float:
-        """Return the way from the start to a row."""
-        ways = {name: abs(float(row[self.column[name]] - self.start[self.column[name]])) for name in self.knots}
-        return sum(way / max(self.width[name], way) for name, way in ways.items() if way)
+    def effort(self, rows: FloatArray) -> FloatArray:
+        """Return the way from the start to each row."""
+        total = np.zeros(len(rows))
+        for name, width in self.width.items():
+            ways = np.abs(rows[:, self.column[name]] - self.start[self.column[name]])
+            total += np.divide(ways, np.maximum(ways, width), out=np.zeros(len(rows)), where=ways > 0)
+        return total
 
     def single_ways(self, row: FloatArray) -> list[FloatArray]:
         """Return the rows that reach the target by one feature's move or one pair's, the least effort first."""
         singles = {name: end for name in self.knots if (end := self.nearest(row, name)) is not None}
         joint = [end for pair in self.pairs if (end := self._nearest_pair(row, pair, singles)) is not None]
-        return sorted([*singles.values(), *joint], key=self.effort)
+        return sorted([*singles.values(), *joint], key=self._effort_of)
+
+    def _effort_of(self, row: FloatArray) -> float:
+        return float(self.effort(row[np.newaxis])[0])
 
     def nearest(self, row: FloatArray, name: str) -> FloatArray | None:
         """Return the row with one feature moved just far enough; None if no allowed value is."""
@@ -214,14 +223,13 @@ class _Search:
             return None
         first = int(np.argmax(reached))
         short = float(row[self.column[name]]) if first == 0 else ahead[first - 1]
-        end = row.copy()
-        end[self.column[name]] = self._threshold(row, name, short, ahead[first])
-        return end
+        enough = self._threshold(row, name, short, ahead[first]) if self.has_line(name) else ahead[first]
+        return self._moved(row, {name: np.array([enough])}).reshape(-1)
 
     def _threshold(self, row: FloatArray, name: str, short: float, enough: float) -> float:
         """Halve the way between a value that does not reach and one that does until they are neighbours.
 
-        Between two knots the score is a constant or a straight line, so one threshold is all there is.
+        Between two knots of a line the score is straight, so one threshold is all there is.
         """
         while (middle := short + (enough - short) / 2) not in {short, enough}:
             if self.reaches(self._moved(row, {name: np.array([middle])}))[0]:
@@ -238,9 +246,9 @@ class _Search:
         reaching = grid[self.reaches(grid)]
         if not len(reaching):
             return None
-        efforts = [self.effort(end) for end in reaching]
-        alone = [self.effort(singles[name]) for name in pair if name in singles]
-        is_less = min(efforts) < min(alone, default=math.inf)
+        efforts = self.effort(reaching)
+        alone = [self._effort_of(singles[name]) for name in pair if name in singles]
+        is_less = efforts.min() < min(alone, default=math.inf)
         return np.asarray(reaching[int(np.argmin(efforts))]) if is_less else None
 
     def combination(self) -> list[FloatArray]:
@@ -323,13 +331,13 @@ class _Search:
                 text = {language: self._text(name, from_value, to_value, language) for language in LANGUAGES}
                 changes.append(Change(name, from_value, to_value, points - before, points, pd, grade, text))
                 before = points
-        return Way(tuple(changes), self.effort(end))
+        return Way(tuple(changes), self._effort_of(end))
 
     def _text(self, name: str, from_value: float, to_value: float, language: Language) -> str:
         feature, is_up = CATALOG[name], to_value > from_value
         # A value equal to a cut lies left of it: what lies right of it begins just above.
         cut = float(np.nextafter(to_value, -np.inf))
-        is_above = is_up and cut in _ends(self.score.units, name)
+        is_above = is_up and cut in _ends(self.score.units, name, is_up=False)
         bound = _bound(feature, cut if is_above else to_value, is_up=is_up and not is_above)
         shown, now = feature.show(bound, language), feature.show(from_value, language)
         if shown == now:  # rounding hides the difference
@@ -344,14 +352,14 @@ _LIMIT_EN: Final = {(True, True): "more than {}", (True, False): "{} or more", (
 _LIMIT_ZH: Final = {(True, True): "以上（不含）", (True, False): "以上（含）", (False, False): "以下（含）"}
 
 
-def _ends(units: tuple[Unit, ...], name: str) -> list[float]:
-    """Return the values of a feature between which its terms are constant or straight."""
+def _ends(units: tuple[Unit, ...], name: str, *, is_up: bool) -> list[float]:
+    """Return the values at which a feature, on its way up or down, enters another bin or another piece of a line."""
     ends: set[float] = set()
     for unit in units:
         if name in unit.features:
             if isinstance(unit, Step):
                 cuts = unit.cuts[unit.features.index(name)]
-                ends.update(cuts.tolist(), np.nextafter(cuts, np.inf).tolist())
+                ends.update((np.nextafter(cuts, np.inf) if is_up else cuts).tolist())
             else:
                 ends.update((unit.low, unit.high))
     return sorted(ends)
