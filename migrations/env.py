@@ -8,6 +8,7 @@ import service.associations.tables
 import service.firms.tables
 import service.identity.tables
 import service.kit.idempotency
+import service.kit.rate_limit
 import service.rescoring.tables
 import service.reviews.tables
 import service.scoring.tables
