@@ -18,6 +18,7 @@ from service.identity.router import router as identity
 from service.kit.admission import Admission
 from service.kit.body_limit import BodyLimit
 from service.kit.db import Database
+from service.kit.http import known_parameters
 from service.scoring.router import router as scores
 from service.settings import Settings
 
@@ -60,7 +61,7 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
     app.add_middleware(BodyLimit, limit=settings.max_body_bytes)
     app.middleware("http")(_with_request_id)
     for router in ROUTERS:
-        app.include_router(router, dependencies=[Depends(guard)])
+        app.include_router(router, dependencies=[Depends(guard), Depends(known_parameters)])
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app
 

@@ -7,8 +7,10 @@ from decimal import Decimal
 from typing import Annotated
 
 from fastapi import Depends, Request
+from fastapi.dependencies.models import Dependant
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
+from service.errors import MAX_REPORTED, InvalidPayload, field_name
 from service.kit.db import Database, TenantSession
 
 _AMOUNT = re.compile(r"[+-]?[0-9]{1,13}(\.[0-9]{1,2})?")
@@ -24,6 +26,31 @@ def get_session(request: Request) -> Iterator[TenantSession]:
 
 
 Session = Annotated[TenantSession, Depends(get_session, scope="function")]
+
+
+def known_parameters(request: Request) -> None:
+    """Refuse a query parameter that the route does not have, and one that is given twice.
+
+    Raises
+    ------
+    InvalidPayload
+        Naming each; a filter that is misspelt would otherwise silently filter nothing.
+    """
+    known = set(_query_names(request.scope["route"].dependant))
+    given = [name for name, _ in request.query_params.multi_items()]
+    reasons = {name: "This route has no such query parameter" for name in given if name not in known}
+    reasons |= {name: "Give it once" for name in known if given.count(name) > 1}
+    if reasons:
+        errors = [{"field": field_name(("query", name)), "row": None, "reason": why} for name, why in reasons.items()]
+        first, may = errors[0], ", ".join(sorted(known)) or "none"
+        words = f"{first['field']}: {first['reason']}. This route's query parameters: {may}."
+        raise InvalidPayload(words, errors=errors[:MAX_REPORTED])
+
+
+def _query_names(dependant: Dependant) -> Iterator[str]:
+    yield from (field.alias for field in dependant.query_params)
+    for needed in dependant.dependencies:
+        yield from _query_names(needed)
 
 
 class Schema(BaseModel):
