@@ -16,7 +16,13 @@ PAGE_SIZE = 100
 NOT_OURS = "The cursor is not one that this list gave. Start again without it."
 
 Cursor = Annotated[
-    str | None, Query(max_length=500, description="`next` of the page before; nothing for the first page.")
+    str | None,
+    Query(
+        min_length=1,
+        max_length=500,
+        pattern="^[A-Za-z0-9_-]+$",
+        description="`next` of the page before; nothing for the first page.",
+    ),
 ]
 Limit = Annotated[int, Query(ge=1, le=1000, description="Rows a page.")]
 
