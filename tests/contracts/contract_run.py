@@ -3,7 +3,7 @@
 import itertools
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import schemathesis
 from schemathesis.config import SchemathesisConfig
 from schemathesis.engine import events, from_schema
 
-from service.identity.access import ACCESS, PUBLIC
+from service.identity.access import ACCESS, PUBLIC, ROLES_OF, Organisation, Role
 
 CONFIG = Path(__file__).with_name("schemathesis.toml")
 
@@ -28,37 +28,38 @@ class Outcome:
     found: list[str] = field(default_factory=list)
 
 
-def hold_against_the_document(app: Any, tokens: Mapping[str, str], max_examples: int, **phases: bool) -> Outcome:
-    """Run the phases examples, coverage, fuzzing and stateful; each operation in turn as every role that may use it.
+def hold_against_the_document(
+    app: Any, new_key: Callable[[Role], str], phases: Sequence[str], max_examples: int
+) -> Outcome:
+    """Send each operation in turn as every role that may use it.
 
     Parameters
     ----------
-    tokens
-        Keys by role.
-    max_examples
-        Cases an operation in fuzzing.
+    new_key
+        Makes a key for a role; every case has its own, since some revoke what they find.
     phases
-        False to leave one out.
+        Of examples, coverage, fuzzing, stateful.
+    max_examples
+        Cases an operation in fuzzing, and chains of calls in the stateful phase.
     """
     config = SchemathesisConfig.from_path(str(CONFIG))
     project = config.projects.default
-    project.generation.max_examples = max_examples
-    for name, is_on in phases.items():
-        project.phases.get_by_name(name=name).enabled = is_on
+    project.generation.update(max_examples=max_examples)
+    project.phases.update(phases=list(phases))
     schema = schemathesis.openapi.from_asgi("/openapi.json", app, config=config)
-    turns: dict[str, Iterator[str]] = {
-        route: itertools.cycle(sorted(set(tokens) & roles) or sorted(tokens))
+    turns = {
+        route: itertools.cycle(sorted((roles & ROLES_OF[Organisation.BANK]) - {Role.FIRM}))
         for route, roles in ACCESS.items()
         if roles is not PUBLIC
     }
 
-    @schema.auth(cache_by_key=lambda case, context: case.id)
+    @schema.auth(cache_by_key=lambda case, _: case.id)
     class _Turns:
-        def get(self, case, context):
+        def get(self, case, _context):
             turn = turns.get(f"{case.operation.method.upper()} {case.operation.path}")
-            return tokens[next(turn)] if turn else None
+            return new_key(next(turn)) if turn else None
 
-        def set(self, case, data, context):
+        def set(self, case, data, _context):
             if data:
                 case.headers = {**(case.headers or {}), "Authorization": f"Bearer {data}"}
 

@@ -188,7 +188,7 @@ def build(database: Database) -> World:
     owners = {}
     suffix = uuid.uuid4().hex[:8]
     for bank in ("bank", "rival"):
-        owners |= _add_bank(database, bank, f"{bank}-{suffix}")
+        owners |= add_bank(database, bank, f"{bank}-{suffix}")
     holders = list(_bank_holders(database, owners))
     others = ((Organisation.FUND, Role.FUND_AUDITOR), (Organisation.ASSOCIATION, Role.ASSOCIATION_CLERK))
     for kind, role in others:
@@ -208,7 +208,8 @@ def _answered(session: TenantSession, owner: Owner) -> str:
     return once.key
 
 
-def _add_bank(database: Database, bank: str, tenant: str) -> dict[str, Owner]:
+def add_bank(database: Database, bank: str, tenant: str) -> dict[str, Owner]:
+    """Make a bank of two branches, with a live model, two rescorings, three firms and all that they own."""
     with database.session() as session:
         tenant_id = create_tenant(session, tenant)
         add_model(session)
