@@ -2,10 +2,13 @@
 
 import copy
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
+
+import jsonschema_rs
 
 Path = tuple[str | int, ...]
 
@@ -50,75 +53,59 @@ LOOKALIKE = (
     "true\u200d",
 )
 """Full-width, Cyrillic and other digits and letters for those that they look like."""
-NUMBERS = ("NaN", "Infinity", "-Infinity", "1e999", "-1e999", "1e-999", "1E400", "-0.001", "12.345", "9" * 400)
+NUMBERS = ("NaN", "Infinity", "-Infinity", "1e999", "-1e999", "1E400", "-0.001", "12.345", "1e-7", "9" * 400)
 """As they stand in a body; JSON itself has no NaN."""
 SHAPES = ('{"$ne": null}', "[]", "[[[]]]", "{}", '"\\ud800"', '""', '"' + "x" * 100_000 + '"', "true", "null", "-1")
 TOO_LONG = "x" * 5000
+NEVER = {"NaN", "Infinity", "-Infinity", "1e999", "-1e999", "1E400", '"\\ud800"', *map(json.dumps, UNSEEN)}
+"""As they stand in a body: what no field takes, whatever the document says."""
+AT_LEAST = ("NaN", "1e999", '"\\ud800"', json.dumps("a\x00b"), json.dumps(SQL[1]), json.dumps(LOOKALIKE[0]))
+"""Those of which the fast form sends one a field over HTTP."""
 
 
 @dataclass(frozen=True)
 class Slot:
-    """A place in a request's body.
-
-    Attributes
-    ----------
-    is_text
-        Free text, in which a quotation mark is nothing special.
-    is_optional
-        Null is as good as nothing.
-    """
+    """A place in a request's body, and what the document takes there."""
 
     path: Path
     schema: dict[str, Any]
-    is_text: bool
-    is_optional: bool
+
+    def takes(self, raw: str) -> bool:
+        """Tell whether the document takes a hostile value here; what is unseen or no number it takes nowhere."""
+        if raw in NEVER:
+            return False
+        value = json.loads(raw)
+        return jsonschema_rs.validator_for(self.schema, validate_formats=True).is_valid(value)
 
 
 class Document:
     """The OpenAPI document."""
 
     def __init__(self, document: dict[str, Any]) -> None:
-        self.paths = document["paths"]
-        self.components = document["components"]["schemas"]
-        self.printable = self.components["BranchIn"]["properties"]["name"]["pattern"]
+        self.components = document["components"]
+        self.operations = {
+            f"{method.upper()} {path}": operation
+            for path, item in document["paths"].items()
+            for method, operation in item.items()
+        }
 
-    def operations(self) -> dict[str, dict[str, Any]]:
-        """Return every operation by its route."""
-        return {f"{m.upper()} {path}": op for path, item in self.paths.items() for m, op in item.items()}
-
-    def slots(self, operation: dict[str, Any]) -> list[Slot]:
-        """Return every field of an operation's body, the first of each list standing for the others."""
-        if "requestBody" not in operation:
-            return []
-        return list(self._slots(operation["requestBody"]["content"]["application/json"]["schema"], ()))
+    def slots(self, route: str) -> list[Slot]:
+        """Return every field of a route's body, the first of each list standing for the others."""
+        body = self.operations[route].get("requestBody")
+        return [] if body is None else list(self._slots(body["content"]["application/json"]["schema"], ()))
 
     def _slots(self, schema: dict[str, Any], path: Path) -> Iterator[Slot]:
-        schema = self._resolved(schema)
-        choices = [self._resolved(choice) for choice in schema.get("anyOf", [schema])]
         if path:
-            is_text = any(choice.get("pattern") == self.printable for choice in choices)
-            yield Slot(path, schema, is_text, {"type": "null"} in choices)
-        for choice in choices:
+            yield Slot(path, {**schema, "components": self.components})
+        schema = self._resolved(schema)
+        for choice in map(self._resolved, schema.get("anyOf", [schema])):
             for name, field in choice.get("properties", {}).items():
                 yield from self._slots(field, (*path, name))
             if "items" in choice:
                 yield from self._slots(choice["items"], (*path, 0))
 
     def _resolved(self, schema: dict[str, Any]) -> dict[str, Any]:
-        return self.components[schema["$ref"].rpartition("/")[2]] if "$ref" in schema else schema
-
-
-def accepts(slot: Slot, raw: str) -> bool:
-    """Tell whether a hostile value may be taken at this place, being no more than odd there."""
-    value = json.loads(raw)
-    types = {choice.get("type") for choice in slot.schema.get("anyOf", [slot.schema])}
-    if value is None:
-        return slot.is_optional
-    if isinstance(value, bool):
-        return "boolean" in types
-    if isinstance(value, list):
-        return "array" in types
-    return slot.is_text and isinstance(value, str) and 0 < len(value) <= 200 and value not in UNSEEN
+        return self.components["schemas"][schema["$ref"].rpartition("/")[2]] if "$ref" in schema else schema
 
 
 def with_value(body: Any, path: Path, raw: str) -> str:
@@ -148,9 +135,14 @@ def raw_values() -> list[str]:
 
 def texts() -> list[str]:
     """Return every hostile value of a parameter."""
-    return [*SQL, *UNSEEN, *LOOKALIKE, *NUMBERS[:-1], "9" * 400, TOO_LONG, "-1", "1_0", "0x1", " 1", "null", "[]"]
+    return [*SQL, *UNSEEN, *LOOKALIKE, *NUMBERS[:-1], "9" * 400, TOO_LONG, "1_0", "0x1", " 1", "null", "[]"]
 
 
 def in_url(text: str) -> str:
     """Escape a parameter's value."""
     return quote(text, safe="")
+
+
+def is_code(text: str) -> bool:
+    """Tell whether a text is a code like any other: `NaN` may be the number of a loan."""
+    return re.fullmatch("[A-Za-z0-9][A-Za-z0-9._:-]{0,63}", text) is not None
