@@ -7,11 +7,12 @@ from uuid import uuid4
 
 import structlog
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
+from fastapi.routing import APIRoute
 from fastapi_offline import FastAPIOffline
 
 from service.alerts.router import router as alerts
 from service.associations.router import router as associations
-from service.errors import ProblemOut, install_handlers, responses
+from service.errors import ProblemOut, install_handlers, problem, responses
 from service.firms.router import router as firms
 from service.identity.access import ACCESS, PUBLIC
 from service.identity.guard import guard
@@ -19,6 +20,8 @@ from service.identity.router import router as identity
 from service.kit.admission import Admission
 from service.kit.body_limit import BodyLimit
 from service.kit.db import Database
+from service.kit.document import tighten
+from service.kit.http import known_parameters
 from service.kit.rate_limit import Failures, Limiter
 from service.reviews.router import router as reviews
 from service.scoring.router import router as scores
@@ -64,11 +67,12 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
     app.state.limiter = Limiter(database)
     app.state.failures = Failures(app.state.limiter, settings.failed_requests_per_minute)
     install_handlers(app)
+    app.add_exception_handler(HTTPStatus.METHOD_NOT_ALLOWED, _on_other_method)
     app.add_middleware(Admission, limit=settings.pool_size)
     app.add_middleware(BodyLimit, limit=settings.max_body_bytes)
     app.middleware("http")(_with_request_id)
     for router in ROUTERS:
-        app.include_router(router, dependencies=[Depends(guard)])
+        app.include_router(router, dependencies=[Depends(guard), Depends(known_parameters)])
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app
 
@@ -82,15 +86,25 @@ async def _with_request_id(request: Request, call_next: Callable[[Request], Awai
     return response
 
 
+def _on_other_method(request: Request, _: Exception) -> Response:
+    """Name every method that the path has, and not only those of the first route that it matches."""
+    routes = [route for router in ROUTERS for route in router.routes if isinstance(route, APIRoute)]
+    may = {method for route in routes if route.path_regex.match(request.url.path) for method in route.methods or ()}
+    allow = ", ".join(sorted(may))
+    title, detail = "The path does not have this method", f"It has: {allow or 'GET'}."
+    status = HTTPStatus.METHOD_NOT_ALLOWED
+    return problem(status, "method-not-allowed", title, detail, headers={"Allow": allow or "GET"})
+
+
 def _openapi(app: FastAPI) -> dict[str, Any]:
     """Add what every route may answer, and the problem document's schema."""
     if app.openapi_schema is not None:
         return app.openapi_schema
     schema = FastAPI.openapi(app)
     components = schema["components"]["schemas"]
-    problem = ProblemOut.model_json_schema(ref_template="#/components/schemas/{model}")
-    components |= problem.pop("$defs", {})
-    components["ProblemOut"] = problem
+    problem_schema = ProblemOut.model_json_schema(ref_template="#/components/schemas/{model}")
+    components |= problem_schema.pop("$defs", {})
+    components["ProblemOut"] = problem_schema
     for unused in ("HTTPValidationError", "ValidationError"):
         components.pop(unused, None)
     for path, operations in schema["paths"].items():
@@ -101,6 +115,7 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
                 any_route = (*any_route, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
             more = {str(status): answer for status, answer in responses(*any_route).items()}
             operation["responses"] = dict(sorted((operation["responses"] | more).items()))
+            tighten(operation, components)
             operation["x-roles"] = sorted(roles)
             if roles is PUBLIC:
                 operation["security"] = []
