@@ -81,8 +81,8 @@ def _day_text(value: object) -> object:
 
 Text = Annotated[
     str,
-    BeforeValidator(_printable),
     StringConstraints(strip_whitespace=True, min_length=1, max_length=200),
+    BeforeValidator(_printable),  # after the constraints, or they would count blanks before stripping them
     Field(json_schema_extra={"pattern": rf"^[^{_UNSEEN}]+$"}),
 ]
 Code = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$")]
