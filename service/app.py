@@ -3,11 +3,13 @@
 from http import HTTPStatus
 from typing import Any, Final
 
-from fastapi import APIRouter, Depends, FastAPI
+from fastapi import APIRouter, Depends, FastAPI, Request, Response
+from fastapi.routing import APIRoute
 from fastapi_offline import FastAPIOffline
 
 from service.alerts.router import router as alerts
-from service.errors import ProblemOut, install_handlers, responses
+from service.associations.router import router as associations
+from service.errors import ProblemOut, install_handlers, problem, responses
 from service.firms.router import router as firms
 from service.funds.router import router as funds
 from service.identity.access import ACCESS, PUBLIC
@@ -15,14 +17,26 @@ from service.identity.guard import guard
 from service.identity.router import router as identity
 from service.kit.admission import Admission
 from service.kit.db import Database
+from service.kit.document import tighten
+from service.kit.http import known_parameters
 from service.kit.logs import RequestLog
 from service.kit.rate_limit import Failures, Limiter
 from service.kit.receive import WholeRequest
+from service.reviews.router import router as reviews
 from service.scoring.router import router as scores
 from service.settings import Settings
 from service.training.router import router as models
 
-ROUTERS: Final[tuple[APIRouter, ...]] = (identity, firms, models, scores, alerts, funds)
+ROUTERS: Final[tuple[APIRouter, ...]] = (
+    identity,
+    firms,
+    associations,
+    models,
+    scores,
+    alerts,
+    reviews,
+    funds,
+)
 ANY_ROUTE: Final = (HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY)
 GUARDED_ROUTE: Final = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS)
 WITH_A_BODY: Final = (
@@ -61,6 +75,7 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
     app.state.limiter = Limiter(database)
     app.state.failures = Failures(app.state.limiter, settings.failed_requests_per_minute)
     install_handlers(app)
+    app.add_exception_handler(HTTPStatus.METHOD_NOT_ALLOWED, _on_other_method)
     app.add_middleware(Admission, limit=settings.pool_size)
     app.add_middleware(
         WholeRequest,
@@ -70,9 +85,19 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
     )
     app.add_middleware(RequestLog)
     for router in ROUTERS:
-        app.include_router(router, dependencies=[Depends(guard)])
+        app.include_router(router, dependencies=[Depends(guard), Depends(known_parameters)])
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app
+
+
+def _on_other_method(request: Request, _: Exception) -> Response:
+    """Name every method that the path has, and not only those of the first route that it matches."""
+    routes = [route for router in ROUTERS for route in router.routes if isinstance(route, APIRoute)]
+    may = {method for route in routes if route.path_regex.match(request.url.path) for method in route.methods or ()}
+    allow = ", ".join(sorted(may))
+    title, detail = "The path does not have this method", f"It has: {allow or 'GET'}."
+    status = HTTPStatus.METHOD_NOT_ALLOWED
+    return problem(status, "method-not-allowed", title, detail, headers={"Allow": allow or "GET"})
 
 
 def _openapi(app: FastAPI) -> dict[str, Any]:
@@ -81,9 +106,9 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
         return app.openapi_schema
     schema = FastAPI.openapi(app)
     components = schema["components"]["schemas"]
-    problem = ProblemOut.model_json_schema(ref_template="#/components/schemas/{model}")
-    components |= problem.pop("$defs", {})
-    components["ProblemOut"] = problem
+    problem_schema = ProblemOut.model_json_schema(ref_template="#/components/schemas/{model}")
+    components |= problem_schema.pop("$defs", {})
+    components["ProblemOut"] = problem_schema
     for unused in ("HTTPValidationError", "ValidationError"):
         components.pop(unused, None)
     for path, operations in schema["paths"].items():
@@ -94,6 +119,7 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
                 any_route = (*any_route, *WITH_A_BODY)
             more = {str(status): answer for status, answer in responses(*any_route).items()}
             operation["responses"] = dict(sorted((operation["responses"] | more).items()))
+            tighten(operation, components)
             operation["x-roles"] = sorted(roles)
             if roles is PUBLIC:
                 operation["security"] = []

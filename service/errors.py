@@ -74,6 +74,13 @@ class Forbidden(Problem):
     title = "Your role may not do this"
 
 
+class BeyondLimits(Forbidden):
+    """The asker's limits do not reach so far."""
+
+    code = "beyond-limits"
+    title = "Your limits do not reach so far"
+
+
 class NotFound(Problem):
     """No such thing, or another tenant's."""
 
@@ -244,9 +251,19 @@ def field_errors(found: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     for item in found[:MAX_REPORTED]:
         path = [part for part in item["loc"] if part != "body"] or ["body"]
         row = next((part for part in path if isinstance(part, int)), None)
-        name = ".".join(str(part) for part in path).encode(errors="replace").decode()[:200]
-        errors.append({"field": name, "row": row, "reason": item["msg"]})
+        errors.append({"field": field_name(path), "row": row, "reason": item["msg"]})
     return errors
+
+
+def field_name(path: Sequence[object]) -> str:
+    """Join a field's path, which may hold anything that a client named a field.
+
+    Examples
+    --------
+    >>> field_name(["invoices", 3, "net"])
+    'invoices.3.net'
+    """
+    return ".".join(str(part) for part in path).encode(errors="replace").decode()[:200]
 
 
 def _on_http(_: Request, error: Exception) -> JSONResponse:
