@@ -18,6 +18,7 @@ from service.identity.router import router as identity
 from service.kit.admission import Admission
 from service.kit.body_limit import BodyLimit
 from service.kit.db import Database
+from service.kit.rate_limit import Failures, Limiter
 from service.scoring.router import router as scores
 from service.settings import Settings
 
@@ -28,13 +29,14 @@ ANY_ROUTE: Final = (
     HTTPStatus.BAD_REQUEST,
     HTTPStatus.UNPROCESSABLE_ENTITY,
 )
-GUARDED_ROUTE: Final = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
+GUARDED_ROUTE: Final = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS)
 DESCRIPTION = """Explained risk grades and alerts for small firms in industrial clusters.
 
 Every request carries `Authorization: Bearer <API key>` (`clustercredit key create`); `x-roles` of an operation says
 which roles may use it. A changing request carries `If-Match`, the ETag of what it changes. Every creating POST
 carries an `Idempotency-Key` of your own choice: send the request again with it and nothing is done twice. Errors are
-RFC 9457 problem documents. Money is yuan (CNY) with two decimal places, days are `YYYY-MM-DD`, instants are UTC.
+RFC 9457 problem documents; a 429 says in `Retry-After` when to come back. Money is yuan (CNY) with two decimal places,
+days are `YYYY-MM-DD`, instants are UTC.
 """
 
 
@@ -54,7 +56,10 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
         description=DESCRIPTION,
         redoc_url=None,
     )
+    app.state.settings = settings
     app.state.database = database
+    app.state.limiter = Limiter(database)
+    app.state.failures = Failures(app.state.limiter, settings.failed_requests_per_minute)
     install_handlers(app)
     app.add_middleware(Admission, limit=settings.pool_size)
     app.add_middleware(BodyLimit, limit=settings.max_body_bytes)

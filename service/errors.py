@@ -201,10 +201,27 @@ CHANGING = (HTTPStatus.NOT_FOUND, HTTPStatus.PRECONDITION_FAILED, HTTPStatus.PRE
 """What a change of a mutable object may answer."""
 
 
+_HEADERS: Mapping[HTTPStatus, dict[str, Any]] = {
+    HTTPStatus.TOO_MANY_REQUESTS: {
+        "Retry-After": {
+            "description": "Seconds until the limit's window ends.",
+            "required": True,
+            "schema": {"type": "integer", "minimum": 1},
+            "example": 42,
+        }
+    }
+}
+
+
 def responses(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
     """Declare a route's own errors for OpenAPI; what any route may answer is added by ``service.app``."""
     schema = {"schema": {"$ref": "#/components/schemas/ProblemOut"}}
-    return {int(s): {"description": s.phrase, "content": {MEDIA_TYPE: schema}} for s in sorted(statuses)}
+    answers: dict[int | str, dict[str, Any]] = {}
+    for status in sorted(statuses):
+        answers[int(status)] = {"description": status.phrase, "content": {MEDIA_TYPE: schema}}
+        if status in _HEADERS:
+            answers[int(status)]["headers"] = _HEADERS[status]
+    return answers
 
 
 def install_handlers(app: FastAPI) -> None:

@@ -69,7 +69,14 @@ def check_port(host: str, port: int) -> None:
 def run_server(settings: Settings, database: Database, host: str, port: int) -> None:
     """Serve until interrupted; log lines are JSON on standard error."""
     configure_logging(settings.log_level)
-    uvicorn.run(create_app(settings, database), host=host, port=port, access_log=False, log_level="warning")
+    uvicorn.run(
+        create_app(settings, database),
+        host=host,
+        port=port,
+        access_log=False,
+        log_level="warning",
+        proxy_headers=False,
+    )
 
 
 def migrate() -> None:
