@@ -15,6 +15,8 @@ from service.firms.router import router as firms
 from service.identity.access import ACCESS, PUBLIC
 from service.identity.guard import guard
 from service.identity.router import router as identity
+from service.identity.session_router import router as sessions
+from service.identity.user_router import router as users
 from service.kit.admission import Admission
 from service.kit.body_limit import BodyLimit
 from service.kit.db import Database
@@ -24,7 +26,7 @@ from service.settings import Settings
 
 log = structlog.get_logger()
 
-ROUTERS: Final[tuple[APIRouter, ...]] = (identity, firms, scores, alerts)
+ROUTERS: Final[tuple[APIRouter, ...]] = (identity, users, sessions, firms, scores, alerts)
 ANY_ROUTE: Final = (
     HTTPStatus.BAD_REQUEST,
     HTTPStatus.UNPROCESSABLE_ENTITY,
@@ -32,11 +34,12 @@ ANY_ROUTE: Final = (
 GUARDED_ROUTE: Final = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS)
 DESCRIPTION = """Explained risk grades and alerts for small firms in industrial clusters.
 
-Every request carries `Authorization: Bearer <API key>` (`clustercredit key create`); `x-roles` of an operation says
-which roles may use it. A changing request carries `If-Match`, the ETag of what it changes. Every creating POST
-carries an `Idempotency-Key` of your own choice: send the request again with it and nothing is done twice. Errors are
-RFC 9457 problem documents; a 429 says in `Retry-After` when to come back. Money is yuan (CNY) with two decimal places,
-days are `YYYY-MM-DD`, instants are UTC.
+Every request carries `Authorization: Bearer <API key>` (`clustercredit key create`), or the cookie of a person who has
+signed in (`POST /v1/sessions`); `x-roles` of an operation says which roles may use it, and none is named where anybody
+may. A changing request carries `If-Match`, the ETag of what it changes. Every creating POST but for signing in carries
+an `Idempotency-Key` of your own choice: send the request again with it and nothing is done twice. Errors are RFC 9457
+problem documents; a 429 says in `Retry-After` when to come back. Money is yuan (CNY) with two decimal places, days are
+`YYYY-MM-DD`, instants are UTC.
 """
 
 

@@ -47,6 +47,7 @@ class Settings(BaseSettings):
     )
     failed_requests_per_minute: int = Field(
         60, ge=0, description="Requests a minute with an invalid key or session from one address. 0: no limit."
+    )
     login_attempts: int = Field(
         10, ge=0, description="Attempts to sign in by one login in 15 minutes; above it they get 429. 0: no limit."
     )

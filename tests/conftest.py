@@ -88,6 +88,8 @@ def app(database):
             requests_per_minute=0,
             tenant_requests_per_minute=0,
             failed_requests_per_minute=0,
+            login_attempts=0,
+            login_attempts_per_address=0,
         ),
         database,
     )

@@ -41,6 +41,44 @@ class Client:
         return self.send("POST", path, headers=headers, **options)
 
 
+HOME = "https://credit.bank.test"
+"""Where a browser finds the application."""
+
+
+class Browser:
+    """A person's browser: it keeps cookies, and says where its requests come from."""
+
+    def __init__(self, app: Any, home: str = HOME) -> None:
+        self.app, self.home, self.cookies = app, home, httpx.Cookies()
+
+    def send(self, method: str, path: str, *, origin: str | None = "", **options: Any) -> httpx.Response:
+        """Send a request as the home's own page does, as another origin's, or (None) without Origin."""
+        headers = options.pop("headers", {})
+        if origin is not None and method not in {"GET", "HEAD"}:
+            headers = {"Origin": origin or self.home, **headers}
+
+        async def call() -> httpx.Response:
+            transport = httpx.ASGITransport(app=self.app, raise_app_exceptions=False)
+            async with httpx.AsyncClient(transport=transport, base_url=self.home, cookies=self.cookies) as client:
+                answer = await client.request(method, path, headers=headers, **options)
+                self.cookies = client.cookies
+                return answer
+
+        return anyio.run(call)
+
+    def get(self, path: str, **options: Any) -> httpx.Response:
+        return self.send("GET", path, **options)
+
+    def post(self, path: str, body: Any = None, **options: Any) -> httpx.Response:
+        """POST with a fresh Idempotency-Key."""
+        headers = {"Idempotency-Key": str(uuid.uuid4()), **options.pop("headers", {})}
+        return self.send("POST", path, json=body, headers=headers, **options)
+
+    def sign_in(self, organisation: str, login: str, password: str, **options: Any) -> httpx.Response:
+        body = {"organisation": organisation, "login": login, "password": password}
+        return self.post("/v1/sessions", body, **options)
+
+
 def make_client(app, database, tenant: str, role: Role = Role.LOAN_OFFICER, **reach: Any) -> Client:
     """Return a client of a tenant's, with a key of its own; by default one that reaches all firms."""
     with database.session(tenant_id_of(tenant)) as session:

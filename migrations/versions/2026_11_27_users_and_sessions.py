@@ -15,7 +15,7 @@ depends_on = None
 
 RUNTIME_ROLE = "clustercredit_app"
 TENANT = "nullif(current_setting('app.tenant', true), '')::uuid"
-SECRET = "decode(nullif(current_setting('app.secret_sha256', true), ''), 'hex')"
+PRESENTED = "decode(nullif(current_setting('app.secret_sha256', true), ''), 'hex')"
 USER_CHANGES = (
     "name, role, branch_id, firm_id, limits, version, password_hash, oidc_subject, disabled_at, password_changed_at,"
     " last_login_at"
@@ -77,7 +77,7 @@ def upgrade() -> None:
     op.create_index("ix_login_session_user_id", "login_session", ["tenant_id", "user_id"])
     _protect("app_user", f"select, insert, update ({USER_CHANGES})")
     _protect("login_session", "select, insert, update (last_seen_at, ended_at)")
-    op.execute(f"create policy holder_of_the_session on login_session for select using (token_sha256 = {SECRET})")
+    op.execute(f"create policy holder_of_the_session on login_session for select using (token_sha256 = {PRESENTED})")
 
 
 def _protect(table: str, privileges: str) -> None:

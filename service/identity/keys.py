@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from psycopg.errors import ForeignKeyViolation
 from sqlalchemy import or_, tuple_, update
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import col, select
@@ -126,7 +127,8 @@ def firm_must_exist(session: TenantSession) -> Iterator[None]:
         with session.begin_nested():
             yield
     except IntegrityError as error:
-        if str(error.orig.diag.constraint_name).endswith("_firm_id"):
+        cause = error.orig
+        if isinstance(cause, ForeignKeyViolation) and str(cause.diag.constraint_name).endswith("_firm_id"):
             raise NotFound("No firm has this id.") from None
         raise
 

@@ -113,7 +113,8 @@ def begin(provider: Provider, redirect_uri: str, now: int) -> tuple[str, str]:
     TooManyRequests
         If too many are signing in by it.
     """
-    flow = _Flow(*(secrets.token_urlsafe(32) for _ in range(3)), redirect_uri, now + FLOW_SECONDS)
+    state, nonce, verifier = (secrets.token_urlsafe(32) for _ in range(3))
+    flow = _Flow(state, nonce, verifier, redirect_uri, now + FLOW_SECONDS)
     with CALLS.place(), CALLS.turn(), httpx.Client(timeout=TIMEOUT) as http:
         endpoint = _described(http, provider)["authorization_endpoint"]
         location, _ = _client(http, provider, flow).create_authorization_url(
@@ -140,7 +141,7 @@ def finish(provider: Provider, sealed: str | None, answer: Answer, now: int) -> 
         If too many are signing in by it.
     """
     flow = _unseal(provider, sealed)
-    is_ours = flow is not None and now < flow.until and hmac.compare_digest(flow.state, answer.state or "")
+    is_ours = flow is not None and now < flow.until and _is_same(flow.state, answer.state)
     if flow is None or not is_ours or answer.iss not in {None, provider.issuer}:
         raise SignInFailed(FAILED)
     if answer.error is not None or answer.code is None:
@@ -201,7 +202,11 @@ def _subject(provider: Provider, flow: _Flow, token: dict[str, Any], keys: dict[
         "aud": {"essential": True, "value": provider.client_id},
     }
     try:
-        decoded = jwt.decode(str(token.get("id_token")), KeySet.import_key_set({"keys": keys["keys"]}), ALGORITHMS)
+        key_set = KeySet.import_key_set({"keys": keys["keys"]})
+    except (JoseError, ValueError, TypeError, KeyError) as error:
+        raise _unavailable(error) from None
+    try:
+        decoded = jwt.decode(str(token.get("id_token")), key_set, ALGORITHMS)
         claims = CodeIDToken(
             decoded.claims,
             decoded.header,
@@ -209,7 +214,7 @@ def _subject(provider: Provider, flow: _Flow, token: dict[str, Any], keys: dict[
             {"nonce": flow.nonce, "client_id": provider.client_id, "access_token": token.get("access_token")},
         )
         claims.validate(now, LEEWAY)
-    except (JoseError, ValueError, TypeError, KeyError):
+    except (JoseError, ValueError, TypeError):
         raise SignInFailed(FAILED) from None
     subject = claims.get(provider.claim)
     if not isinstance(subject, str) or not subject:
@@ -218,13 +223,15 @@ def _subject(provider: Provider, flow: _Flow, token: dict[str, Any], keys: dict[
 
 
 def _client(http: httpx.Client, provider: Provider, flow: _Flow) -> Any:
-    return OAuth2Client(
+    client = OAuth2Client(
         http,
         client_id=provider.client_id,
         scope="openid",
         redirect_uri=flow.redirect_uri,
         code_challenge_method="S256",
     )
+    client.oauth_error_class = AuthlibBaseError  # Authlib's own takes no description but in ASCII
+    return client
 
 
 def _unavailable(error: Exception) -> IssuerUnavailable:
@@ -232,6 +239,10 @@ def _unavailable(error: Exception) -> IssuerUnavailable:
         f"The identity provider did not answer as it should ({type(error).__name__}). Try again, or sign in with"
         " POST /v1/sessions; an administrator checks CLUSTERCREDIT_OIDC_ISSUER and the network."
     )
+
+
+def _is_same(ours: str, theirs: str | None) -> bool:
+    return hmac.compare_digest(ours.encode(), (theirs or "").encode())
 
 
 def _cipher(provider: Provider) -> AESGCM:
@@ -248,6 +259,8 @@ def _seal(provider: Provider, flow: _Flow) -> str:
 def _unseal(provider: Provider, sealed: str | None) -> _Flow | None:
     try:
         raw = urlsafe_b64decode(sealed or "")
-        return _Flow(**json.loads(_cipher(provider).decrypt(raw[:12], raw[12:], provider.issuer.encode())))
-    except (InvalidTag, ValueError):
+        return _Flow(
+            **json.loads(_cipher(provider).decrypt(raw[:_NONCE_BYTES], raw[_NONCE_BYTES:], provider.issuer.encode()))
+        )
+    except (InvalidTag, ValueError, TypeError):
         return None

@@ -20,9 +20,7 @@ SHORTEST_TELLING = 4
 """A shorter login is in many a good password by chance."""
 PLACES: Final = Turns("signing in", running=2, waiting=6, seconds=5)
 """Of this process. Six wait about a second at most; the rest of a crowd is refused at once."""
-NOBODYS: Final = (
-    "$argon2id$v=19$m=65536,t=3,p=4$Q995AaG8X40SMyAp3oDmug$aj9f8BIhJBFDLsSZcRT3JV5jDuEznInj9pfMOatWpyg"
-)
+NOBODYS: Final = "$argon2id$v=19$m=65536,t=3,p=4$Q995AaG8X40SMyAp3oDmug$aj9f8BIhJBFDLsSZcRT3JV5jDuEznInj9pfMOatWpyg"
 """Of 256 random bits that nobody has: what is compared where there is nobody to compare with."""
 COMMON: Final = frozenset(
     {
