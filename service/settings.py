@@ -56,7 +56,8 @@ class Settings(BaseSettings):
     )
     allowed_origins: str | None = Field(
         None,
-        description="Further origins, comma-separated (`https://desk.bank.example`), whose pages may use a session.",
+        description="Origins, comma-separated (`https://credit.bank.example`), that count as the service's own beside"
+        " the address that a request names; an identity provider sends people back to the first.",
     )
     oidc_issuer: str | None = Field(
         None,
@@ -76,7 +77,7 @@ class Settings(BaseSettings):
 
     @property
     def origins(self) -> tuple[str, ...]:
-        """The further origins, one by one."""
+        """The allowed origins, one by one."""
         return tuple(origin.strip().lower() for origin in (self.allowed_origins or "").split(",") if origin.strip())
 
     @field_validator("oidc_issuer")

@@ -48,8 +48,8 @@ HOME = "https://credit.bank.test"
 class Browser:
     """A person's browser: it keeps cookies, and says where its requests come from."""
 
-    def __init__(self, app: Any, home: str = HOME) -> None:
-        self.app, self.home, self.cookies = app, home, httpx.Cookies()
+    def __init__(self, app: Any, home: str = HOME, address: str = "127.0.0.1") -> None:
+        self.app, self.home, self.address, self.cookies = app, home, address, httpx.Cookies()
 
     def send(self, method: str, path: str, *, origin: str | None = "", **options: Any) -> httpx.Response:
         """Send a request as the home's own page does, as another origin's, or (None) without Origin."""
@@ -58,7 +58,7 @@ class Browser:
             headers = {"Origin": origin or self.home, **headers}
 
         async def call() -> httpx.Response:
-            transport = httpx.ASGITransport(app=self.app, raise_app_exceptions=False)
+            transport = httpx.ASGITransport(self.app, raise_app_exceptions=False, client=(self.address, 50000))
             async with httpx.AsyncClient(transport=transport, base_url=self.home, cookies=self.cookies) as client:
                 answer = await client.request(method, path, headers=headers, **options)
                 self.cookies = client.cookies

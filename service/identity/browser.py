@@ -40,7 +40,7 @@ def check_origin(request: Request, allowed: Sequence[str], *, is_required: bool)
     Parameters
     ----------
     allowed
-        Further origins, of one's own pages on other hosts.
+        Origins that count as the service's own, such as its public one before a proxy.
     is_required
         Whether to refuse a request without Origin, which no browser's unsafe request is.
 
@@ -54,6 +54,6 @@ def check_origin(request: Request, allowed: Sequence[str], *, is_required: bool)
     is_foreign = origin is not None and origin.lower() not in {own_origin(request), *allowed}
     if is_missing or is_foreign or request.headers.get("sec-fetch-site") == "cross-site":
         raise Forbidden(
-            "The request comes from another site's page. Send it from the service's own, or with an API key; "
-            "behind a proxy see the settings trusted_proxies and allowed_origins."
+            "The request comes from another site's page. Send it from the service's own, or with an API key. Behind a"
+            " proxy, its address is to be among CLUSTERCREDIT_ALLOWED_ORIGINS."
         )

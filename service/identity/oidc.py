@@ -9,8 +9,10 @@ import hmac
 import json
 import os
 import secrets
+import ssl
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
@@ -115,7 +117,7 @@ def begin(provider: Provider, redirect_uri: str, now: int) -> tuple[str, str]:
     """
     state, nonce, verifier = (secrets.token_urlsafe(32) for _ in range(3))
     flow = _Flow(state, nonce, verifier, redirect_uri, now + FLOW_SECONDS)
-    with CALLS.place(), CALLS.turn(), httpx.Client(timeout=TIMEOUT) as http:
+    with CALLS.place(), CALLS.turn(), _http() as http:
         endpoint = _described(http, provider)["authorization_endpoint"]
         location, _ = _client(http, provider, flow).create_authorization_url(
             endpoint, state=flow.state, nonce=flow.nonce, code_verifier=flow.verifier
@@ -146,13 +148,23 @@ def finish(provider: Provider, sealed: str | None, answer: Answer, now: int) -> 
         raise SignInFailed(FAILED)
     if answer.error is not None or answer.code is None:
         raise SignInFailed(f"The identity provider refused. {FAILED}")
-    with CALLS.place(), CALLS.turn(), httpx.Client(timeout=TIMEOUT) as http:
+    with CALLS.place(), CALLS.turn(), _http() as http:
         described = _described(http, provider)
         if answer.iss is None and described.get("authorization_response_iss_parameter_supported"):
             raise SignInFailed(FAILED)
         token = _redeem(http, provider, flow, described["token_endpoint"], answer.code)
         keys = _fetch(http, described["jwks_uri"])
     return _subject(provider, flow, token, keys, now)
+
+
+def _http() -> httpx.Client:
+    return httpx.Client(timeout=TIMEOUT, verify=_tls())
+
+
+@cache
+def _tls() -> ssl.SSLContext:
+    """Return the authorities that are trusted, read once: a tenth of a second."""
+    return httpx.create_ssl_context()
 
 
 def _described(http: httpx.Client, provider: Provider) -> dict[str, Any]:

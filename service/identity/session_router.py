@@ -15,6 +15,7 @@ from service.identity.use_cases import own_organisation
 from service.identity.user_schemas import PasswordChange, SessionOut, SignIn
 from service.kit import clock
 from service.kit.http import Session
+from service.settings import Settings
 
 router = APIRouter(prefix="/v1", tags=["signing in"])
 FLOW_COOKIE: Final = "__Host-clustercredit-oidc"
@@ -81,9 +82,11 @@ def post_password(request: Request, session: Session, actor: Acting, body: Passw
 )
 def get_oidc_login(request: Request) -> Response:
     """Send the browser to the organisation's identity provider."""
-    provider = oidc.provider_of(request.app.state.settings)
+    settings: Settings = request.app.state.settings
+    provider = oidc.provider_of(settings)
     count_address(request)
-    location, sealed = oidc.begin(provider, own_origin(request) + CALLBACK, int(clock.now().timestamp()))
+    home = next(iter(settings.origins), own_origin(request))
+    location, sealed = oidc.begin(provider, home + CALLBACK, int(clock.now().timestamp()))
     response = RedirectResponse(location, HTTPStatus.FOUND, {"Cache-Control": "no-store"})
     response.set_cookie(
         FLOW_COOKIE, sealed, max_age=oidc.FLOW_SECONDS, path="/", secure=True, httponly=True, samesite="lax"

@@ -4,9 +4,23 @@ import pytest
 
 from service.alerts.schemas import AcknowledgeIn, AlertOut
 from service.firms.schemas import FirmIn, InvoicesIn, LoanIn, RepaymentStatusIn
+from service.identity.user_schemas import PasswordChange, SignIn, UserIn, UserPatch
 from service.scoring.schemas import ScoreOut, ScoreRequest
 
-SCHEMAS = (FirmIn, InvoicesIn, LoanIn, RepaymentStatusIn, ScoreRequest, ScoreOut, AcknowledgeIn, AlertOut)
+SCHEMAS = (
+    FirmIn,
+    InvoicesIn,
+    LoanIn,
+    RepaymentStatusIn,
+    ScoreRequest,
+    ScoreOut,
+    AcknowledgeIn,
+    AlertOut,
+    UserIn,
+    UserPatch,
+    SignIn,
+    PasswordChange,
+)
 
 
 @pytest.mark.parametrize("schema", SCHEMAS, ids=lambda schema: schema.__name__)

@@ -2,6 +2,7 @@
 
 import uuid
 from http.cookies import SimpleCookie
+from ipaddress import IPv6Address
 
 import pytest
 from http_client import HOME, Browser, make_client
@@ -16,7 +17,9 @@ from service.identity.access import Role
 from service.identity.browser import COOKIE
 from service.identity.keys import digest_of
 from service.identity.use_cases import create_tenant, tenant_id_of
+from service.kit import clock
 from service.kit.db import present
+from service.kit.rate_limit import Limiter
 from service.settings import Settings
 
 NEW_PASSWORD = "a button for every coat in town"
@@ -235,7 +238,7 @@ def test_another_sites_page_cannot_use_the_session(browser, origin, more):
 
 def test_one_may_allow_further_origins(database, tenant, person):
     app = create_app(Settings(allowed_origins="https://desk.bank.test, https://other.test"), database)
-    browser = Browser(app)
+    browser = Browser(app, address=address())
     browser.sign_in(tenant, "li.na", PASSWORD)
     assert browser.post("/v1/firms", FIRM, origin="https://desk.bank.test").status_code == 201
     assert browser.post("/v1/firms", FIRM, origin="https://evil.test").status_code == 403
@@ -269,7 +272,16 @@ def test_an_administrator_reaches_nobody_of_another_organisation(app, database, 
 
 
 def limited(database, **limits):
-    return create_app(Settings(**limits), database)
+    """Return an application that counts; its clock stands still, so that no window ends in the middle of a test."""
+    app = create_app(Settings(**limits), database)
+    now = clock.now()
+    app.state.limiter = Limiter(database, now=lambda: now)
+    return app
+
+
+def address() -> str:
+    """Return an address that no other test has."""
+    return str(IPv6Address(uuid.uuid4().int))
 
 
 def test_a_login_is_tried_ten_times_and_then_no_more(database, tenant, person):
@@ -285,17 +297,19 @@ def test_a_login_is_tried_ten_times_and_then_no_more(database, tenant, person):
 
 def test_an_address_tries_a_hundred_times_whatever_it_says_of_itself(database, tenant, person):
     app = limited(database, login_attempts=0, login_attempts_per_address=4)
+    browser = Browser(app, address=address())
     answers = [
-        Browser(app).sign_in(tenant, f"person{i}", PASSWORD, headers={"X-Forwarded-For": f"192.0.2.{i}"}).status_code
+        browser.sign_in(tenant, f"person{i}", PASSWORD, headers={"X-Forwarded-For": f"192.0.2.{i}"}).status_code
         for i in range(5)
     ]
     assert answers == [401, 401, 401, 401, 429]
+    assert Browser(app, address=address()).sign_in(tenant, "li.na", PASSWORD).status_code == 201
     assert Settings().login_attempts_per_address == 100
 
 
 def test_nobodys_login_is_stored_with_the_counts(database, tenant):
     app = limited(database)
-    Browser(app).sign_in(tenant, "secret-typed-as-login", PASSWORD)
+    Browser(app, address=address()).sign_in(tenant, "secret-typed-as-login", PASSWORD)
     with database.engine.connect() as connection:
         subjects = str(connection.execute(text("select subject from rate_window")).all())
     assert "login:" in subjects
