@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from http_client import Client, make_client
+from http_client import UNLIMITED, Client, make_client
 
 from service.app import create_app
 from service.identity.use_cases import create_tenant, tenant_id_of
@@ -82,17 +82,7 @@ def session(database, tenant):
 
 @pytest.fixture(scope="session")
 def app(database):
-    return create_app(
-        Settings(
-            max_body_bytes=1 << 20,
-            requests_per_minute=0,
-            tenant_requests_per_minute=0,
-            failed_requests_per_minute=0,
-            login_attempts=0,
-            login_attempts_per_address=0,
-        ),
-        database,
-    )
+    return create_app(Settings(max_body_bytes=1 << 20, **UNLIMITED), database)
 
 
 @pytest.fixture

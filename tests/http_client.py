@@ -10,6 +10,15 @@ from service.identity.access import Role
 from service.identity.keys import create_key
 from service.identity.use_cases import tenant_id_of
 
+UNLIMITED = {
+    "requests_per_minute": 0,
+    "tenant_requests_per_minute": 0,
+    "failed_requests_per_minute": 0,
+    "login_attempts": 0,
+    "login_attempts_per_address": 0,
+}
+"""Settings of an application that counts nothing, and so opens no connections to count."""
+
 
 class Client:
     """Sends requests to the application, with a key."""

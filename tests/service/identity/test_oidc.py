@@ -1,11 +1,12 @@
 """Signing in by an identity provider, a real one on 127.0.0.1, and what an attacker may try in between."""
 
 import time
+from datetime import timedelta
 from http.cookies import SimpleCookie
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from http_client import HOME, Browser, make_client
+from http_client import HOME, UNLIMITED, Browser, make_client
 from issuer import CLIENT_ID, CLIENT_SECRET, Issuer, running_issuer
 from joserfc.jwk import RSAKey
 from people import add_person
@@ -45,9 +46,8 @@ def make_app(database, tenant, issuer, **more):
         "oidc_client_id": CLIENT_ID,
         "oidc_client_secret": CLIENT_SECRET,
         "oidc_organisation": tenant,
-        "login_attempts_per_address": 0,
     }
-    return create_app(Settings(**{**settings, **more}), database)
+    return create_app(Settings(**{**UNLIMITED, **settings, **more}), database)
 
 
 @pytest.fixture
@@ -121,11 +121,11 @@ def test_a_key_that_was_changed_yesterday_is_taken(oidc_app, issuer, person):
         {"aud": [CLIENT_ID, "another"], "azp": "another"},
         {"iss": "https://another.test"},
         {"iss": None},
-        {"exp": int(time.time()) - 120},
+        {"exp": timedelta(seconds=-120)},
         {"exp": None},
         {"exp": "tomorrow"},
-        {"iat": int(time.time()) + 3600},
-        {"nbf": int(time.time()) + 3600},
+        {"iat": timedelta(seconds=3600)},
+        {"nbf": timedelta(seconds=3600)},
         {"sub": None},
         {"sub": 248289761001},
         {"sub": ""},
@@ -135,7 +135,11 @@ def test_a_key_that_was_changed_yesterday_is_taken(oidc_app, issuer, person):
     ids=str,
 )
 def test_a_token_that_does_not_say_what_it_must_opens_nothing(oidc_app, issuer, person, claims):
-    issuer.claims = claims
+    now = int(time.time())
+    issuer.claims = {
+        name: now + int(value.total_seconds()) if isinstance(value, timedelta) else value
+        for name, value in claims.items()
+    }
     browser = Browser(oidc_app)
     refused(browser, come_back(browser, issuer))
 

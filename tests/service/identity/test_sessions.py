@@ -5,7 +5,7 @@ from http.cookies import SimpleCookie
 from ipaddress import IPv6Address
 
 import pytest
-from http_client import HOME, Browser, make_client
+from http_client import HOME, UNLIMITED, Browser, make_client
 from people import PASSWORD, add_person
 from pwdlib.hashers.argon2 import Argon2Hasher
 from sqlalchemy import text
@@ -237,8 +237,8 @@ def test_another_sites_page_cannot_use_the_session(browser, origin, more):
 
 
 def test_one_may_allow_further_origins(database, tenant, person):
-    app = create_app(Settings(allowed_origins="https://desk.bank.test, https://other.test"), database)
-    browser = Browser(app, address=address())
+    app = create_app(Settings(allowed_origins="https://desk.bank.test, https://other.test", **UNLIMITED), database)
+    browser = Browser(app)
     browser.sign_in(tenant, "li.na", PASSWORD)
     assert browser.post("/v1/firms", FIRM, origin="https://desk.bank.test").status_code == 201
     assert browser.post("/v1/firms", FIRM, origin="https://evil.test").status_code == 403
@@ -271,12 +271,20 @@ def test_an_administrator_reaches_nobody_of_another_organisation(app, database, 
     assert Browser(app).sign_in(other, "li.na", PASSWORD).status_code == 401
 
 
-def limited(database, **limits):
-    """Return an application that counts; its clock stands still, so that no window ends in the middle of a test."""
-    app = create_app(Settings(**limits), database)
-    now = clock.now()
-    app.state.limiter = Limiter(database, now=lambda: now)
-    return app
+@pytest.fixture
+def limited(database):
+    """Return how to make an application that counts; its clock stands still, so that no window ends in a test."""
+    now, limiters = clock.now(), []
+
+    def make(**limits):
+        app = create_app(Settings(**{**UNLIMITED, **limits}), database)
+        app.state.limiter = Limiter(database, now=lambda: now)
+        limiters.append(app.state.limiter)
+        return app
+
+    yield make
+    for limiter in limiters:
+        limiter._database.dispose()
 
 
 def address() -> str:
@@ -284,8 +292,8 @@ def address() -> str:
     return str(IPv6Address(uuid.uuid4().int))
 
 
-def test_a_login_is_tried_ten_times_and_then_no_more(database, tenant, person):
-    app = limited(database, login_attempts=3, login_attempts_per_address=0)
+def test_a_login_is_tried_ten_times_and_then_no_more(limited, tenant, person):
+    app = limited(login_attempts=3)
     tries = [Browser(app).sign_in(tenant, "li.na", "another password") for _ in range(4)]
     assert [answer.status_code for answer in tries] == [401, 401, 401, 429]
     assert 1 <= int(tries[-1].headers["retry-after"]) <= 900
@@ -295,8 +303,8 @@ def test_a_login_is_tried_ten_times_and_then_no_more(database, tenant, person):
     assert Settings().login_attempts == 10
 
 
-def test_an_address_tries_a_hundred_times_whatever_it_says_of_itself(database, tenant, person):
-    app = limited(database, login_attempts=0, login_attempts_per_address=4)
+def test_an_address_tries_a_hundred_times_whatever_it_says_of_itself(limited, tenant, person):
+    app = limited(login_attempts_per_address=4)
     browser = Browser(app, address=address())
     answers = [
         browser.sign_in(tenant, f"person{i}", PASSWORD, headers={"X-Forwarded-For": f"192.0.2.{i}"}).status_code
@@ -307,8 +315,8 @@ def test_an_address_tries_a_hundred_times_whatever_it_says_of_itself(database, t
     assert Settings().login_attempts_per_address == 100
 
 
-def test_nobodys_login_is_stored_with_the_counts(database, tenant):
-    app = limited(database)
+def test_nobodys_login_is_stored_with_the_counts(limited, database, tenant):
+    app = limited(login_attempts=10)
     Browser(app, address=address()).sign_in(tenant, "secret-typed-as-login", PASSWORD)
     with database.engine.connect() as connection:
         subjects = str(connection.execute(text("select subject from rate_window")).all())

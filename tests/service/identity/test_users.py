@@ -107,7 +107,7 @@ def test_twenty_at_once_make_one_person(administrator):
         {"role": "fund_auditor"},
         {"role": "loan_officer"},
         {"role": "approver"},
-        {"branch_id": str(uuid.uuid4())},
+        {"branch_id": "0f4d8f0a-1b0e-4a3c-9a53-5a7d0a4f6c01"},
         {"oidc_subject": ""},
         {"is_admin": True},
     ],
