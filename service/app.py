@@ -23,10 +23,11 @@ from service.kit.db import Database
 from service.kit.rate_limit import Failures, Limiter
 from service.scoring.router import router as scores
 from service.settings import Settings
+from service.training.router import router as models
 
 log = structlog.get_logger()
 
-ROUTERS: Final[tuple[APIRouter, ...]] = (identity, users, sessions, firms, scores, alerts)
+ROUTERS: Final[tuple[APIRouter, ...]] = (identity, users, sessions, firms, models, scores, alerts)
 ANY_ROUTE: Final = (
     HTTPStatus.BAD_REQUEST,
     HTTPStatus.UNPROCESSABLE_ENTITY,

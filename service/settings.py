@@ -40,13 +40,19 @@ class Settings(BaseSettings):
         20, ge=1, le=40, description="Database connections of one process, and requests it works on at a time."
     )
     requests_per_minute: int = Field(
-        600, ge=0, description="Requests a minute of one API key or person; above it they get 429. 0: no limit."
+        600,
+        ge=0,
+        le=1_000_000_000,
+        description="Requests a minute of one API key or person; above it they get 429. 0: no limit.",
     )
     tenant_requests_per_minute: int = Field(
-        6000, ge=0, description="Requests a minute of all keys and people of one tenant. 0: no limit."
+        6000, ge=0, le=1_000_000_000, description="Requests a minute of all keys and people of one tenant. 0: no limit."
     )
     failed_requests_per_minute: int = Field(
-        60, ge=0, description="Requests a minute with an invalid key or session from one address. 0: no limit."
+        60,
+        ge=0,
+        le=1_000_000_000,
+        description="Requests a minute with an invalid key or session from one address. 0: no limit.",
     )
     login_attempts: int = Field(
         10, ge=0, description="Attempts to sign in by one login in 15 minutes; above it they get 429. 0: no limit."

@@ -8,6 +8,7 @@ import typer
 
 from features.build import CATALOG
 from features.inputs import KINDS
+from features.policy import POLICIES
 from models.products import PRODUCTS
 from service.alerts.rules import RULES
 from service.app import create_app
@@ -52,6 +53,7 @@ def generated(app: typer.Typer) -> dict[Path, str]:
         folder / "settings.md": _settings(),
         folder / "access.md": _access(),
         folder / "kinds.md": _kinds(),
+        folder / "policy.md": _policy(),
         folder / "commands.md": _commands(app),
     }
 
@@ -161,6 +163,12 @@ def _kinds() -> str:
         "it is not given. A row's identity is the hash of its content but for `known_on`: loaded twice, it counts once."
     )
     return _page("Kinds of observations", text, *parts)
+
+
+def _policy() -> str:
+    rows = [[f"`{p.name}`", f"{p.value} {p.unit}", p.en, p.zh, p.source] for p in POLICIES]
+    text = "Figures that a law or the lender sets, in `features/policy.py`; a change can move grades."
+    return _page("Policy data", text, _table(["name", "value", "English", "中文", "source"], rows))
 
 
 def _commands(app: typer.Typer) -> str:

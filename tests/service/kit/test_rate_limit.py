@@ -5,6 +5,7 @@ import sys
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from threading import Barrier
 
 import pytest
 from http_client import make_client
@@ -96,6 +97,18 @@ def test_two_limiters_and_fifty_threads_take_exactly_the_limit(database, limit):
         counts = pool.map(lambda n: taken(limiters[n % 2], tenant_id, limit, limit), range(50))
         assert sum(counts) == limit
     assert windows(database, tenant_id) == [("asker", window_at(NOON, 60).start, limit)]
+
+
+def test_threads_that_come_at_once_share_one_lease(database):
+    tenant_id, limiter, start = uuid.uuid4(), Limiter(database, Clock()), Barrier(20)
+
+    def take(_):
+        start.wait(timeout=20)
+        return taken(limiter, tenant_id, 600, 1)
+
+    with ThreadPoolExecutor(20) as pool:
+        assert sum(pool.map(take, range(20))) == 20
+    assert [used for _, _, used in windows(database, tenant_id)] == [30]
 
 
 def test_processes_share_a_limit(database):
@@ -202,6 +215,18 @@ def test_ended_windows_are_forgotten(database):
     assert windows(database, tenant_id) == starts
     assert len(windows(database, other_id)) == 1
     assert {key[:2] for key in limiter._leases} == {(tenant_id, "a"), (tenant_id, "long")}
+
+
+def test_forgetting_waits_for_nobody(database):
+    tenant_id, clock = uuid.uuid4(), Clock()
+    limiter = Limiter(database, clock)
+    limiter.take(tenant_id, "a", 5, 60)
+    clock.now += KEPT + timedelta(minutes=1)
+    locked = text("select subject from rate_window where tenant_id = :tenant for update")
+    with ThreadPoolExecutor(1) as pool, database.session(tenant_id) as session:
+        assert session.execute(locked, {"tenant": tenant_id}).scalar_one() == "a"
+        pool.submit(limiter.take, tenant_id, "b", 5, 60).result(timeout=20)
+    assert [subject for subject, _, _ in windows(database, tenant_id)] == ["a", "b"]
 
 
 def test_windows_are_under_row_level_security(database):
