@@ -55,6 +55,14 @@ def database(server) -> Iterator[Database]:
         yield database
 
 
+@pytest.fixture(autouse=True)
+def _few_connections(request) -> Iterator[None]:
+    """Give a test's connections back: the server has 60, for all workers and the servers that tests start."""
+    yield
+    if "database" in request.fixturenames:
+        request.getfixturevalue("database").dispose()
+
+
 @pytest.fixture
 def empty_database(server) -> Iterator[Database]:
     """Return a database without any table."""
