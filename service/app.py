@@ -18,12 +18,15 @@ from service.identity.router import router as identity
 from service.kit.admission import Admission
 from service.kit.body_limit import BodyLimit
 from service.kit.db import Database
+from service.kit.keyring import Keyring
+from service.kit.logs import loggable_path
+from service.people.router import router as people
 from service.scoring.router import router as scores
 from service.settings import Settings
 
 log = structlog.get_logger()
 
-ROUTERS: Final[tuple[APIRouter, ...]] = (identity, firms, scores, alerts)
+ROUTERS: Final[tuple[APIRouter, ...]] = (identity, firms, people, scores, alerts)
 ANY_ROUTE: Final = (
     HTTPStatus.BAD_REQUEST,
     HTTPStatus.UNPROCESSABLE_ENTITY,
@@ -55,6 +58,7 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
         redoc_url=None,
     )
     app.state.database = database
+    app.state.keyring = Keyring(settings.keyring)
     install_handlers(app)
     app.add_middleware(Admission, limit=settings.pool_size)
     app.add_middleware(BodyLimit, limit=settings.max_body_bytes)
@@ -69,7 +73,7 @@ async def _with_request_id(request: Request, call_next: Callable[[Request], Awai
     request_id = request.state.request_id = uuid4().hex
     with structlog.contextvars.bound_contextvars(request_id=request_id):
         response = await call_next(request)
-        log.info("request", method=request.method, path=request.url.path, status=response.status_code)
+        log.info("request", method=request.method, path=loggable_path(request.url.path), status=response.status_code)
     response.headers["X-Request-Id"] = request_id
     return response
 

@@ -1,5 +1,6 @@
 """What can go wrong, and how it is said: RFC 9457 ``application/problem+json`` for every 4xx and 5xx."""
 
+import re
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
@@ -15,6 +16,8 @@ log = structlog.get_logger()
 
 MEDIA_TYPE = "application/problem+json"
 MAX_REPORTED = 100
+_DIGITS = re.compile(r"\w*\d{6}\w*")
+"""Of the name of a field that a client made up: it may be a person's number."""
 
 
 class Problem(Exception):  # noqa: N818 - RFC 9457 calls it a problem
@@ -224,7 +227,7 @@ def field_errors(found: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     for item in found[:MAX_REPORTED]:
         path = [part for part in item["loc"] if part != "body"] or ["body"]
         row = next((part for part in path if isinstance(part, int)), None)
-        name = ".".join(str(part) for part in path).encode(errors="replace").decode()[:200]
+        name = _DIGITS.sub("***", ".".join(str(part) for part in path).encode(errors="replace").decode())[:200]
         errors.append({"field": name, "row": row, "reason": item["msg"]})
     return errors
 
@@ -240,7 +243,7 @@ def _on_http(_: Request, error: Exception) -> JSONResponse:
 
 def _on_unexpected(request: Request, error: Exception) -> JSONResponse:
     request_id = getattr(request.state, "request_id", "")
-    log.error("unexpected", exc_info=error, request_id=request_id, method=request.method, path=request.url.path)
+    log.error("unexpected", exc_info=error, request_id=request_id, method=request.method)
     detail = "The service failed; nothing was changed. Send the request again, with the same Idempotency-Key."
     response = problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal-error", "The service failed", detail)
     response.headers["X-Request-Id"] = request_id

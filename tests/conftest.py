@@ -81,8 +81,8 @@ def session(database, tenant):
 
 
 @pytest.fixture(scope="session")
-def app(database):
-    return create_app(Settings(max_body_bytes=1 << 20), database)
+def app(database, tmp_path_factory):
+    return create_app(Settings(max_body_bytes=1 << 20, keyring_dir=tmp_path_factory.mktemp("keyring")), database)
 
 
 @pytest.fixture

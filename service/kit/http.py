@@ -10,6 +10,7 @@ from fastapi import Depends, Request
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from service.kit.db import Database, TenantSession
+from service.kit.personal_id import holds_national_id
 
 _AMOUNT = re.compile(r"[+-]?[0-9]{1,13}(\.[0-9]{1,2})?")
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
@@ -27,14 +28,20 @@ Session = Annotated[TenantSession, Depends(get_session, scope="function")]
 
 
 class Schema(BaseModel):
-    """Base of every wire shape: unknown fields, NaN and Infinity are errors."""
+    """Base of every wire shape: unknown fields, NaN and Infinity are errors, whose words never repeat a value."""
 
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, hide_input_in_errors=True)
 
 
 def _printable(text: str) -> str:
     if _CONTROL.search(text):
         raise ValueError("must not contain control or invisible characters")
+    return _impersonal(text)
+
+
+def _impersonal(text: str) -> str:
+    if holds_national_id(text):
+        raise ValueError("must not contain a person's identity number; that goes to /v1/firms/{firm_id}/people alone")
     return text
 
 
@@ -54,7 +61,7 @@ def _day_text(value: object) -> object:
 Text = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), AfterValidator(_printable)
 ]
-Code = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$")]
+Code = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$"), AfterValidator(_impersonal)]
 Day = Annotated[date, BeforeValidator(_day_text), Field(ge=date(1990, 1, 1), le=date(2199, 12, 31))]
 Yuan = Annotated[
     Decimal,
