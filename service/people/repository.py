@@ -34,8 +34,8 @@ def add_person(session: TenantSession, person: Person) -> bool:
 
     A violated constraint would write the hash to the server's log.
     """
-    unless_there = insert(Person).values(person.model_dump()).on_conflict_do_nothing()
-    return session.execute(unless_there).rowcount == 1  # type: ignore[attr-defined, no-any-return]
+    unless_there = insert(Person).values(person.model_dump()).on_conflict_do_nothing().returning(col(Person.id))
+    return session.scalars(unless_there).one_or_none() is not None
 
 
 def lock_with_key_to_destroy(session: TenantSession) -> list[UUID]:

@@ -24,6 +24,7 @@ ANOTHER_KEYRING = (
     "The keyring (CLUSTERCREDIT_KEYRING_DIR) is not the one that this database's persons were sealed with. Name that "
     "folder, or restore it from its own backup; a new keyring cannot open what is there."
 )
+TRIES = 5
 PURGED = ("person", "idempotency_key")
 """Tables in which an erased person's keyed hash is left until they are written anew."""
 
@@ -240,9 +241,15 @@ def _mac(session: TenantSession, keyring: Keyring, kind: IdKind, number: str) ->
 
 
 def _find_or_make(session: TenantSession, keyring: Keyring, kind: IdKind, identity: Identity) -> Person:
-    """Return the person of a number, whoever enters it first of several at once."""
+    """Return the person of a number, whoever enters it first of several at once.
+
+    Raises
+    ------
+    Conflict
+        If the person is entered and erased by others all the while.
+    """
     tenant_id, mac = tenant_of(session), _mac(session, keyring, kind, identity.number)
-    while True:
+    for _ in range(TRIES):
         person = repository.find_by_mac(session, mac, for_update=True)
         if person is None:
             person = _made(session, keyring, kind, mac, identity)
@@ -254,6 +261,7 @@ def _find_or_make(session: TenantSession, keyring: Keyring, kind: IdKind, identi
         else:
             _rename(session, keyring, person, identity)
             return person
+    raise Conflict("Others enter and erase this person at this moment. Send the request again.")
 
 
 def _made(session: TenantSession, keyring: Keyring, kind: IdKind, mac: bytes, identity: Identity) -> Person:
