@@ -4,9 +4,24 @@ import pytest
 
 from service.alerts.schemas import AcknowledgeIn, AlertOut
 from service.firms.schemas import FirmIn, InvoicesIn, LoanIn, RepaymentStatusIn
+from service.people.schemas import ConsentIn, IdIn, PersonIn, PersonOut, RecordIn
 from service.scoring.schemas import ScoreOut, ScoreRequest
 
-SCHEMAS = (FirmIn, InvoicesIn, LoanIn, RepaymentStatusIn, ScoreRequest, ScoreOut, AcknowledgeIn, AlertOut)
+SCHEMAS = (
+    FirmIn,
+    InvoicesIn,
+    LoanIn,
+    RepaymentStatusIn,
+    ScoreRequest,
+    ScoreOut,
+    AcknowledgeIn,
+    AlertOut,
+    IdIn,
+    PersonIn,
+    PersonOut,
+    ConsentIn,
+    RecordIn,
+)
 
 
 @pytest.mark.parametrize("schema", SCHEMAS, ids=lambda schema: schema.__name__)

@@ -11,17 +11,23 @@ import pytest
 from http_client import make_client
 from sqlalchemy import text
 
+from features.build import CATALOG
+from features.consent import refused_automated
 from models.grades import DEFAULTED, NAMES, grade_of, pd_of, stable_grade
 from service.alerts.use_cases import list_alerts, raise_alerts
-from service.firms.use_cases import add_invoices, firm_id_of, list_keys
+from service.firms.use_cases import add_inputs, add_invoices, firm_id_of, list_keys, read_inputs
 from service.identity.access import Role
 from service.rescoring.use_cases import rescore
 from service.scoring.use_cases import context_of, score_range
 from service.training.use_cases import live_model, promote, train
+from tests.features.rows import consent, inputs
 
 PRODUCT = "credit-score"
 FIRST, SECOND = date(2025, 12, 31), date(2026, 6, 30)
-CONTENT = "pd, interval_low, interval_high, interval_kind, grade, points, pd_basis, reasons, features, missing"
+CONTENT = (
+    "pd, interval_low, interval_high, interval_kind, grade, points, pd_basis, reasons, features, missing, decision,"
+    " reason_families"
+)
 
 
 pytestmark = pytest.mark.xdist_group("bank")
@@ -89,6 +95,8 @@ def test_http_gives_the_same_score(officer, bank, scores):
     assert (online["pd"], online["points"], online["grade"]) == (batch["pd"], batch["points"], batch["grade"])
     assert online["reasons"] == batch["reasons"]
     assert online["features"] == batch["features"]
+    assert online["decision"] == batch["decision"]
+    assert "reason_families" not in online
     assert officer.get(f"/v1/scores/{online['id']}").json() == online
     listed = officer.get(f"/v1/firms/{request['firm_id']}/scores").json()["items"]
     assert listed[0] == online
@@ -113,7 +121,10 @@ def test_a_score_is_whole(officer, bank, scores):
         assert row["grade"] in NAMES
         if row["grade"] == DEFAULTED:
             assert (row["pd"], row["points"], row["pd_basis"]) == (1.0, None, "default")
+            assert row["reason_families"] == ["default"]
             continue
+        families = [CATALOG[name].family for reason in row["reasons"] for name in reason["features"]]
+        assert row["reason_families"] == list(dict.fromkeys(families))
         assert row["grade"] == grade_of(row["pd"])
         assert row["pd"] == pytest.approx(float(pd_of(row["points"])), rel=1e-12)
         assert row["pd_basis"] == "observed"
@@ -123,6 +134,44 @@ def test_a_score_is_whole(officer, bank, scores):
             assert any("\u4e00" <= character <= "\u9fff" for character in reason["text"]["zh-CN"])
         unknown = {name for name, value in row["features"].items() if value is None}
         assert {item["name"] for item in row["missing"] if item["rule"] == "B"} <= unknown
+
+
+def test_a_person_decides_where_automated_decisions_are_refused(database, bank, scores):
+    with database.session(bank.tenant_id) as session:
+        refused = set(refused_automated(read_inputs(session, SECOND), SECOND))
+    assert 0 < len(refused & scores.keys()) < len(scores)
+    assert {key for key, row in scores.items() if row["decision"] == "person"} == refused & scores.keys()
+    assert {row["decision"] for row in scores.values()} == {"automated", "person"}
+
+
+def test_a_refusal_routes_the_next_score_to_a_person(database, bank, scores):
+    key = next(key for key, row in sorted(scores.items()) if row["decision"] == "automated")
+    query = text("select decision from score where id = :id")
+    with undone(database, bank) as session:
+        loaded, context = live_model(session, PRODUCT), context_of(session, SECOND)
+        for is_given, decision in ((False, "person"), (True, "automated")):
+            day = date(2026, 6, 28) if not is_given else SECOND
+            row = consent(None, "automated_decision", key, day, given=is_given)
+            add_inputs(session, inputs(row), lambda *_: None)
+            made, _ = score_range(session, loaded, SECOND, context, (key, key), "officer", None)
+            assert session.execute(query, {"id": made[0].score_id}).scalar_one() == decision
+
+
+def test_a_withdrawn_consent_leaves_scores_of_any_day_and_keeps_the_stored_one(database, bank, scores):
+    """Owner features are gone from new scores, also as of a day before; the stored score stays (docs/adr/0016)."""
+    key = next(k for k, r in sorted(scores.items()) if r["features"]["owner_yrs"] and r["grade"] != DEFAULTED)
+    query = text("select features from score where id = :id")
+    with undone(database, bank) as session:
+        person_id = read_inputs(session, SECOND, key, key).persons["person_id"].item()
+        rows = [consent(person_id, scope, key, date(2026, 7, 1), given=False) for scope in ("owner_data", "bureau")]
+        add_inputs(session, inputs(*rows), lambda *_: None)
+        loaded, context = live_model(session, PRODUCT), context_of(session, SECOND)
+        made, _ = score_range(session, loaded, SECOND, context, (key, key), "officer", None)
+        fresh = session.execute(query, {"id": made[0].score_id}).scalar_one()
+        assert (fresh["owner_yrs"], fresh["owner_dpd"]) == (None, None)
+        changed = {name for name in fresh if fresh[name] != scores[key]["features"][name]}
+        assert changed <= {"owner_yrs", "owner_dpd"}
+        assert session.execute(query, {"id": scores[key]["id"]}).scalar_one() == scores[key]["features"]
 
 
 def test_the_exported_card_gives_the_same_points(database, bank, scores):

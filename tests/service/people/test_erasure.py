@@ -137,6 +137,7 @@ def test_a_number_is_never_on_the_disk_and_its_hash_goes_with_erasure(own_house,
     assert found(plain, *house.disk) == []
     assert "duplicate key value" in (house.server.home / "server.log").read_text()
     assert '"event": "unexpected"' in house.log.read_text()
+    assert "[SQL parameters hidden" in house.log.read_text()
     where = {name.split("/")[1] for name, _ in found([macs[0]], house.server.home) if name.startswith("data/")}
     assert {"base", "pg_wal"} <= where
     hashes = [form for mac in (*macs, refused) for form in hash_forms(mac)]
