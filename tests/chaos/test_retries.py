@@ -113,7 +113,7 @@ def test_a_kill_at_any_moment(server_process, database, tenant, token):
         name = uuid.uuid4().hex
 
         def kill_soon() -> None:
-            sleep(dice.uniform(0, 0.03))
+            sleep(dice.uniform(0, 0.06))
             server_process.kill()
 
         _break_off(server_process, token, name, on_answer=lambda: None, on_request=kill_soon)
