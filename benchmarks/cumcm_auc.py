@@ -48,14 +48,8 @@ def read() -> tuple[Inputs, np.ndarray]:
     begin = pl.lit(date(2016, 1, 1))
     absent = {column.name: pl.lit(None, column.dtype) for column in FIRM.columns}
     firms = labels.select(**absent | {"firm_id": "firm_id", "name": "firm_id", "observed_on": begin, "known_on": begin})
-    empty = Inputs.empty()
-    inputs = Inputs(
-        firms=FIRM.check(firms),
-        persons=empty.persons,
-        invoices=INVOICE.check(pl.concat([_invoices("output"), _invoices("input")])),
-        loans=empty.loans,
-        repayment_statuses=empty.repayment_statuses,
-    )
+    invoices = INVOICE.check(pl.concat([_invoices("output"), _invoices("input")]))
+    inputs = Inputs.of_frames({"firm": FIRM.check(firms), "invoice": invoices})
     return inputs, labels["is_default"].to_numpy()
 
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import polars as pl
 
 from features import cluster, firm, person, supply_chain
-from features.as_of import known
+from features.consent import permitted
 from features.context import Context
 from features.inputs import Inputs
 from features.spec import CATALOG
@@ -55,8 +55,9 @@ class Matrix:
 def build_matrix(inputs: Inputs, context: Context, names: Sequence[str], as_of: date) -> Matrix:
     """Compute features of every firm known on a day.
 
-    Only what had happened and was known on ``as_of`` is read. A firm's row depends on its own observations and the
-    context alone, to the bit: it is the same among a million others, and in any order of rows.
+    Only what had happened, was known and might be used on ``as_of`` is read: of people, what they consented to. A
+    firm's row depends on its own observations and the context alone, to the bit: it is the same among a million
+    others, and in any order of rows.
 
     Parameters
     ----------
@@ -87,7 +88,7 @@ def build_matrix(inputs: Inputs, context: Context, names: Sequence[str], as_of: 
     if context.as_of != as_of:
         raise ValueError(f"context of {context.as_of} where {as_of} is expected")
     wanted = frozenset(table for name in names for table in CATALOG[name].tables)
-    table = firm_tables(known(inputs, as_of), context, as_of, wanted)
+    table = firm_tables(permitted(inputs, as_of), context, as_of, wanted)
     columns = [CATALOG[name].expression.cast(pl.Float64).alias(name) for name in names]
     raw = table.select("firm_id", *columns).collect(engine="in-memory").head(-1)
     values = np.array(raw.drop("firm_id").fill_null(float("nan")).to_numpy(), dtype=np.float64, order="C")
@@ -107,7 +108,7 @@ def firm_tables(seen: Inputs, context: Context, as_of: date, wanted: frozenset[s
     Parameters
     ----------
     seen
-        Observations known on ``as_of``.
+        Observations known on ``as_of``, of people those permitted.
     context
         The population's tables of the day.
     as_of

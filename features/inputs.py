@@ -228,7 +228,62 @@ REPAYMENT_STATUS = Kind(
     ),
 )
 
-KINDS: dict[str, Kind] = {kind.name: kind for kind in (FIRM, PERSON, INVOICE, LOAN, REPAYMENT_STATUS)}
+CONSENT = Kind(
+    "consent",
+    1,
+    (
+        _column("firm_id", _TEXT, "the firm's id", "企业编号", "F000123"),
+        _column("observed_on", _DATE, "day it was given, withdrawn or refused", "同意或撤回日期", "2024-05-31"),
+        _column("known_on", _DATE, "date the lender could know it", "可知日期", "2024-06-15"),
+        _column(
+            "person_id", _TEXT, "whose; empty: the firm's own", "人员代号（空：企业自身）", "P000123", is_required=False
+        ),
+        _column(
+            "scope",
+            _TEXT,
+            "what may be used, or done",
+            "授权范围",
+            "owner_data",
+            choices=("owner_data", "bureau", "automated_decision"),
+        ),
+        _column(
+            "purpose",
+            _TEXT,
+            "what for",
+            "用途",
+            "credit_assessment",
+            choices=("credit_assessment", "monitoring", "guarantee"),
+        ),
+        _column("is_given", _FLAG, "true: given; false: withdrawn or refused", "是否同意", "true"),
+    ),
+)
+"""Append-only: a withdrawal is a later row."""
+
+PERSONAL_RECORD = Kind(
+    "personal_record",
+    1,
+    (
+        _column("firm_id", _TEXT, "the firm's id", "企业编号", "F000123"),
+        _column("observed_on", _DATE, "day the record began", "起始日期", "2021-03-15"),
+        _column("known_on", _DATE, "date the lender could know this row", "可知日期", "2024-06-15"),
+        _column("person_id", _TEXT, "pseudonym, never a national id", "人员代号", "P000123"),
+        _column(
+            "record",
+            _TEXT,
+            "negative record of the person",
+            "不良记录类型",
+            "late_payment",
+            choices=("late_payment", "write_off", "judgment", "enforcement", "guarantee_called"),
+        ),
+        _column("days_past_due", _COUNT, "most days past due", "最高逾期天数", "45", is_required=False, unit="days"),
+        _column("ended_on", _DATE, "day it ended; empty: still running", "终止日期", "2021-06-15", is_required=False),
+    ),
+)
+"""A record is one firm's person, record and ``observed_on``; a later row of the same record carries its end."""
+
+KINDS: dict[str, Kind] = {
+    kind.name: kind for kind in (FIRM, PERSON, INVOICE, LOAN, REPAYMENT_STATUS, CONSENT, PERSONAL_RECORD)
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -246,6 +301,8 @@ class Inputs:
     invoices: pl.DataFrame
     loans: pl.DataFrame
     repayment_statuses: pl.DataFrame
+    consents: pl.DataFrame
+    personal_records: pl.DataFrame
 
     @classmethod
     def of_frames(cls, frames: Mapping[str, pl.DataFrame]) -> "Inputs":

@@ -7,6 +7,7 @@ import service.alerts.tables
 import service.firms.tables
 import service.identity.tables
 import service.kit.idempotency
+import service.kit.rate_limit
 import service.rescoring.tables
 import service.scoring.tables
 import service.training.tables  # noqa: F401

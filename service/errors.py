@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import Any
 
 import structlog
@@ -33,11 +34,13 @@ class Problem(Exception):  # noqa: N818 - RFC 9457 calls it a problem
     status = HTTPStatus.BAD_REQUEST
     code = "bad-request"
     title = "The request cannot be understood"
+    headers: Mapping[str, str] = MappingProxyType({})
 
     def __init__(self, detail: str, headers: Mapping[str, str] | None = None, **extra: Any) -> None:
         super().__init__(detail)
         self.detail = detail
-        self.headers = headers
+        if headers is not None:
+            self.headers = headers
         self.extra = extra
 
 
@@ -186,10 +189,27 @@ CHANGING = (HTTPStatus.NOT_FOUND, HTTPStatus.PRECONDITION_FAILED, HTTPStatus.PRE
 """What a change of a mutable object may answer."""
 
 
+_HEADERS: Mapping[HTTPStatus, dict[str, Any]] = {
+    HTTPStatus.TOO_MANY_REQUESTS: {
+        "Retry-After": {
+            "description": "Seconds until the limit's window ends.",
+            "required": True,
+            "schema": {"type": "integer", "minimum": 1},
+            "example": 42,
+        }
+    }
+}
+
+
 def responses(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
     """Declare a route's own errors for OpenAPI; what any route may answer is added by ``service.app``."""
     schema = {"schema": {"$ref": "#/components/schemas/ProblemOut"}}
-    return {int(s): {"description": s.phrase, "content": {MEDIA_TYPE: schema}} for s in sorted(statuses)}
+    answers: dict[int | str, dict[str, Any]] = {}
+    for status in sorted(statuses):
+        answers[int(status)] = {"description": status.phrase, "content": {MEDIA_TYPE: schema}}
+        if status in _HEADERS:
+            answers[int(status)]["headers"] = _HEADERS[status]
+    return answers
 
 
 def install_handlers(app: FastAPI) -> None:

@@ -82,7 +82,15 @@ def session(database, tenant):
 
 @pytest.fixture(scope="session")
 def app(database):
-    return create_app(Settings(max_body_bytes=1 << 20), database)
+    return create_app(
+        Settings(
+            max_body_bytes=1 << 20,
+            requests_per_minute=0,
+            tenant_requests_per_minute=0,
+            failed_requests_per_minute=0,
+        ),
+        database,
+    )
 
 
 @pytest.fixture

@@ -24,6 +24,7 @@ CREDIT_SCORE: Final = Product(
         "sales_gap",
         "round_trip",
         "cl_dr",
+        "owner_dpd",
         # the last year of the same, and what else the invoices tell
         "ln_sales",
         "sales_cv",

@@ -8,10 +8,12 @@ import typer
 
 from features.build import CATALOG
 from features.inputs import KINDS
+from features.policy import POLICIES
 from models.products import PRODUCTS
 from service.alerts.rules import RULES
 from service.app import create_app
 from service.cli.runtime import console
+from service.identity.access import ACCESS, PUBLIC, ROLES_OF, TITLES, Role
 from service.imports.adapters import ADAPTERS
 from service.kit.db import Database
 from service.settings import Settings
@@ -49,7 +51,9 @@ def generated(app: typer.Typer) -> dict[Path, str]:
         folder / "products.md": _products(),
         folder / "rules.md": _rules(),
         folder / "settings.md": _settings(),
+        folder / "access.md": _access(),
         folder / "kinds.md": _kinds(),
+        folder / "policy.md": _policy(),
         folder / "commands.md": _commands(app),
     }
 
@@ -104,6 +108,26 @@ def _rules() -> str:
     return _page("Alert rules", "What the system watches.", _table(["rule", "event", "English", "中文"], rows))
 
 
+def _access() -> str:
+    roles = [[f"`{role}`", en, zh, words] for role, (en, zh, words) in TITLES.items()]
+    organisations = [[kind, ", ".join(f"`{role}`" for role in Role if role in own)] for kind, own in ROLES_OF.items()]
+    routes = [
+        [f"`{route}`", *("anybody" if may is PUBLIC else "●" if role in may else "" for role in Role)]
+        for route, may in ACCESS.items()
+    ]
+    text = (
+        "One table decides (`service/identity/access.py`). A role says what a holder may do; its branch, or its firm, "
+        "to which firms. Firms out of reach, and another tenant's objects, are answered 404."
+    )
+    return _page(
+        "Who may do what",
+        text,
+        _table(["role", "English", "中文", "for"], roles),
+        "## Organisations\n\n" + _table(["organisation", "roles it can give"], organisations),
+        "## Routes\n\n" + _table(["route", *(TITLES[role][0] for role in Role)], routes),
+    )
+
+
 def _settings() -> str:
     rows = [
         [f"`CLUSTERCREDIT_{name.upper()}`", "" if f.default is None else f"`{f.default}`", f.description or ""]
@@ -139,6 +163,12 @@ def _kinds() -> str:
         "it is not given. A row's identity is the hash of its content but for `known_on`: loaded twice, it counts once."
     )
     return _page("Kinds of observations", text, *parts)
+
+
+def _policy() -> str:
+    rows = [[f"`{p.name}`", f"{p.value} {p.unit}", p.en, p.zh, p.source] for p in POLICIES]
+    text = "Figures that a law or the lender sets, in `features/policy.py`; a change can move grades."
+    return _page("Policy data", text, _table(["name", "value", "English", "中文", "source"], rows))
 
 
 def _commands(app: typer.Typer) -> str:

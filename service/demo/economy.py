@@ -5,7 +5,7 @@ around one to three lead firms. Firms sell to the next stage of their cluster an
 members is in both books under one number. Sales follow the trade's season, all but stop around the Spring Festival, and
 carry VAT of 13%, void invoices and credit notes. Most firms have a 12-month loan that is rolled over, with a repayment
 status at every month end. A few firms are too young, or have traded too briefly, to be scored; some lack a date of
-foundation or an owner.
+foundation or an owner. Every known owner consents to the use of owner data, most to asking the credit bureau.
 
 Who defaults follows the Markov chain of `hazard`. A healthy firm enters trouble with monthly log-odds
 
@@ -31,7 +31,8 @@ lead firm that up to 45% of the makers of materials and parts sell a quarter to 
 stand as in the middle of the window. Trouble shows: over the three to nine months before most defaults sales fall, by
 20% when slipping, 50% when strained, 65% and more once overdue; months grow more uneven, voids more. A shock costs
 the cluster 10% of its sales, a failing anchor its suppliers' sales to it. Margins, suppliers, partial credit notes,
-seasons and reciprocal trade have no effect on default but what they share with the traits above.
+seasons, reciprocal trade and owners' negative records have no effect on default but what they share with the traits
+above.
 
 `Economy.truth` is the probability that a default is recorded in the 12 months after a month end given the state of the
 world at that month end: exact, by backward recursion, not estimated.
@@ -47,7 +48,7 @@ from datetime import date
 import numpy as np
 import polars as pl
 
-from features.inputs import FIRM, INVOICE, LOAN, PERSON, REPAYMENT_STATUS, Inputs
+from features.inputs import CONSENT, FIRM, INVOICE, LOAN, PERSON, PERSONAL_RECORD, REPAYMENT_STATUS, Inputs
 from service.demo import trades
 from service.demo.hazard import Ints, simulate
 from service.demo.invoicing import N_OUTSIDE_BUYERS, N_OUTSIDE_SUPPLIERS, Invoices, issue_invoices
@@ -66,6 +67,9 @@ _UNKNOWN_FOUNDATION = 0.03
 _CLUSTERS_WITHOUT_FOUNDATION = 8
 _WITHOUT_OWNER = 0.04
 _UNKNOWN_EXPERIENCE = 0.04
+_BUREAU_CONSENT = 0.9
+_REFUSES_MACHINES = 0.02
+_RECORDED = 0.015
 
 
 @dataclass(frozen=True)
@@ -75,7 +79,8 @@ class Economy:
     Attributes
     ----------
     inputs : Inputs
-        Firms, owners, invoices, loans and repayment statuses; ``known_on`` equals ``observed_on``.
+        Firms, owners, invoices, loans, repayment statuses, consents and negative records of owners; ``known_on`` equals
+        ``observed_on``, but for the end of a record, known when it comes.
     truth : polars.DataFrame
         ``firm_id``, ``snapshot_on`` (month ends), ``true_pd``: a row for each firm that then has a live loan and is not
         in default.
@@ -194,7 +199,9 @@ def generate_cluster(
         raise ValueError(f"a cluster has {MIN_SIZE} to {MAX_SIZE} firms, not {n_firms}")
     window = Window(end_on, months)
     # One stream a subject: a change to one leaves the others as they are.
-    for_members, for_history, for_loans, for_invoices, for_registers = np.random.default_rng([seed, number]).spawn(5)
+    for_members, for_history, for_loans, for_invoices, for_registers, for_bureau = np.random.default_rng(
+        [seed, number]
+    ).spawn(6)
     members = draw_members(for_members, n_firms, window)
     history = simulate(for_history, members.exposure, members.leads, members.first_month, months)
     loans, statuses, truth = lend(for_loans, members, history)
@@ -203,13 +210,18 @@ def generate_cluster(
         for_invoices, members, history, window, activity(window, trade.peak_month), invoices_per_firm_month
     )
     codes = _codes(seed, number, n_firms, trade)
+    firms = _firm_rows(for_registers, number, trade, members, window, codes)
+    persons = _person_rows(for_registers, number, members, window, codes)
+    consents = _consent_rows(for_bureau, persons, window)
     inputs = Inputs.of_frames(
         {
-            FIRM.name: _firm_rows(for_registers, number, trade, members, window, codes),
-            PERSON.name: _person_rows(for_registers, number, members, window, codes),
+            FIRM.name: firms,
+            PERSON.name: persons,
             INVOICE.name: _invoice_rows(for_registers, invoices, n_firms, codes),
             LOAN.name: _loan_rows(loans, window, codes),
             REPAYMENT_STATUS.name: _status_rows(statuses, window, codes),
+            CONSENT.name: consents,
+            PERSONAL_RECORD.name: _personal_record_rows(for_bureau, consents, window),
         }
     )
     name, name_en = trades.cluster_names(number)
@@ -280,6 +292,44 @@ def _person_rows(
         _registered_on(members, window),
     )
     return rows.filter(pl.Series(rng.random(n) >= _WITHOUT_OWNER))
+
+
+def _consent_rows(rng: np.random.Generator, persons: pl.DataFrame, window: Window) -> pl.DataFrame:
+    """Return each owner's consents, of the day the bank learnt of them; a few firms refuse automated decisions."""
+    owners = persons.select("firm_id", "person_id", "observed_on", "known_on")
+    asks_bureau, refuses = rng.random((2, owners.height))
+    given = {"purpose": pl.lit("credit_assessment"), "is_given": pl.lit(value=True)}
+    refused_on: date = window.month_ends(np.array([window.months // 2])).astype(object)[0]
+    parts = [
+        owners.with_columns(**given, scope=pl.lit("owner_data")),
+        owners.filter(pl.Series(asks_bureau < _BUREAU_CONSENT)).with_columns(**given, scope=pl.lit("bureau")),
+        owners.filter(pl.Series(refuses < _REFUSES_MACHINES), pl.col("observed_on") <= refused_on).with_columns(
+            **{**given, "is_given": pl.lit(value=False)},
+            person_id=pl.lit(None, dtype=pl.String),
+            scope=pl.lit("automated_decision"),
+            observed_on=pl.lit(refused_on),
+            known_on=pl.lit(refused_on),
+        ),
+    ]
+    return pl.concat([part.select(CONSENT.schema.keys()) for part in parts])
+
+
+def _personal_record_rows(rng: np.random.Generator, consents: pl.DataFrame, window: Window) -> pl.DataFrame:
+    """Return negative records of a few owners who let the bureau be asked, and the ends of most of these."""
+    people = consents.filter(pl.col("scope") == "bureau").select("firm_id", "person_id", on="observed_on")
+    people = people.filter(pl.Series(rng.random(people.height) < _RECORDED))
+    n = people.height
+    began: Days = np.asarray(people["on"].to_numpy() + rng.integers(30, 360, n), dtype="datetime64[D]")
+    ended: Days = np.asarray(began + rng.integers(30, 180, n), dtype="datetime64[D]")
+    begun = people.with_columns(
+        observed_on=_dates(began),
+        known_on=_dates(began),
+        record=pl.lit("late_payment"),
+        days_past_due=pl.Series(rng.integers(5, 60, n)),
+        ended_on=pl.lit(None, dtype=pl.Date),
+    ).select(PERSONAL_RECORD.schema.keys())
+    over = begun.with_columns(ended_on=_dates(ended), known_on=_dates(ended)).filter(pl.Series(rng.random(n) < 0.8))
+    return pl.concat([begun, over]).filter(pl.col("known_on") <= window.end_on)
 
 
 def _invoice_rows(rng: np.random.Generator, invoices: Invoices, n_firms: int, codes: pl.Series) -> pl.DataFrame:

@@ -11,8 +11,9 @@ from sqlalchemy import func, text
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlmodel import col, select
 
+from features.consent import PURPOSE, SCOPES
 from features.inputs import KINDS, Inputs, Kind
-from service.firms import reach  # noqa: F401 - narrows every query for firms
+from service.firms import reach
 from service.firms.tables import Firm, FirmObservation, Loan
 from service.kit.db import TenantSession, copy_in, read_groups, tenant_of
 
@@ -22,7 +23,20 @@ TABLES = {
     "invoice": "invoice",
     "loan": "loan",
     "repayment_status": "repayment_status",
+    "consent": "consent",
+    "personal_record": "personal_record",
 }
+_NOT_WITHDRAWN = """
+    (firm_id, person_id) not in (
+        select c.firm_id, c.person_id from (
+            select firm_id, person_id, is_given,
+              rank() over (partition by firm_id, person_id order by observed_on desc) as place
+            from consent
+            where scope = {scope} and purpose = {purpose} and person_id is not null and %(limits)s
+        ) c where c.place = 1 and not c.is_given
+    )
+"""
+"""Whoever withdrew a consent leaves all later processing, also that of days before (docs/adr/0016)."""
 
 
 @dataclass(frozen=True)
@@ -129,15 +143,27 @@ class Stage:
 def read_inputs(
     session: TenantSession, as_of: date, kinds: tuple[str, ...], first_key: str | None, last_key: str | None
 ) -> Inputs:
-    """Read what was known on a date about the firms of a range of keys; all of them without a range."""
+    """Read what was known on a date about the firms of a range of keys; all of them without a range.
+
+    Rows of people whose newest consent to their use is a withdrawal are not read, whatever the date.
+    """
     keys = {str(firm_id): key for key, firm_id in read_ids(session, first_key, last_key)}
-    limits = "tenant_id = {tenant} and known_on <= {as_of}"
-    limits += "" if first_key is None else " and firm_id = any({ids}::uuid[])"
-    values = {"tenant": tenant_of(session), "as_of": as_of, "ids": list(keys) if first_key is not None else None}
+    is_everybody = first_key is None and reach.of(session) == reach.EVERYTHING
+    of_firms = "tenant_id = {tenant}" + ("" if is_everybody else " and firm_id = any({ids}::uuid[])")
+    values = {
+        "tenant": tenant_of(session),
+        "as_of": as_of,
+        "ids": None if is_everybody else list(keys),
+        "purpose": PURPOSE,
+    }
     frames = {}
     for name in kinds:
         columns = {column: dtype for column, dtype in KINDS[name].schema.items() if column != "firm_id"}
-        frame = read_groups(session, f"{TABLES[name]} where {limits}", columns, "firm_id", values)
+        limits = "known_on <= {as_of} and " + of_firms
+        if name in SCOPES:
+            limits += " and " + _NOT_WITHDRAWN % {"limits": of_firms}
+        scoped = {**values, "scope": SCOPES.get(name)}
+        frame = read_groups(session, f"{TABLES[name]} where {limits}", columns, "firm_id", scoped)
         frames[name] = frame.with_columns(pl.col("firm_id").replace_strict(keys, return_dtype=pl.String))
     return Inputs.of_frames(frames)
 

@@ -70,6 +70,30 @@ class PersonObservation(Observation, table=True):
     trade_since: date | None
 
 
+class Consent(Observation, table=True):
+    """What a person behind a firm, or the firm, consented to or refused on a day; a withdrawal is a later row."""
+
+    __tablename__ = "consent"
+    __table_args__ = _of_firm("consent")
+
+    person_id: str | None = Field(sa_type=Text)
+    scope: str = Field(sa_type=Text)
+    purpose: str = Field(sa_type=Text)
+    is_given: bool
+
+
+class PersonalRecord(Observation, table=True):
+    """A negative record of a person behind a firm; a later row of the same record carries its end."""
+
+    __tablename__ = "personal_record"
+    __table_args__ = _of_firm("personal_record")
+
+    person_id: str = Field(sa_type=Text)
+    record: str = Field(sa_type=Text)
+    days_past_due: int | None
+    ended_on: date | None
+
+
 class Invoice(Observation, table=True):
     """A VAT invoice that a firm issued or received; negative amounts are credit notes.
 

@@ -1,6 +1,7 @@
 """Add to the ledger, and read what was known on a date."""
 
 import re
+import unicodedata
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date
@@ -11,10 +12,9 @@ import polars as pl
 
 from features.inputs import KINDS, Inputs
 from service.errors import Conflict, InvalidPayload, NotFound
-from service.firms import repository
+from service.firms import reach, repository
 from service.firms.repository import Added, Stage
 from service.firms.tables import Firm
-from service.identity.actor import Reach
 from service.identity.use_cases import get_branch
 from service.kit import clock
 from service.kit.db import TenantSession, tenant_of
@@ -27,6 +27,8 @@ _USCC_DIGITS = "0123456789ABCDEFGHJKLMNPQRTUWXY"
 _USCC_WEIGHTS = (1, 3, 9, 27, 19, 26, 16, 17, 20, 29, 25, 13, 8, 24, 10, 30, 28)
 _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}")
 USCC_LENGTH = 18
+_NATIONAL_ID = re.compile(r"[1-9][0-9]{16}[0-9X]|[1-9][0-9]{14}")
+_NATIONAL_ID_WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
 
 
 @dataclass(frozen=True)
@@ -79,11 +81,37 @@ def check_firm_key(key: str) -> str:
     return key
 
 
+def is_national_id(text: str) -> bool:
+    """Tell whether a text is the number of a Chinese identity card, however it is written.
+
+    Of 18 characters (GB 11643-1999) with a day of birth and the right check character, or of the old 15 digits with a
+    day of birth; full-width digits, a small x, blanks and hyphens hide it from nobody.
+
+    Examples
+    --------
+    >>> is_national_id("11010519491231002X"), is_national_id("110105 19491231 002x"), is_national_id("110105491231002")
+    (True, True, True)
+    >>> is_national_id("110105194912310021"), is_national_id("110105991331002"), is_national_id("P000123")
+    (False, False, False)
+    """
+    number = re.sub(r"[\s-]", "", unicodedata.normalize("NFKC", text)).upper()
+    if not _NATIONAL_ID.fullmatch(number):
+        return False
+    born = number[6:14] if len(number) == 18 else f"19{number[6:12]}"
+    try:
+        date(int(born[:4]), int(born[4:6]), int(born[6:]))
+    except ValueError:
+        return False
+    total = sum(
+        int(digit) * weight for digit, weight in zip(number, _NATIONAL_ID_WEIGHTS, strict=False) if digit != "X"
+    )
+    return len(number) == 15 or number[-1] == "10X98765432"[total % 11]
+
+
 def register_firms(session: TenantSession, keys: Iterable[str]) -> None:
     """Make sure that firms of these checked keys are there; a new one belongs to the branch of who registers it."""
-    reach: Reach = session.info.get("reach", Reach())
     series = pl.Series("key", list(keys), dtype=pl.String)
-    repository.register_firms(session, series, clock.now(), reach.branch_id)
+    repository.register_firms(session, series, clock.now(), reach.of(session).branch_id)
 
 
 def observe_firm(session: TenantSession, row: dict[str, Any]) -> tuple[FirmView, Added]:

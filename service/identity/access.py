@@ -95,6 +95,8 @@ ACCESS: Final[dict[str, Roles]] = {
     "POST /v1/firms/{firm_id}/invoices": _ENTERING,
     "POST /v1/loans": _OFFICERS | {Role.BATCH},
     "POST /v1/loans/{loan_id}/status": _OFFICERS | {Role.BATCH},
+    "GET /v1/models": frozenset({Role.RISK_MANAGER, Role.MODEL_VALIDATOR}),
+    "GET /v1/models/{model_id}": frozenset({Role.RISK_MANAGER, Role.MODEL_VALIDATOR}),
     "POST /v1/scores": _OFFICERS | {Role.APPROVER, Role.RISK_MANAGER, Role.BATCH},
     "GET /v1/scores/{score_id}": _READING | {Role.FIRM},
     "GET /v1/firms/{firm_id}/scores": _READING | {Role.FIRM},

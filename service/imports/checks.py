@@ -1,28 +1,33 @@
 """Turn text columns into a kind's typed columns; a row that cannot be is rejected, with column, value and reason."""
 
+import re
 from dataclasses import dataclass
 from datetime import date
 
 import polars as pl
 
 from features.inputs import Kind
-from service.firms.use_cases import check_firm_key
-from service.imports.csv_reader import REJECTS
+from service.firms.use_cases import check_firm_key, is_national_id
+from service.imports.csv_reader import HIDDEN, REJECTS, hidden
 
 EARLIEST = date(1990, 1, 1)
 LARGEST_FEN = 10**15
 CODE = r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$"
-NATIONAL_ID = r"^[0-9]{17}[0-9Xx]$|^[0-9]{15}$"
+_LOOKS_LIKE = re.compile(r"\d{17}[\dXx]|\d{15}")
 CONTROL = r"[\x00-\x1f\x7f-\x9f]"
 
 
 @dataclass(frozen=True)
 class Check:
-    """A reason to reject a row: the column at fault, where it is at fault, and the words."""
+    """A reason to reject a row: the column at fault, where it is at fault, and the words.
+
+    ``is_secret``: the value may not be repeated, not even in the list of rejected rows.
+    """
 
     column: str
     is_bad: pl.Expr
     reason: str
+    is_secret: bool = False
 
 
 def split(frame: pl.DataFrame, checks: list[Check], file: str) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -51,13 +56,19 @@ def split(frame: pl.DataFrame, checks: list[Check], file: str) -> tuple[pl.DataF
             pl.lit(file).alias("file"),
             "line",
             pl.lit(checks[number].column).alias("column"),
-            pl.col(checks[number].column).cast(pl.String).fill_null("").str.slice(0, 200).alias("value"),
+            _shown(bad.filter(pl.col("__fault") == number)[checks[number].column], checks[number]),
             pl.lit(checks[number].reason).alias("reason"),
         )
         for number in bad["__fault"].unique().sort()
     ]
     good = marked.filter(pl.col("__fault").is_null()).drop("__fault")
     return good, pl.concat([pl.DataFrame(schema=REJECTS), *rejects]).sort("line")
+
+
+def _shown(values: pl.Series, check: Check) -> pl.Series:
+    texts = values.cast(pl.String).fill_null("")
+    shown = [HIDDEN if check.is_secret else hidden(text)[:200] for text in texts]
+    return pl.Series("value", shown, dtype=pl.String)
 
 
 def parse_yuan(column: str) -> pl.Expr:
@@ -115,6 +126,7 @@ def canonical_checks(rows: pl.DataFrame, kind: Kind, today: date) -> list[Check]
         Check("known_on", pl.col("known_on") < pl.col("observed_on"), "known before it was true"),
         Check("known_on", pl.col("known_on") > today, "lies in the future"),
         *_key_checks(rows),
+        *(_person_checks(rows) if "person_id" in kind.schema else []),
     ]
     for name, dtype in kind.schema.items():
         if dtype == pl.String:
@@ -154,12 +166,19 @@ _OF_KIND = {
             "says nothing: give days_past_due, default_event or is_closed",
         ),
     ],
-    "person": [
+    "personal_record": [
+        Check("days_past_due", ~pl.col("days_past_due").is_between(0, 20_000), "not between 0 and 20,000"),
         Check(
-            "person_id",
-            pl.col("person_id").str.contains(NATIONAL_ID),
-            "looks like a national identity number; give a pseudonym",
-        )
+            "days_past_due",
+            (pl.col("record") == "late_payment") & pl.col("days_past_due").is_null(),
+            "a late payment needs its days past due",
+        ),
+        Check("ended_on", pl.col("ended_on") < pl.col("observed_on"), "ended before it began"),
+        Check(
+            "known_on",
+            pl.col("known_on") < pl.col("ended_on"),
+            "known before it ended; give the day on which the end could be known",
+        ),
     ],
 }
 
@@ -172,6 +191,16 @@ def _key_checks(rows: pl.DataFrame) -> list[Check]:
         except ValueError as error:
             faults.setdefault(str(error), []).append(key)
     return [Check("firm_id", pl.col("firm_id").is_in(keys), reason) for reason, keys in faults.items()]
+
+
+def _person_checks(rows: pl.DataFrame) -> list[Check]:
+    plain = [text for text in rows["person_id"].drop_nulls().unique() if _is_plain_id(text)]
+    reason = "is, looks like or holds a national identity number, which is never kept; give a pseudonym"
+    return [Check("person_id", pl.col("person_id").is_in(plain), reason, is_secret=True)]
+
+
+def _is_plain_id(text: str) -> bool:
+    return is_national_id(text) or bool(_LOOKS_LIKE.fullmatch(text)) or hidden(text) != text
 
 
 def _text_or_null(name: str) -> pl.Expr:

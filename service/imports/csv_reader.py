@@ -3,6 +3,8 @@
 import csv
 import gzip
 import io
+import re
+import unicodedata
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -22,6 +24,12 @@ REJECTS = {
     "reason": pl.String(),
 }
 Advance = Callable[[int], None]
+HIDDEN = "***"
+_BORN = r"(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])"
+NATIONAL_ID = re.compile(
+    rf"(?<!\d)(?:\d{{6}}[\s-]?(?:18|19|20)\d\d{_BORN}[\s-]?\d{{3}}[\dXx]|\d{{6}}[\s-]?\d\d{_BORN}[\s-]?\d{{3}})(?!\d)"
+)
+"""What has the form of an identity card's number, in half-width digits; its check character may be wrong."""
 
 
 class ImportFailedError(Exception):
@@ -43,7 +51,19 @@ def no_rejects() -> pl.DataFrame:
 
 def reject(file: str, line: int, column: str, value: str, reason: str) -> pl.DataFrame:
     """Return a table of one rejected row."""
-    return pl.DataFrame([(file, line, column, value[:200], reason)], schema=REJECTS, orient="row")
+    return pl.DataFrame([(file, line, column, hidden(value)[:200], reason)], schema=REJECTS, orient="row")
+
+
+def hidden(text: str) -> str:
+    """Return a text without national identity numbers: rejected rows are written to a file, and these never are.
+
+    Examples
+    --------
+    >>> hidden("E1,110105194912310021,owner"), hidden("E1,7")
+    ('E1,***,owner', 'E1,7')
+    """
+    plain = unicodedata.normalize("NFKC", text)
+    return NATIONAL_ID.sub(HIDDEN, plain) if NATIONAL_ID.search(plain) else text
 
 
 def read_csv(
@@ -174,4 +194,4 @@ def _is_undecodable(text: str) -> bool:
 
 
 def _readable(text: str) -> str:
-    return text.encode(errors="replace").decode()[:200]
+    return hidden(text.encode(errors="replace").decode())[:200]

@@ -69,6 +69,13 @@ class Database:
     def __init__(self, url: str, pool_size: int = 20) -> None:
         self.url = re.sub(r"^postgres(ql)?://", "postgresql+psycopg://", url)
         self.engine: Engine = create_engine(self.url, pool_size=pool_size, max_overflow=0, pool_pre_ping=True)
+        self._beside: list[Database] = []
+
+    def beside(self, pool_size: int) -> "Database":
+        """Return the same database with a pool of its own, for what must not wait for a request; closed with this."""
+        other = Database(self.url, pool_size)
+        self._beside.append(other)
+        return other
 
     @contextmanager
     def session(self, tenant_id: UUID | None = None) -> Iterator[TenantSession]:
@@ -87,7 +94,8 @@ class Database:
 
     def dispose(self) -> None:
         """Close the pooled connections."""
-        self.engine.dispose()
+        for database in (self, *self._beside):
+            database.engine.dispose()
 
 
 def enter_tenant(session: Session, tenant_id: UUID) -> None:

@@ -59,7 +59,7 @@ def read_previous(session: TenantSession, product: str, as_of: date, first_key: 
 
 def insert_scores(session: TenantSession, rows: pl.DataFrame, ids: Sequence[UUID]) -> None:
     """Add scores, and move the pointers of current scores that they are newer than."""
-    session.execute(text("create temp table staged_score (like score) on commit drop"))
+    session.execute(text("create temp table staged_score on commit drop as table score with no data"))
     copy_in(session, "staged_score", rows)
     session.execute(text("insert into score select * from staged_score"))
     session.execute(text("drop table staged_score"))

@@ -92,6 +92,7 @@ class ScoreOut(Schema):
                     ],
                     "features": {"sales_cv": 1.4, "owner_yrs": None},
                     "missing": [{"name": "owner_yrs", "rule": "B"}],
+                    "decision": "automated",
                 }
             ]
         }
@@ -116,6 +117,10 @@ class ScoreOut(Schema):
     reasons: list[ReasonOut]
     features: dict[str, float | None]
     missing: list[MissingOut]
+    decision: str = Field(
+        description="`automated`: nobody refused a decision by machine alone. `person`: the firm, or somebody behind "
+        "it, did as of that day, so a person must decide; the grade is advice to them."
+    )
 
     @classmethod
     def of(cls, view: ScoreView) -> Self:

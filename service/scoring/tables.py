@@ -4,8 +4,8 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import DateTime, ForeignKeyConstraint, Index, Text, text
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import CheckConstraint, DateTime, ForeignKeyConstraint, Index, Text, text
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlmodel import Field
 
 from service.kit.rows import FirmRow, TenantRow
@@ -37,6 +37,7 @@ class Score(FirmRow, table=True):
             "uq_score_run_firm", "tenant_id", "run_id", "firm_id", unique=True,
             postgresql_where=text("run_id is not null"),
         ),
+        CheckConstraint("decision in ('automated', 'person')", name="decision"),
     )  # fmt: skip
 
     tenant_id: UUID = Field(primary_key=True, foreign_key="tenant.id")
@@ -60,6 +61,8 @@ class Score(FirmRow, table=True):
     reasons: list[dict[str, Any]] = Field(sa_type=JSONB)
     features: dict[str, float | None] = Field(sa_type=JSONB)
     missing: list[dict[str, Any]] = Field(sa_type=JSONB)
+    decision: str = Field(sa_type=Text)
+    reason_families: list[str] = Field(sa_type=ARRAY(Text))
 
 
 class CurrentScore(FirmRow, table=True):

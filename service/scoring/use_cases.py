@@ -1,6 +1,7 @@
 """Score firms. One function serves one firm and a million: the same rows, bit for bit."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -10,11 +11,13 @@ import polars as pl
 
 from features.as_of import known
 from features.build import CATALOG, Matrix, build_matrix
+from features.consent import refused_automated
 from features.context import CONTEXT_KINDS, Context, build_context
 from features.inputs import Inputs
 from features.repayment import dated_statuses, in_default
 from features.sufficiency import REQUIREMENTS, insufficient
 from models.grades import DEFAULTED, stable_grade
+from models.reasons import Reason
 from service.errors import InsufficientData, InvalidPayload, NotFound
 from service.firms.reach import whole_population
 from service.firms.use_cases import firm_id_of, get_firm, list_keys, read_inputs
@@ -155,6 +158,8 @@ def score_range(
     matrix = build_matrix(inputs.of_firms(wanted), context[1], loaded.model.names, as_of)
     previous = repository.read_previous(session, loaded.product.code, as_of, *keys)
     rows = _rows(loaded, matrix, defaulted, previous)
+    is_refused = pl.col("key").is_in(refused_automated(inputs, as_of).implode())
+    rows = rows.with_columns(decision=pl.when(is_refused).then(pl.lit("person")).otherwise(pl.lit("automated")))
     rows = _with_provenance(session, rows, loaded, context[0], as_of, actor, run_id)
     repository.insert_scores(session, rows.select(*Score.model_fields), [UUID(i) for i in rows["id"]])
     return _scored(rows, loaded.product.code, as_of), refusals
@@ -186,6 +191,7 @@ def _rows(loaded: LoadedModel, matrix: Matrix, defaulted: pl.Series, previous: p
             "reasons": [json.dumps(items, ensure_ascii=False) for items in reasons],
             "features": _features_json(matrix),
             "missing": _missing_json(matrix, used),
+            "reason_families": [_families_of(items) for items in reasons],
         }
     ).join(previous, on="key", how="left", maintain_order="left")
     stable = stable_grade(frame["previous_grade"].to_list(), scores.pd)
@@ -203,6 +209,7 @@ def _rows(loaded: LoadedModel, matrix: Matrix, defaulted: pl.Series, previous: p
         pl.when(is_default).then(nothing).otherwise("points").alias("points"),
         pl.when(is_default).then(pl.lit(json.dumps([IN_DEFAULT], ensure_ascii=False))).otherwise("reasons")
         .alias("reasons"),
+        pl.when(is_default).then(pl.lit("{default}")).otherwise("reason_families").alias("reason_families"),
     )  # fmt: skip
 
 
@@ -215,6 +222,19 @@ def _features_json(matrix: Matrix) -> list[str]:
     """Write what each firm's features were; null where unknown and nothing stood in."""
     rows = [[None if value != value else value for value in row] for row in matrix.values.tolist()]  # noqa: PLR0124
     return [json.dumps(dict(zip(matrix.names, row, strict=True))) for row in rows]
+
+
+def _families_of(reasons: Sequence[Reason]) -> str:
+    """Write the feature families of reasons, each once, as PostgreSQL writes an array.
+
+    Examples
+    --------
+    >>> pair = {"features": ["sales_cv", "cust_hhi"]}
+    >>> _families_of([{"features": ["owner_yrs"]}, pair]), _families_of([])
+    ('{owner,stability,buyers}', '{}')
+    """
+    families = dict.fromkeys(CATALOG[name].family for reason in reasons for name in reason["features"])
+    return "{" + ",".join(families) + "}"
 
 
 def _missing_json(matrix: Matrix, used: set[str]) -> list[str]:

@@ -36,6 +36,8 @@ class OwnServer:
             "CLUSTERCREDIT_DATABASE_URL": database_url.replace("+psycopg", ""),
             "CLUSTERCREDIT_LOCAL_DIR": str(folder),
             "CLUSTERCREDIT_LOG_LEVEL": "ERROR",
+            "CLUSTERCREDIT_REQUESTS_PER_MINUTE": "0",
+            "CLUSTERCREDIT_TENANT_REQUESTS_PER_MINUTE": "0",
         }
         self._process: subprocess.Popen[bytes] | None = None
 

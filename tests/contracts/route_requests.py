@@ -71,6 +71,8 @@ _reads("GET /v1/firms", Of.LIST, "firm")
 _reads("GET /v1/firms/{firm_id}", Of.FIRM, "firm")
 _reads("GET /v1/scores/{score_id}", Of.FIRM, "score")
 _reads("GET /v1/firms/{firm_id}/scores", Of.FIRM, "score")
+_reads("GET /v1/models", Of.LIST, "model")
+_reads("GET /v1/models/{model_id}", Of.TENANT, "model")
 _reads("GET /v1/alerts", Of.LIST, "alert")
 _reads("GET /v1/alerts/{alert_id}", Of.FIRM, "alert")
 

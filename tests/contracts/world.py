@@ -31,10 +31,11 @@ from service.kit.idempotency import Once
 from service.rescoring.use_cases import rescore
 from service.scoring.use_cases import score_firm
 from service.training.tables import ModelVersion
+from service.training.use_cases import live_model
 from tests.models import handmade
 
 PRODUCT = "credit-score"
-OF_THE_TENANT = ("branch", "key")
+OF_THE_TENANT = ("branch", "key", "model")
 """What a whole tenant shares, whatever the reach."""
 FIRST, SECOND = date(2024, 6, 30), date(2024, 9, 30)
 
@@ -107,6 +108,11 @@ def seed(make: Callable[[TenantSession, Owner], str | uuid.UUID]) -> Callable[..
 @seed
 def key(session: TenantSession, owner: Owner) -> uuid.UUID:
     return create_key(session, "to be revoked", Role.BATCH)[0].id
+
+
+@seed
+def model(session: TenantSession, owner: Owner) -> uuid.UUID:
+    return live_model(session, PRODUCT).version.id
 
 
 @seed

@@ -11,17 +11,25 @@ import pytest
 from http_client import make_client
 from sqlalchemy import text
 
+from features.build import CATALOG
+from features.consent import refused_automated
 from models.grades import DEFAULTED, NAMES, grade_of, pd_of, stable_grade
 from service.alerts.use_cases import list_alerts, raise_alerts
-from service.firms.use_cases import add_invoices, firm_id_of, list_keys
+from service.firms.use_cases import add_inputs, add_invoices, firm_id_of, list_keys, read_inputs
 from service.identity.access import Role
+from service.identity.actor import Reach
+from service.identity.use_cases import create_branch
 from service.rescoring.use_cases import rescore
-from service.scoring.use_cases import context_of, score_range
+from service.scoring.use_cases import context_of, get_score, score_firm, score_range
 from service.training.use_cases import live_model, promote, train
+from tests.features.rows import consent, inputs
 
 PRODUCT = "credit-score"
 FIRST, SECOND = date(2025, 12, 31), date(2026, 6, 30)
-CONTENT = "pd, interval_low, interval_high, interval_kind, grade, points, pd_basis, reasons, features, missing"
+CONTENT = (
+    "pd, interval_low, interval_high, interval_kind, grade, points, pd_basis, reasons, features, missing, decision,"
+    " reason_families"
+)
 
 
 pytestmark = pytest.mark.xdist_group("bank")
@@ -89,6 +97,8 @@ def test_http_gives_the_same_score(officer, bank, scores):
     assert (online["pd"], online["points"], online["grade"]) == (batch["pd"], batch["points"], batch["grade"])
     assert online["reasons"] == batch["reasons"]
     assert online["features"] == batch["features"]
+    assert online["decision"] == batch["decision"]
+    assert "reason_families" not in online
     assert officer.get(f"/v1/scores/{online['id']}").json() == online
     listed = officer.get(f"/v1/firms/{request['firm_id']}/scores").json()["items"]
     assert listed[0] == online
@@ -113,7 +123,10 @@ def test_a_score_is_whole(officer, bank, scores):
         assert row["grade"] in NAMES
         if row["grade"] == DEFAULTED:
             assert (row["pd"], row["points"], row["pd_basis"]) == (1.0, None, "default")
+            assert row["reason_families"] == ["default"]
             continue
+        families = [CATALOG[name].family for reason in row["reasons"] for name in reason["features"]]
+        assert row["reason_families"] == list(dict.fromkeys(families))
         assert row["grade"] == grade_of(row["pd"])
         assert row["pd"] == pytest.approx(float(pd_of(row["points"])), rel=1e-12)
         assert row["pd_basis"] == "observed"
@@ -123,6 +136,44 @@ def test_a_score_is_whole(officer, bank, scores):
             assert any("\u4e00" <= character <= "\u9fff" for character in reason["text"]["zh-CN"])
         unknown = {name for name, value in row["features"].items() if value is None}
         assert {item["name"] for item in row["missing"] if item["rule"] == "B"} <= unknown
+
+
+def test_a_person_decides_where_automated_decisions_are_refused(database, bank, scores):
+    with database.session(bank.tenant_id) as session:
+        refused = set(refused_automated(read_inputs(session, SECOND), SECOND))
+    assert 0 < len(refused & scores.keys()) < len(scores)
+    assert {key for key, row in scores.items() if row["decision"] == "person"} == refused & scores.keys()
+    assert {row["decision"] for row in scores.values()} == {"automated", "person"}
+
+
+def test_a_refusal_routes_the_next_score_to_a_person(database, bank, scores):
+    key = next(key for key, row in sorted(scores.items()) if row["decision"] == "automated")
+    query = text("select decision from score where id = :id")
+    with undone(database, bank) as session:
+        loaded, context = live_model(session, PRODUCT), context_of(session, SECOND)
+        for is_given, decision in ((False, "person"), (True, "automated")):
+            day = date(2026, 6, 28) if not is_given else SECOND
+            row = consent(None, "automated_decision", key, day, given=is_given)
+            add_inputs(session, inputs(row), lambda *_: None)
+            made, _ = score_range(session, loaded, SECOND, context, (key, key), "officer", None)
+            assert session.execute(query, {"id": made[0].score_id}).scalar_one() == decision
+
+
+def test_a_withdrawn_consent_leaves_scores_of_any_day_and_keeps_the_stored_one(database, bank, scores):
+    """Owner features are gone from new scores, also as of a day before; the stored score stays (docs/adr/0016)."""
+    key = next(k for k, r in sorted(scores.items()) if r["features"]["owner_yrs"] and r["grade"] != DEFAULTED)
+    query = text("select features from score where id = :id")
+    with undone(database, bank) as session:
+        person_id = read_inputs(session, SECOND, key, key).persons["person_id"].item()
+        rows = [consent(person_id, scope, key, date(2026, 7, 1), given=False) for scope in ("owner_data", "bureau")]
+        add_inputs(session, inputs(*rows), lambda *_: None)
+        loaded, context = live_model(session, PRODUCT), context_of(session, SECOND)
+        made, _ = score_range(session, loaded, SECOND, context, (key, key), "officer", None)
+        fresh = session.execute(query, {"id": made[0].score_id}).scalar_one()
+        assert (fresh["owner_yrs"], fresh["owner_dpd"]) == (None, None)
+        changed = {name for name in fresh if fresh[name] != scores[key]["features"][name]}
+        assert changed <= {"owner_yrs", "owner_dpd"}
+        assert session.execute(query, {"id": scores[key]["id"]}).scalar_one() == scores[key]["features"]
 
 
 def test_the_exported_card_gives_the_same_points(database, bank, scores):
@@ -277,15 +328,18 @@ def test_rescoring_again_raises_nothing_twice(database, bank):
 def test_an_alert_is_acknowledged_once(officer, app, database, bank):
     alert = officer.get("/v1/alerts", is_acknowledged=False).json()["items"][0]
     path = f"/v1/alerts/{alert['id']}/acknowledge"
-    seen = officer.post(path, {"note": "called the owner"}, key=None)
+    tag = {"If-Match": officer.get(f"/v1/alerts/{alert['id']}").headers["etag"]}
+    seen = officer.post(path, {"note": "called the owner"}, key=None, headers=tag)
     assert seen.status_code == 200, seen.text
-    assert seen.json()["acknowledged_by"] == "test officer"
-    again = officer.post(path, {"note": "me too"}, key=None).json()
-    assert again == seen.json()
+    assert seen.json()["acknowledged_by"] == "test loan_officer"
+    assert officer.post(path, {"note": "me too"}, key=None, headers=tag).status_code == 412
+    again = officer.post(path, {"note": "me too"}, key=None, headers={"If-Match": seen.headers["etag"]})
+    assert again.json() == seen.json()
     assert alert["id"] not in {item["id"] for item in officer.get("/v1/alerts", is_acknowledged=False).json()["items"]}
     of_firm = officer.get("/v1/alerts", firm_id=alert["firm_id"]).json()["items"]
     assert alert["id"] in {item["id"] for item in of_firm}
-    assert officer.post("/v1/alerts/00000000-0000-0000-0000-000000000000/acknowledge", {}).status_code == 404
+    nowhere = "/v1/alerts/00000000-0000-0000-0000-000000000000/acknowledge"
+    assert officer.post(nowhere, {}, headers=tag).status_code == 404
     reader = make_client(app, database, bank.name, Role.MODEL_VALIDATOR)
     assert reader.post(path, {}).status_code == 403
 
@@ -334,3 +388,33 @@ def test_the_first_model_is_live_and_later_ones_wait(database, bank):
         assert live_model(session, PRODUCT).version.number == 2
         states = session.execute(text("select state, count(*) from model_version group by state")).all()
         assert dict(states) == {"live": 1, "retired": 1}
+
+
+def test_a_branch_officer_gets_the_same_score_as_the_batch(app, database, bank, scores):
+    """Also where the officer, who sees one firm, is the first to need the context of the day."""
+    key = sorted(scores)[11]
+    day = date(2026, 3, 31)
+    with undone(database, bank) as session:
+        branch = create_branch(session, "路桥支行")
+        firm_id = firm_id_of(bank.tenant_id, key)
+        session.execute(text("update firm set branch_id = :b where id = :f"), {"b": branch.id, "f": firm_id})
+        session.info["reach"] = Reach(branch_id=branch.id)
+        assert list_keys(session) == [key]
+        alone = score_firm(session, firm_id, PRODUCT, day, "officer").score
+        built = context_of(session, day)
+        del session.info["reach"]
+        assert context_of(session, day, refresh=True)[0] == built[0]
+        made, _ = score_range(session, live_model(session, PRODUCT), day, built, (key, key), "nightly", None)
+        assert get_score(session, made[0].score_id).score.pd == alone.pd
+
+
+def test_a_validator_reads_models_and_their_reports(app, database, bank, officer):
+    validator = make_client(app, database, bank.name, Role.MODEL_VALIDATOR)
+    first = validator.get("/v1/models", limit=1).json()
+    assert first["items"][0]["name"] == bank.version.name
+    assert "report" not in first["items"][0]
+    model = validator.get(f"/v1/models/{first['items'][0]['id']}").json()
+    assert model["report"]["pd_basis"] == "observed"
+    assert len(model["artifact_sha256"]) == 64
+    assert officer.get("/v1/models").status_code == 403
+    assert validator.get(f"/v1/models/{bank.tenant_id}").status_code == 404

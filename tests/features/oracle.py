@@ -159,3 +159,60 @@ def _flows(valid):
     flow = sum(sold.values()) + sum(bought.values())
     is_linked = all(r["has_linked_codes"] for r in year)
     return {"round_trip": _ratio(back, flow) if is_linked else NAN}
+
+
+def owners(rows: list[tuple[str, dict]], firm_id: str, as_of: date) -> dict[str, float]:
+    """The owner's features of one firm, from rows of any kind as the builders make them."""
+    seen = [(k, r) for k, r in rows if r["firm_id"] == firm_id and r["known_on"] <= as_of and r["observed_on"] <= as_of]
+    of_kind = {name: [r for k, r in seen if k == name] for name in ("person", "consent", "personal_record")}
+    people = {r["person_id"] for r in of_kind["person"]}
+    mine = [p for p in sorted(people) if _is_owner(p, of_kind)]
+    since = [_newest(of_kind["person"], p)["trade_since"] for p in mine]
+    since = [day for day in since if day is not None and day <= as_of]
+    asked = [p for p in mine if _consents(of_kind["consent"], p, "bureau")]
+    worst = [_days(r) for p in asked for r in _records(of_kind["personal_record"], p) if _counts(r, as_of)]
+    return {
+        "owner_yrs": (as_of - min(since)).days / 365.25 if since else NAN,
+        "owner_dpd": float(max([0, *worst])) if asked else NAN,
+    }
+
+
+def _newest(rows, person_id):
+    """Of equal dates the row that sorts last by role, then by date of entry, an unknown one before all others."""
+    own = [r for r in rows if r["person_id"] == person_id]
+    return max(own, key=lambda r: (r["observed_on"], r["known_on"], r["role"], r["trade_since"] or date.min))
+
+
+def _is_owner(person_id, of_kind):
+    return (
+        _consents(of_kind["consent"], person_id, "owner_data")
+        and _newest(of_kind["person"], person_id)["role"] == "owner"
+    )
+
+
+def _consents(rows, person_id, scope):
+    own = [r for r in rows if (r["person_id"], r["scope"], r["purpose"]) == (person_id, scope, "credit_assessment")]
+    last = max((r["observed_on"] for r in own), default=None)
+    return last is not None and all(r["is_given"] for r in own if r["observed_on"] == last)
+
+
+def _records(rows, person_id):
+    """Return the newest row of each record; of equal days known, the one of more days past due, then the one ended."""
+    newest = {}
+    for r in rows:
+        if r["person_id"] == person_id:
+            newest.setdefault((r["record"], r["observed_on"]), []).append(r)
+    return [max(group, key=_rank) for group in newest.values()]
+
+
+def _rank(record):
+    days, ended = record["days_past_due"], record["ended_on"]
+    return record["known_on"], -1 if days is None else days, ended or date.min
+
+
+def _days(record):
+    return 91 if record["days_past_due"] is None else record["days_past_due"]
+
+
+def _counts(record, as_of):
+    return record["ended_on"] is None or as_of < _back(record["ended_on"], -60)

@@ -30,6 +30,30 @@ def person(person_id, since, role="owner", firm_id="F", on=date(2020, 1, 1), kno
     }
 
 
+def consent(person_id, scope="owner_data", firm_id="F", on=date(2020, 1, 1), **other):
+    return "consent", {
+        "firm_id": firm_id,
+        "observed_on": on,
+        "known_on": other.get("known") or on,
+        "person_id": person_id,
+        "scope": scope,
+        "purpose": other.get("purpose", "credit_assessment"),
+        "is_given": other.get("given", True),
+    }
+
+
+def record(person_id, days=None, ended=None, firm_id="F", on=date(2018, 1, 1), **other):
+    return "personal_record", {
+        "firm_id": firm_id,
+        "observed_on": on,
+        "known_on": other.get("known") or ended or on,
+        "person_id": person_id,
+        "record": other.get("kind", "late_payment"),
+        "days_past_due": days,
+        "ended_on": ended,
+    }
+
+
 def invoice(direction, on, yuan, partner="A", firm_id="F", vat=0.0, number=None, known=None, **flags):
     net, tax = round(yuan * 100), round(vat * 100)
     return "invoice", {

@@ -11,7 +11,7 @@ from features.build import CATALOG, build_matrix
 from features.context import build_context
 from features.inputs import Inputs
 from tests.features import oracle
-from tests.features.rows import DAY, firm, inputs, invoice, loan, person, sale, status
+from tests.features.rows import DAY, consent, firm, inputs, invoice, loan, person, record, sale, status
 
 NAMES = tuple(CATALOG)
 quick = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -52,11 +52,34 @@ others = st.one_of(
         firm_ids,
         days,
     ),
+    st.builds(
+        lambda who, scope, firm_id, on, purpose, given: consent(who, scope, firm_id, on, purpose=purpose, given=given),
+        st.sampled_from(["a", "b", None]),
+        st.sampled_from(["owner_data", "bureau", "automated_decision"]),
+        firm_ids,
+        days,
+        st.sampled_from(["credit_assessment", "credit_assessment", "monitoring"]),
+        st.booleans(),
+    ),
+    st.builds(
+        lambda who, firm_id, on, days_past_due, kind, ended: record(
+            who, days_past_due, ended and on + timedelta(days=ended), firm_id, on, kind=kind
+        ),
+        st.sampled_from("ab"),
+        firm_ids,
+        days,
+        st.none() | st.integers(1, 400),
+        st.sampled_from(["late_payment", "judgment"]),
+        st.none() | st.integers(1, 900),
+    ),
     st.builds(loan, days, firm_ids, st.sampled_from("KL")),
     st.builds(status, days, st.sampled_from([0, 45, 91]), firm_ids, st.sampled_from(["K", "L", None])),
 )
 rows = st.builds(lambda a, b: a + b, st.lists(invoices(), max_size=30), st.lists(others, max_size=8))
-BASE = [firm("F"), firm("G"), firm("企业")]
+BASE = [
+    *[firm(firm_id) for firm_id in ("F", "G", "企业")],
+    *[consent("a", scope, firm_id) for scope in ("owner_data", "bureau") for firm_id in ("F", "G")],
+]
 
 
 def matrix_of(some):

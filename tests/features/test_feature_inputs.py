@@ -8,7 +8,7 @@ import pytest
 from features.as_of import known, latest, months_after, months_ago
 from features.inputs import FIRM, INVOICE, KINDS, Inputs
 from tests.features import oracle
-from tests.features.rows import DAY, firm, inputs, loan, person, sale, status
+from tests.features.rows import DAY, consent, firm, inputs, loan, person, record, sale, status
 
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
@@ -45,7 +45,11 @@ def test_unknown_kind_is_refused():
 
 
 def test_frames_and_back():
-    data = inputs(firm(), person("a", None), sale(DAY, 5), loan(DAY), status(DAY, event="write_off"))
+    data = inputs(
+        *[firm(), person("a", None), sale(DAY, 5), loan(DAY), status(DAY, event="write_off")],
+        *[consent("a", on=DAY), record("a", 45)],
+    )
+    assert all(frame.height == 1 for frame in data.frames().values())
     again = Inputs.of_frames(data.frames())
     assert all(frame.equals(again.frames()[name]) for name, frame in data.frames().items())
 

@@ -6,7 +6,7 @@ from math import exp, isnan, log, sqrt
 import pytest
 
 from features.build import CATALOG
-from tests.features.rows import buy, firm, inputs, person, sale, value
+from tests.features.rows import buy, consent, firm, inputs, person, record, sale, value
 
 NAN = float("nan")
 JUNE, MAY, APRIL, MARCH = (date(2024, month, 10) for month in (6, 5, 4, 3))
@@ -14,6 +14,7 @@ LAST_YEAR, LAST_JUNE = date(2023, 3, 10), date(2023, 6, 10)
 START = date(2022, 6, 20)
 OLD = buy(START, 1, "old")
 """The first invoice lies in the 24th month back, so both years are seen."""
+OWNERS = [consent(who, scope) for who in "ab" for scope in ("owner_data", "bureau")]
 
 EXAMPLES = [
     ("ln_sales", [sale(JUNE, 700), sale(MAY, 400), sale(MAY, -101)], log(1000)),
@@ -98,10 +99,15 @@ EXAMPLES = [
     ("vat_burden", [buy(JUNE, 50, vat=6.5)], NAN),
     ("gross_margin", [sale(JUNE, 100), buy(JUNE, 75)], 0.25),
     ("gross_margin", [sale(JUNE, 100), buy(JUNE, 750)], -1.0),
-    ("owner_yrs", [person("a", date(2020, 6, 15)), person("b", date(2004, 6, 15), role="manager")], 1461 / 365.25),
-    ("owner_yrs", [person("a", date(2020, 6, 15)), person("b", date(2016, 6, 15))], 2922 / 365.25),
-    ("owner_yrs", [person("a", date(2016, 6, 15)), person("a", date(2020, 6, 15), on=date(2021, 1, 1))], 4.0),
-    ("owner_yrs", [person("a", None)], NAN),
+    ("owner_yrs", [*OWNERS, person("a", date(2020, 6, 15)), person("b", date(2004, 6, 15), "manager")], 1461 / 365.25),
+    ("owner_yrs", [*OWNERS, person("a", date(2020, 6, 15)), person("b", date(2016, 6, 15))], 2922 / 365.25),
+    ("owner_yrs", [*OWNERS, person("a", date(2016, 6, 15)), person("a", date(2020, 6, 15), on=date(2021, 1, 1))], 4.0),
+    ("owner_yrs", [*OWNERS, person("a", None)], NAN),
+    ("owner_yrs", [person("a", date(2020, 6, 15))], NAN),
+    ("owner_dpd", [*OWNERS, person("a", None), record("a", 45), record("a", 30, on=date(2019, 1, 1))], 45.0),
+    ("owner_dpd", [*OWNERS, person("a", None)], 0.0),
+    ("owner_dpd", [*OWNERS, person("a", None), record("b", 45)], 0.0),
+    ("owner_dpd", [*OWNERS, person("a", None, "manager"), record("a", 45)], NAN),
     ("firm_age", [firm(founded_on=date(2020, 6, 15), on=date(2021, 1, 1))], 4.0),
     ("firm_age", [firm(founded_on=date(2025, 6, 15), on=date(2021, 1, 1))], NAN),
     ("firm_age", [], NAN),

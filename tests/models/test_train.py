@@ -103,6 +103,22 @@ def test_pds_are_close_to_the_truth_and_rank_the_unseen(size):
 
 
 @pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("nothing", [np.nan, 0.0])
+def test_a_feature_that_says_nothing_is_not_used(quick, size, nothing):
+    """A lender without consents, or whose owners all have clean records, trains all the same."""
+    n_firms, years = {"small": (300, 1), "middle": (450, 2), "large": (600, 1)}[size]
+    data = sample(n_firms, LEVELS[size], years=years)
+    X = np.column_stack([data.X, np.full(len(data.X), nothing)])
+    more = TrainingData(X=X, names=(*NAMES, "owner_dpd"), y=data.y, groups=data.groups)
+    with mock.patch.multiple("models.train", N_FOLDS=2, LARGE_SAMPLE=180):
+        model = fit(PRODUCT, more, seed=1)
+    assert "owner_dpd" not in {name for unit in model.additive.units for name in unit.features}
+    X[:, -1] = 45.0
+    assert np.isfinite(model.score(X).pd).all()
+    json.dumps(plain(model.report), allow_nan=False)
+
+
+@pytest.mark.parametrize("size", SIZES)
 def test_signs_of_the_effects_are_recovered(size):
     kept = {row["name"]: row for row in fitted(size).report["features"]}
     strong = [name for name, effect in EFFECTS.items() if abs(effect) >= (0.7 if size == "small" else 0.4)]

@@ -12,6 +12,7 @@ from polars.testing import assert_frame_equal
 
 import service.demo
 from features.as_of import months_after
+from features.consent import permitted, refused_automated
 from features.inputs import KINDS, Inputs
 from features.repayment import is_default
 from features.sufficiency import insufficient
@@ -170,6 +171,25 @@ def test_some_owners_are_unknown(demo):
     assert persons["person_id"].n_unique() == persons.height
 
 
+def test_owners_consent_before_their_data_are_used(demo):
+    on_the_day = demo.inputs.persons.join(
+        demo.inputs.consents.filter("is_given", scope="owner_data"),
+        on=["firm_id", "person_id", "observed_on"],
+        how="semi",
+    )
+    assert on_the_day.height == demo.inputs.persons.height
+    kept = permitted(demo.inputs, END)
+    assert kept.persons.height == demo.inputs.persons.height
+    assert kept.personal_records.height == demo.inputs.personal_records.height > 0
+    assert 0.8 < demo.inputs.consents.filter(scope="bureau").height / kept.persons.height < 0.97
+
+
+def test_few_firms_refuse_to_be_decided_on_by_machine(demo):
+    refused = refused_automated(demo.inputs, END)
+    assert 0 < len(refused) < 20
+    assert refused_automated(demo.inputs, demo.inputs.firms["observed_on"].min()).is_empty()
+
+
 def test_some_firms_have_too_little_data_to_be_scored(demo):
     refused = insufficient(demo.inputs, END).filter(pl.col("missing").list.len() > 0)
     assert 5 <= refused.height <= 25
@@ -224,9 +244,10 @@ def test_voids_and_credit_notes_are_few(demo):
 
 
 def test_everything_is_known_when_it_happens_and_nothing_lies_ahead(demo):
-    for frame in demo.inputs.frames().values():
-        assert (frame["known_on"] == frame["observed_on"]).all()
-        assert frame["observed_on"].max() <= END
+    for name, frame in demo.inputs.frames().items():
+        happened = pl.coalesce("ended_on", "observed_on") if name == "personal_record" else pl.col("observed_on")
+        assert frame.select((pl.col("known_on") == happened).all()).item()
+        assert frame["known_on"].max() <= END
 
 
 def test_sales_all_but_stop_at_the_spring_festival(demo):

@@ -183,12 +183,111 @@ def test_a_bad_file_is_named_and_nothing_is_loaded(session, firms, tmp_path, nam
     assert name in str(failure.value)
 
 
-def test_a_national_id_is_no_pseudonym(session, firms, tmp_path):
-    header = "firm_id,observed_on,person_id,role,trade_since"
-    lines = ["E1,2024-01-01,11010519491231002X,owner,", "E1,2024-01-01,P1,owner,2001-01-01"]
-    summary = load(session, tmp_path, *lines, kind="person", header=header)
+PLAIN_IDS = [
+    "11010519491231002X",
+    "11010519491231002x",
+    "440524188001010014",
+    "110105 19491231 002X",
+    "110105-19491231-002X",
+    "１１０１０５１９４９１２３１００２Ｘ",
+    "110105491231002",
+    "110105194912310021",
+    "123456789012345678",
+    "王:11010519491231002X",
+    "id11010519491231002Xb",
+]
+PERSONAL = {
+    "person": ("firm_id,observed_on,person_id,role", "E1,2024-01-01,{},owner"),
+    "consent": ("firm_id,observed_on,person_id,scope,purpose,is_given", "E1,2024-01-01,{},bureau,monitoring,true"),
+    "personal_record": ("firm_id,observed_on,person_id,record,days_past_due", "E1,2024-01-01,{},late_payment,9"),
+}
+
+
+@pytest.mark.parametrize("kind", PERSONAL)
+@pytest.mark.parametrize("plain", PLAIN_IDS)
+def test_a_national_id_is_no_pseudonym_and_is_repeated_nowhere(session, firms, tmp_path, kind, plain):
+    header, row = PERSONAL[kind]
+    summary = load(session, tmp_path, row.format(plain), row.format("P1"), kind=kind, header=header)
     assert summary.files[0].added == 1
+    assert summary.rejects.select("line", "column", "value").row(0) == (2, "person_id", "***")
     assert "national identity number" in summary.rejects["reason"].item()
+
+
+@pytest.mark.parametrize("kind", PERSONAL)
+@pytest.mark.parametrize(
+    "pseudonym",
+    [
+        "P1",
+        "0123456789",
+        "550e8400-e29b-41d4-a716-446655440000",
+        "91350211M000100Y46",
+        "20240101123456789012",
+        "7" * 64,
+    ],
+)
+def test_a_pseudonym_is_taken(session, firms, tmp_path, kind, pseudonym):
+    header, row = PERSONAL[kind]
+    assert load(session, tmp_path, row.format(pseudonym), kind=kind, header=header).added == 1
+
+
+@pytest.mark.parametrize("kind", PERSONAL)
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda row: row.replace("2024-01-01", "someday"),
+        lambda row: row + ",,,,",
+        lambda row: row + "\xff",
+        lambda row: row.replace("E1", "E9"),
+        lambda row: row.replace("E1", "E1," + "x" * 190),
+    ],
+)
+def test_a_row_rejected_for_something_else_does_not_give_the_id_away(session, firms, tmp_path, kind, damage):
+    header, row = PERSONAL[kind]
+    path = tmp_path / "file.csv"
+    path.write_bytes("\n".join([header, damage(row.format("11010519491231002X"))]).encode("latin-1"))
+    summary = import_source(session, kind, path, TODAY)
+    assert summary.files[0].rejected == 1
+    assert "1949" not in summary.rejects.write_csv()
+
+
+@pytest.mark.parametrize(
+    ("row", "column", "reason"),
+    [
+        ("E1,2021-03-01,2021-03-01,P1,late_payment,,", "days_past_due", "needs its days"),
+        ("E1,2021-03-01,2021-03-01,P1,judgment,-1,", "days_past_due", "between 0 and 20,000"),
+        ("E1,2021-03-01,2021-06-01,P1,judgment,,2021-02-28", "ended_on", "before it began"),
+        ("E1,2021-03-01,,P1,judgment,,2021-06-01", "known_on", "before it ended"),
+        ("E1,2021-03-01,2021-05-31,P1,judgment,,2021-06-01", "known_on", "before it ended"),
+        ("E1,2021-03-01,2021-03-01,P1,gossip,,", "record", "not one of"),
+        ("E1,2021-03-01,2021-03-01,,judgment,,", "person_id", "required"),
+    ],
+)
+def test_a_personal_record_that_cannot_be(session, firms, tmp_path, row, column, reason):
+    header = "firm_id,observed_on,known_on,person_id,record,days_past_due,ended_on"
+    good = "E1,2021-03-01,2021-06-01,P1,judgment,,2021-06-01"
+    summary = load(session, tmp_path, row, good, kind="personal_record", header=header)
+    assert summary.files[0].added == 1
+    assert summary.rejects["column"].item() == column
+    assert reason in summary.rejects["reason"].item()
+
+
+def test_consents_and_records_come_back_as_they_went_in(session, firms, tmp_path):
+    lines = ["E1,2024-01-01,,automated_decision,credit_assessment,0", "E1,2024-01-01,P1,bureau,credit_assessment,1"]
+    header = "firm_id,observed_on,person_id,scope,purpose,is_given"
+    load(session, tmp_path, *lines, kind="consent", header=header)
+    header = "firm_id,observed_on,known_on,person_id,record,days_past_due,ended_on"
+    load(session, tmp_path, "E1,2021-03-01,,P1,judgment,,", kind="personal_record", header=header)
+    load(session, tmp_path, "E1,2021-03-01,2024-06-01,P1,judgment,7,2024-05-31", kind="personal_record", header=header)
+    known = read_inputs(session, date(2024, 12, 31))
+    assert known.consents.sort("person_id").drop("firm_id", "observed_on", "known_on").rows() == [
+        (None, "automated_decision", "credit_assessment", False),
+        ("P1", "bureau", "credit_assessment", True),
+    ]
+    assert known.personal_records.sort("known_on").select("days_past_due", "ended_on").rows() == [
+        (None, None),
+        (7, date(2024, 5, 31)),
+    ]
+    assert read_inputs(session, date(2024, 5, 31)).personal_records["ended_on"].to_list() == [None]
 
 
 def test_an_unknown_kind_lists_the_known_ones(session, tmp_path):

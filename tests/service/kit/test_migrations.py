@@ -1,3 +1,5 @@
+import uuid
+
 from alembic import command
 from sqlalchemy import text
 
@@ -38,8 +40,36 @@ def test_every_table_is_under_forced_row_level_security(database):
 
 def test_ledgers_can_neither_be_changed_nor_emptied(database):
     ledgers = ("firm", "firm_observation", "person_observation", "invoice", "loan", "repayment_status", "score")
+    personal = ("consent", "personal_record")
     query = text("select has_table_privilege('clustercredit_app', :table, :what)")
     with database.engine.connect() as connection:
-        for table in (*ledgers, "day_context", "api_key", "tenant"):
+        for table in (*ledgers, *personal, "day_context", "api_key", "tenant"):
             for what in ("update", "delete", "truncate"):
                 assert not connection.execute(query, {"table": table, "what": what}).scalar_one(), (table, what)
+
+
+def test_scores_of_before_count_as_decided_by_machine(empty_database):
+    """Rows that are there when the columns come get them, and rows that come later must state them."""
+    engine = empty_database.engine
+    migrations.upgrade(engine, "0001")
+    day, at = "'2025-12-31'", "'2026-01-01T00:00:00Z'"
+    tenant = uuid.UUID("11131ffa-6a38-5c03-a583-5558fca0e3c0")
+    rows = {
+        "tenant": f":id, 'old', {at}",
+        "firm": f":id, :id, 'E1', {at}",
+        "model_version": f":id, :id, 'p', 1, 'live', {day}, 1, '', '', '{{}}', {at}, 'a', {at}, 'a'",
+        "day_context": f":id, :id, {day}, '', {at}",
+        "score": f":id, :id, :id, 'p', {day}, {at}, 'a', :id, :id, null, 0.1, 'observed', 0.1, 0.1, 'bootstrap', '12',"
+        " '12', 1, '[]', '{}', '[]'",
+    }
+    with engine.begin() as connection:
+        for table, values in rows.items():
+            connection.execute(text(f"insert into {table} values ({values})"), {"id": tenant})
+    migrations.upgrade(engine)
+    with engine.begin() as connection:
+        marks = connection.execute(text("select decision, reason_families from score")).one()
+        assert tuple(marks) == ("automated", [])
+        defaults = text(
+            "select count(*) from information_schema.columns where table_name = 'score' and column_default is not null"
+        )
+        assert connection.execute(defaults).scalar_one() == 0
