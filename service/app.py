@@ -8,8 +8,10 @@ from fastapi.routing import APIRoute
 from fastapi_offline import FastAPIOffline
 
 from service.alerts.router import router as alerts
+from service.associations.router import router as associations
 from service.errors import ProblemOut, install_handlers, problem, responses
 from service.firms.router import router as firms
+from service.funds.router import router as funds
 from service.identity.access import ACCESS, PUBLIC
 from service.identity.guard import guard
 from service.identity.router import router as identity
@@ -20,11 +22,21 @@ from service.kit.http import known_parameters
 from service.kit.logs import RequestLog
 from service.kit.rate_limit import Failures, Limiter
 from service.kit.receive import WholeRequest
+from service.reviews.router import router as reviews
 from service.scoring.router import router as scores
 from service.settings import Settings
 from service.training.router import router as models
 
-ROUTERS: Final[tuple[APIRouter, ...]] = (identity, firms, models, scores, alerts)
+ROUTERS: Final[tuple[APIRouter, ...]] = (
+    identity,
+    firms,
+    associations,
+    models,
+    scores,
+    alerts,
+    reviews,
+    funds,
+)
 ANY_ROUTE: Final = (HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY)
 GUARDED_ROUTE: Final = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS)
 WITH_A_BODY: Final = (

@@ -74,6 +74,13 @@ class Forbidden(Problem):
     title = "Your role may not do this"
 
 
+class BeyondLimits(Forbidden):
+    """The asker's limits do not reach so far."""
+
+    code = "beyond-limits"
+    title = "Your limits do not reach so far"
+
+
 class NotFound(Problem):
     """No such thing, or another tenant's."""
 

@@ -13,6 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstr
 from service.errors import MAX_REPORTED, InvalidPayload, field_name
 from service.kit.db import Database, TenantSession
 
+LONGEST_TEXT = 200
 _AMOUNT = re.compile(r"[+-]?[0-9]{1,13}(\.[0-9]{1,2})?")
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _UNSEEN = r"\u0000-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
@@ -61,6 +62,8 @@ class Schema(BaseModel):
 
 
 def _printable(text: object) -> object:
+    if isinstance(text, str) and len(text) > LONGEST_TEXT:
+        raise ValueError(f"must have at most {LONGEST_TEXT} characters, blanks included")
     if isinstance(text, str) and _CONTROL.search(text):
         raise ValueError("must not contain control or invisible characters")
     return text
@@ -81,8 +84,8 @@ def _day_text(value: object) -> object:
 
 Text = Annotated[
     str,
-    BeforeValidator(_printable),
-    StringConstraints(strip_whitespace=True, min_length=1, max_length=200),
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=LONGEST_TEXT),
+    BeforeValidator(_printable),  # named after the constraints, or these count blanks that are stripped later
     Field(json_schema_extra={"pattern": rf"^[^{_UNSEEN}]+$"}),
 ]
 Code = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$")]

@@ -36,17 +36,19 @@ class Entry:
     build: Callable[[Owner], Call]
     shows: str = field(default="")
     """Name of the id that the answer to its owner holds."""
+    settled: int = 0
+    """What a repetition is answered whose act can be done once only; so is who may, and nobody else."""
 
 
 REQUESTS: dict[str, Entry] = {}
 Build = Callable[[Owner], Call]
 
 
-def request(route: str, of: Of = Of.FIRM, shows: str = "") -> Callable[[Build], Build]:
+def request(route: str, of: Of = Of.FIRM, shows: str = "", settled: int = 0) -> Callable[[Build], Build]:
     """Register a route's request."""
 
     def keep(build: Build) -> Build:
-        REQUESTS[route] = Entry(of, build, shows)
+        REQUESTS[route] = Entry(of, build, shows, settled)
         return build
 
     return keep
@@ -137,3 +139,54 @@ def _(owner: Owner) -> Call:
 @request("POST /v1/alerts/{alert_id}/acknowledge", Of.FIRM, "alert")
 def _(owner: Owner) -> Call:
     return Call(f"/v1/alerts/{owner['alert']}/acknowledge", {"note": "called"})
+
+
+_reads("GET /v1/reviews", Of.LIST, "review")
+_reads("GET /v1/reviews/{review_id}", Of.FIRM, "review")
+_reads("GET /v1/firms/{firm_id}/automated-decision", Of.FIRM, "firm")
+_reads("GET /v1/association-acts", Of.LIST, "act")
+_reads("GET /v1/association-acts/{act_id}", Of.FIRM, "act")
+_reads("GET /v1/peer-reports", Of.LIST, "report")
+_reads("GET /v1/peer-reports/{report_id}", Of.FIRM, "report")
+
+
+@request("GET /v1/firms/{firm_id}/plan", Of.FIRM, "firm")
+def _(owner: Owner) -> Call:
+    return Call(f"/v1/firms/{owner['firm']}/plan?product={PRODUCT}")
+
+
+@request("POST /v1/firms/{firm_id}/reviews", settled=409)
+def _(owner: Owner) -> Call:
+    return Call(f"/v1/firms/{owner['firm']}/reviews", {"product": PRODUCT, "reason_code": "borderline"})
+
+
+@request("POST /v1/reviews/{review_id}/decision", Of.FIRM, "review", settled=409)
+def _(owner: Owner) -> Call:
+    return Call(f"/v1/reviews/{owner['review']}/decision", {"decision": "decline", "words": "no"})
+
+
+@request("POST /v1/reviews/{review_id}/withdraw", Of.FIRM, "review", settled=409)
+def _(owner: Owner) -> Call:
+    return Call(f"/v1/reviews/{owner['review']}/withdraw")
+
+
+@request("POST /v1/firms/{firm_id}/automated-decision", Of.FIRM, "firm")
+def _(owner: Owner) -> Call:
+    return Call(f"/v1/firms/{owner['firm']}/automated-decision", {"is_allowed": False})
+
+
+@request("POST /v1/association-acts", Of.NOTHING)
+def _(owner: Owner) -> Call:
+    act = {"kind": "warning", "severity": 1, "words": "w", "observed_on": "2024-01-31"}
+    return Call("/v1/association-acts", {"firm_key": f"N-{uuid.uuid4().hex}", **act})
+
+
+@request("POST /v1/peer-reports", Of.NOTHING)
+def _(owner: Owner) -> Call:
+    report = {"reporter": "anonymous", "kind": "praise", "words": "w", "observed_on": "2024-01-31"}
+    return Call("/v1/peer-reports", {"firm_key": f"N-{uuid.uuid4().hex}", **report})
+
+
+@request("POST /v1/peer-reports/{report_id}/verify", Of.FIRM, "report", settled=409)
+def _(owner: Owner) -> Call:
+    return Call(f"/v1/peer-reports/{owner['report']}/verify")

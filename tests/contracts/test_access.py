@@ -70,11 +70,15 @@ def _breaches(talker: Talker, world: World, route: str, holder: Holder) -> Itera
     entry, is_allowed = REQUESTS[route], holder.role in ACCESS[route]
     for whose, owner in {"own": holder.home, "away": holder.away, "foreign": holder.foreign}.items():
         try:
-            call = entry.build(owner if is_allowed or owner.ids else world.owners["bank home"])
+            call = entry.build(owner)
         except KeyError as missing:
-            pytest.fail(f"{holder.name} may {route}, but owns no {missing}: add it to tests/contracts/world.py")
+            if is_allowed:
+                pytest.fail(f"{holder.name} may {route}, but owns no {missing}: add it to tests/contracts/world.py")
+            call = entry.build(world.owners["bank home"])
         answer = _send(talker, holder.token, route, call)
         expected = _expected(entry.of, whose, holder) if is_allowed else 403
+        if expected == SUCCESS and answer.status_code == entry.settled:
+            continue
         status = answer.status_code // 100 if expected == SUCCESS else answer.status_code
         if status != expected:
             yield f"{holder.name}, {whose}: {answer.status_code} instead of {expected}: {answer.text[:200]}"

@@ -20,15 +20,17 @@ from models import artifact
 from service.alerts.schemas import AcknowledgeIn
 from service.alerts.tables import Alert
 from service.alerts.use_cases import raise_alerts
+from service.associations import use_cases as associations
 from service.firms import use_cases as firms
 from service.identity.access import BRANCH_ROLES, ROLES_OF, Organisation, Role
-from service.identity.actor import ApprovalLimit, Reach
+from service.identity.actor import Actor, ApprovalLimit, Reach
 from service.identity.keys import create_key
 from service.identity.use_cases import create_branch, create_tenant
 from service.kit import clock
 from service.kit.db import Database, TenantSession, tenant_of
 from service.kit.idempotency import Once
 from service.rescoring.use_cases import rescore
+from service.reviews import use_cases as reviews
 from service.scoring.use_cases import score_firm
 from service.training.tables import ModelVersion
 from service.training.use_cases import live_model
@@ -140,6 +142,31 @@ def alert(session: TenantSession, owner: Owner) -> uuid.UUID:
     return add_alert(session, uuid.UUID(owner["firm"]))
 
 
+def _somebody(session: TenantSession, role: Role) -> Actor:
+    """Return an actor who did something once and holds no key."""
+    return Actor(tenant_of(session), Organisation.BANK, uuid.uuid4(), "somebody", role, Reach(), ())
+
+
+@seed
+def review(session: TenantSession, owner: Owner) -> uuid.UUID:
+    request = reviews.Request(PRODUCT, "other")
+    return reviews.open_review(session, _somebody(session, Role.FIRM), uuid.UUID(owner["firm"]), request).id
+
+
+@seed
+def act(session: TenantSession, owner: Owner) -> uuid.UUID:
+    row = {"kind": "warning", "severity": 2, "words": "w", "observed_on": FIRST, "known_on": FIRST, "ended_on": None}
+    clerk = _somebody(session, Role.ASSOCIATION_CLERK)
+    return associations.enter_act(session, clerk, owner["_key"], row).row.id
+
+
+@seed
+def report(session: TenantSession, owner: Owner) -> uuid.UUID:
+    row = {"reporter": "anonymous", "kind": "other", "words": "w", "observed_on": FIRST, "known_on": FIRST}
+    clerk = _somebody(session, Role.ASSOCIATION_CLERK)
+    return associations.enter_report(session, clerk, owner["_key"], row).row.id
+
+
 def add_alert(session: TenantSession, firm_id: uuid.UUID) -> uuid.UUID:
     """Raise an alert about a firm."""
     row = Alert(
@@ -201,6 +228,9 @@ def build(database: Database) -> World:
         with database.session() as session:
             tenant_id = create_tenant(session, f"{kind}-{suffix}", kind)
             own = Owner(f"{kind}-{suffix}", tenant_id, {})
+            if kind is Organisation.ASSOCIATION:
+                own.ids |= {"_key": "E-home"}
+                own.ids |= {make.__name__: str(make(session, own)) for make in (act, report)}
             _, token = create_key(session, str(role), role)
             name = f"{role} of {kind}"
             holders.append(Holder(name, role, token, own, own, owners["rival home"], reaches_away=True))
