@@ -66,6 +66,13 @@ class Unauthenticated(Problem):
     title = "A valid API key or session is needed"
 
 
+class SignInFailed(Unauthenticated):
+    """Whoever signs in is not, or not any more, who it says; why is not said."""
+
+    code = "sign-in-failed"
+    title = "Signing in failed"
+
+
 class Forbidden(Problem):
     """The asker's role may not do this."""
 
@@ -152,6 +159,14 @@ class InsufficientData(InvalidPayload):
 
     code = "insufficient-data"
     title = "Too little is known about the firm to score it"
+
+
+class IssuerUnavailable(Problem):
+    """The OpenID Connect issuer gave no answer, or none that can be used."""
+
+    status = HTTPStatus.BAD_GATEWAY
+    code = "issuer-unavailable"
+    title = "The identity provider cannot be used"
 
 
 class FieldError(BaseModel):
