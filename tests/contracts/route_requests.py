@@ -167,9 +167,9 @@ def _(owner: Owner) -> Call:
     return Call(f"/v1/reviews/{owner['review']}/decision", {"decision": "decline", "words": "no"})
 
 
-@request("POST /v1/reviews/{review_id}/withdraw", Of.FIRM, "review", settled=409)
+@request("POST /v1/reviews/{review_id}/withdraw", Of.FIRM, "closed_review", settled=409)
 def _(owner: Owner) -> Call:
-    return Call(f"/v1/reviews/{owner['review']}/withdraw")
+    return Call(f"/v1/reviews/{owner['closed_review']}/withdraw")
 
 
 @request("POST /v1/firms/{firm_id}/automated-decision", Of.FIRM, "firm")

@@ -45,13 +45,16 @@ def own_app(database):
 def new_key(database):
     """Return what makes keys of a bank with everything in it; each reaches all of it."""
     tenant = f"contract-{uuid.uuid4().hex[:8]}"
-    tenant_id = tenant_id_of(tenant)
-    add_bank(database, "contract", tenant)
-    limits = {Role.APPROVER: {"limits": (ApprovalLimit(worst_grade=15, amount="5000000"),)}}
+    home = add_bank(database, "contract", tenant)["contract home"]
+    reach = {
+        Role.APPROVER: {"limits": (ApprovalLimit(worst_grade=15, amount="5000000"),)},
+        Role.FIRM: {"firm_id": uuid.UUID(home["firm"])},
+    }
 
     def make(role: Role) -> str:
-        with database.session(tenant_id) as session:
-            return create_key(session, str(role), role, **limits.get(role, {}))[1]
+        name = home["_fund"] if role is Role.FUND_AUDITOR else tenant
+        with database.session(tenant_id_of(name)) as session:
+            return create_key(session, str(role), role, **reach.get(role, {}))[1]
 
     return make
 

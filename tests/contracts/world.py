@@ -30,6 +30,7 @@ from service.identity.keys import create_key
 from service.identity.use_cases import create_branch, create_tenant
 from service.kit import clock
 from service.kit.db import Database, TenantSession, tenant_of
+from service.kit.etag import Precondition
 from service.kit.idempotency import Once
 from service.rescoring.use_cases import rescore
 from service.reviews import use_cases as reviews
@@ -195,6 +196,14 @@ def alert(session: TenantSession, owner: Owner) -> uuid.UUID:
 def _somebody(session: TenantSession, role: Role) -> Actor:
     """Return an actor who did something once and holds no key."""
     return Actor(tenant_of(session), Organisation.BANK, uuid.uuid4(), "somebody", role, Reach(), ())
+
+
+@seed
+def closed_review(session: TenantSession, owner: Owner) -> uuid.UUID:
+    """A review that is over: only who opened one that is not may end it, whatever the role."""
+    opener, request = _somebody(session, Role.RISK_MANAGER), reviews.Request(PRODUCT, "other")
+    opened = reviews.open_review(session, opener, uuid.UUID(owner["firm"]), request)
+    return reviews.withdraw(session, opener, opened.id, Precondition('"1"')).id
 
 
 @seed
