@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import Any
 
 import structlog
@@ -33,11 +34,13 @@ class Problem(Exception):  # noqa: N818 - RFC 9457 calls it a problem
     status = HTTPStatus.BAD_REQUEST
     code = "bad-request"
     title = "The request cannot be understood"
+    headers: Mapping[str, str] = MappingProxyType({})
 
     def __init__(self, detail: str, headers: Mapping[str, str] | None = None, **extra: Any) -> None:
         super().__init__(detail)
         self.detail = detail
-        self.headers = headers
+        if headers is not None:
+            self.headers = headers
         self.extra = extra
 
 
@@ -76,6 +79,13 @@ class Forbidden(Problem):
     status = HTTPStatus.FORBIDDEN
     code = "forbidden"
     title = "Your role may not do this"
+
+
+class BeyondLimits(Forbidden):
+    """The asker's limits do not reach so far."""
+
+    code = "beyond-limits"
+    title = "Your limits do not reach so far"
 
 
 class NotFound(Problem):
@@ -256,9 +266,19 @@ def field_errors(found: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     for item in found[:MAX_REPORTED]:
         path = [part for part in item["loc"] if part != "body"] or ["body"]
         row = next((part for part in path if isinstance(part, int)), None)
-        name = ".".join(str(part) for part in path).encode(errors="replace").decode()[:200]
-        errors.append({"field": name, "row": row, "reason": item["msg"]})
+        errors.append({"field": field_name(path), "row": row, "reason": item["msg"]})
     return errors
+
+
+def field_name(path: Sequence[object]) -> str:
+    """Join a field's path, which may hold anything that a client named a field.
+
+    Examples
+    --------
+    >>> field_name(["invoices", 3, "net"])
+    'invoices.3.net'
+    """
+    return ".".join(str(part) for part in path).encode(errors="replace").decode()[:200]
 
 
 def _on_http(_: Request, error: Exception) -> JSONResponse:

@@ -4,6 +4,7 @@ Every setting is an environment variable ``CLUSTERCREDIT_<NAME>``; ``docs/refere
 from this class.
 """
 
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Literal, Self
 from urllib.parse import urlsplit
@@ -35,6 +36,24 @@ class Settings(BaseSettings):
     port: int = Field(8000, ge=1, le=65535, description="Port that `clustercredit serve` listens on.")
     max_body_bytes: int = Field(
         8 * 1024 * 1024, ge=1024, description="Largest request body in bytes; a longer one is answered 413."
+    )
+    receive_seconds: int = Field(
+        20,
+        ge=1,
+        le=29,
+        description="Seconds for a whole request to arrive, headers and body, and for an answer to be taken.",
+    )
+    max_buffered_bytes: int = Field(
+        256 * 1024 * 1024,
+        ge=0,
+        description="Bytes of all request bodies in memory at a time, beyond the first 64 KiB of each; more: 503.",
+    )
+    max_connections: int = Field(
+        1000, ge=1, description="Open connections of one process (at most half its open files); more are refused."
+    )
+    trusted_proxies: str | None = Field(
+        None,
+        description="Addresses or networks, comma-separated, whose `X-Forwarded-For` is believed. Empty: nobody's.",
     )
     pool_size: int = Field(
         20, ge=1, le=40, description="Database connections of one process, and requests it works on at a time."
@@ -100,3 +119,10 @@ class Settings(BaseSettings):
         if any(parts) and not all(parts):
             raise ValueError("oidc_issuer, oidc_client_id, oidc_client_secret and oidc_organisation belong together")
         return self
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_networks(cls, proxies: str | None) -> str | None:
+        for proxy in proxies.split(",") if proxies else ():
+            ip_network(proxy.strip())
+        return proxies

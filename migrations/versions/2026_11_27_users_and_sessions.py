@@ -1,7 +1,7 @@
 """People who sign in, and their sessions.
 
 Revision ID: 0005
-Revises: 0006
+Revises: 0008
 """
 
 import sqlalchemy as sa
@@ -9,7 +9,7 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 
 revision = "0005"
-down_revision = "0006"
+down_revision = "0008"
 branch_labels = None
 depends_on = None
 

@@ -1,7 +1,7 @@
 """Queries of the ledger. Rows go in and out in bulk, by COPY, inside the session's transaction."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from uuid import UUID, uuid5
@@ -221,6 +221,11 @@ def loan_owners(session: TenantSession, loan_ids: list[str]) -> dict[str, str]:
     """)
     rows = session.execute(query, {"tenant": tenant_of(session), "ids": loan_ids})
     return {row.loan_id: row.key for row in rows}
+
+
+def keys_of(session: TenantSession, firm_ids: Collection[UUID]) -> dict[UUID, str]:
+    """Return the keys of those firms that are within reach."""
+    return dict(session.exec(select(Firm.id, Firm.key).where(col(Firm.id).in_(firm_ids))).all())
 
 
 def key_of(session: TenantSession, firm_id: UUID) -> str:

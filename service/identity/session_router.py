@@ -14,7 +14,7 @@ from service.identity.throttle import count_address, count_attempt
 from service.identity.use_cases import own_organisation
 from service.identity.user_schemas import PasswordChange, SessionOut, SignIn
 from service.kit import clock
-from service.kit.http import Session
+from service.kit.http import Session, open_query
 from service.settings import Settings
 
 router = APIRouter(prefix="/v1", tags=["signing in"])
@@ -103,6 +103,7 @@ def get_oidc_login(request: Request) -> Response:
     ),
     summary="Come back from the identity provider",
 )
+@open_query
 def get_oidc_callback(
     request: Request,
     session: Session,
@@ -111,7 +112,10 @@ def get_oidc_callback(
     iss: Sent = None,
     error: Sent = None,
 ) -> Response:
-    """Begin a session for the person whom the identity provider names, and send the browser to `/docs`."""
+    """Begin a session for the person whom the identity provider names, and send the browser to `/docs`.
+
+    Providers add parameters of their own, which are passed over (RFC 6749, section 4.1.2).
+    """
     provider = oidc.provider_of(request.app.state.settings)
     count_address(request)
     answer = oidc.Answer(code, state, iss, error)

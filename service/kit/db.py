@@ -52,7 +52,8 @@ def scope_to_tenant(state: ORMExecuteState) -> None:
 @event.listens_for(TenantSession, "after_begin")
 def _enter_role(session: TenantSession, _transaction: object, connection: Any) -> None:
     tenant, secret = session.info.get("tenant_id", ""), session.info.get("secret_sha256", "")
-    connection.execute(_SETTINGS, {"role": RUNTIME_ROLE, "tenant": str(tenant), "secret": secret})
+    role = session.info.get("role", RUNTIME_ROLE)
+    connection.execute(_SETTINGS, {"role": role, "tenant": str(tenant), "secret": secret})
 
 
 class Database:
@@ -111,6 +112,34 @@ def present(session: Session, secret_sha256: bytes) -> None:
     session.connection().execute(
         text("select set_config('app.secret_sha256', :secret, true)"), {"secret": secret_sha256.hex()}
     )
+
+
+@contextmanager
+def in_role(session: Session, role: str) -> Iterator[None]:
+    """Let the session work for a while as another role of the database, one that may see less.
+
+    After an error the role stays until the transaction ends, which an error ends anyhow.
+    """
+    session.info["role"] = role
+    _set_role(session, role)
+    try:
+        yield
+    finally:
+        del session.info["role"]
+    _set_role(session, RUNTIME_ROLE)
+
+
+def _set_role(session: Session, role: str) -> None:
+    session.connection().execute(text("select set_config('role', :role, true)"), {"role": role})
+
+
+@contextmanager
+def name_fund(session: Session, fund_id: UUID) -> Iterator[None]:
+    """Let the session see for a while the one guarantee fund that it can name: its name and kind."""
+    setting = text("select set_config('app.fund', :fund, true)")
+    session.connection().execute(setting, {"fund": str(fund_id)})
+    yield
+    session.connection().execute(setting, {"fund": ""})
 
 
 def tenant_of(session: Session) -> UUID:

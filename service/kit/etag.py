@@ -63,7 +63,12 @@ def save(session: TenantSession, row: MutableRow) -> None:
 def _if_match(
     if_match: Annotated[
         str | None,
-        Header(max_length=500, description="The ETag that the object had when you read it.", examples=['"1"']),
+        Header(
+            max_length=500,
+            description="The ETag that the object had when you read it.",
+            examples=['"1"'],
+            json_schema_extra={"minLength": 1, "pattern": "^[!-~]([ -~]*[!-~])?$"},
+        ),
     ] = None,
 ) -> Precondition:
     if not if_match:

@@ -3,23 +3,17 @@
 import pytest
 
 from service.alerts.schemas import AcknowledgeIn, AlertOut
+from service.associations.schemas import AssociationActIn, AssociationActOut, PeerReportIn, PeerReportOut
 from service.firms.schemas import FirmIn, InvoicesIn, LoanIn, RepaymentStatusIn
 from service.identity.user_schemas import PasswordChange, SignIn, UserIn, UserPatch
-from service.scoring.schemas import ScoreOut, ScoreRequest
+from service.reviews.schemas import AutomatedDecisionIn, AutomatedDecisionOut, DecisionIn, ReviewIn, ReviewOut
+from service.scoring.schemas import PlanOut, ScoreOut, ScoreRequest
 
 SCHEMAS = (
-    FirmIn,
-    InvoicesIn,
-    LoanIn,
-    RepaymentStatusIn,
-    ScoreRequest,
-    ScoreOut,
-    AcknowledgeIn,
-    AlertOut,
-    UserIn,
-    UserPatch,
-    SignIn,
-    PasswordChange,
+    *(FirmIn, InvoicesIn, LoanIn, RepaymentStatusIn, ScoreRequest, ScoreOut, PlanOut, AcknowledgeIn, AlertOut),
+    *(UserIn, UserPatch, SignIn, PasswordChange),
+    *(ReviewIn, ReviewOut, DecisionIn, AutomatedDecisionIn, AutomatedDecisionOut),
+    *(AssociationActIn, AssociationActOut, PeerReportIn, PeerReportOut),
 )
 
 

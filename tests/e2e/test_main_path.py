@@ -7,6 +7,7 @@ from collections import Counter
 from contextlib import contextmanager
 from datetime import date
 
+import numpy as np
 import pytest
 from http_client import make_client
 from sqlalchemy import text
@@ -20,7 +21,7 @@ from service.identity.access import Role
 from service.identity.actor import Reach
 from service.identity.use_cases import create_branch
 from service.rescoring.use_cases import rescore
-from service.scoring.use_cases import context_of, get_score, score_firm, score_range
+from service.scoring.use_cases import context_of, get_score, plan_firm, score_firm, score_range
 from service.training.use_cases import live_model, promote, train
 from tests.features.rows import consent, inputs
 
@@ -206,6 +207,30 @@ def test_the_exported_card_gives_the_same_points(database, bank, scores):
             assert points_of(row["features"]) == pytest.approx(row["points"], abs=1e-9)
             checked += 1
     assert checked > 300
+
+
+def test_a_plan_starts_from_the_current_score_and_leads_where_it_says(database, bank, scores):
+    statuses = Counter()
+    with database.session(bank.tenant_id) as session:
+        model = live_model(session, PRODUCT).model
+        for key in sorted(key for key, row in scores.items() if row["grade"] != DEFAULTED)[::6]:
+            planned = plan_firm(session, firm_id_of(bank.tenant_id, key), PRODUCT)
+            found, score = planned.plan, planned.view.score
+            assert (found.points, found.pd, found.grade) == (score.points, score.pd, score.grade)
+            statuses[found.status] += 1
+            unknown = {item["name"] for item in score.missing}
+            for way in (*found.ways, *([found.best] if found.best else [])):
+                features = dict(score.features)
+                for change in way.changes:
+                    assert change.feature not in unknown
+                    assert features[change.feature] == change.from_value
+                    features[change.feature] = change.to_value
+                    values = [math.nan if features[name] is None else features[name] for name in model.names]
+                    after = model.score(np.array([values]))
+                    assert (float(after.points[0]), str(after.grade[0])) == (change.points, change.grade)
+            for way in found.ways:
+                assert NAMES.index(way.changes[-1].grade) <= NAMES.index(found.target_grade)
+    assert statuses["reachable"] > 20
 
 
 def test_a_firm_with_too_little_data_is_refused_and_told_why(officer, bank):

@@ -15,7 +15,6 @@ from sqlalchemy import event, text
 from sqlalchemy.exc import OperationalError
 
 from service.app import create_app
-from service.cli import database as cli
 from service.errors import TooManyRequests
 from service.identity.access import Role
 from service.identity.use_cases import create_tenant, tenant_id_of
@@ -326,13 +325,6 @@ def test_guessing_is_stopped_whatever_address_is_claimed(limited, database, tena
     assert codes == [401, 401, 429, 429, 429]
     assert client.get("/v1/me").status_code == 200
     assert elsewhere.get("/v1/me").status_code == 429
-
-
-def test_the_server_believes_no_forwarding_header(database, monkeypatch):
-    options = {}
-    monkeypatch.setattr(cli.uvicorn, "run", lambda _app, **given: options.update(given))
-    cli.run_server(Settings(), database, "127.0.0.1", 8000)
-    assert options["proxy_headers"] is False
 
 
 def test_429_and_its_header_are_declared(app):
