@@ -24,7 +24,10 @@ FLOW_CLEARED: Final = f'{FLOW_COOKIE}=""; HttpOnly; Max-Age=0; Path=/; SameSite=
 CALLBACK: Final = "/v1/oidc/callback"
 LANDING: Final = "/docs"
 """Where a person lands; there are no other pages."""
-Sent = Annotated[str | None, Query(max_length=4096, description="As the identity provider sends it.")]
+Sent = Annotated[
+    str | None,
+    Query(max_length=4096, pattern=r"^[\x20-\x7e]+$", description="As the identity provider sends it."),
+]
 
 
 @router.post(
@@ -55,7 +58,7 @@ def post_session(request: Request, response: Response, session: Session, body: S
 )
 def delete_session(response: Response, session: Session, actor: Acting) -> None:
     """End the session that the request came with, and take its cookie back."""
-    sessions.end_own_session(session, actor)
+    sessions.end_session(session, sessions.session_of(actor))
     clear_cookie(response)
 
 
@@ -67,10 +70,11 @@ def delete_session(response: Response, session: Session, actor: Acting) -> None:
 )
 def post_password(request: Request, session: Session, actor: Acting, body: PasswordChange) -> None:
     """Replace the asker's password; its other sessions end. Sent again it is refused, since the old one is gone."""
+    own = sessions.session_of(actor)
     with passwords.PLACES.place():
         count_attempt(request, str(actor.id))
         current, new = body.current.get_secret_value(), body.new.get_secret_value()
-        sessions.change_own_password(session, actor, current, new)
+        sessions.change_own_password(session, actor.id, current, new, kept=own)
 
 
 @router.get(

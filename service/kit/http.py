@@ -8,7 +8,16 @@ from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Request
 from fastapi.dependencies.models import Dependant
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    StringConstraints,
+    WithJsonSchema,
+)
 
 from service.errors import MAX_REPORTED, InvalidPayload, field_name
 from service.kit.db import Database, TenantSession
@@ -80,6 +89,12 @@ def _printable(text: object) -> object:
     return text
 
 
+def _writable(secret: SecretStr) -> SecretStr:
+    if any("\ud800" <= character <= "\udfff" for character in secret.get_secret_value()):
+        raise ValueError("must be text")
+    return secret
+
+
 def _plain_amount(value: object) -> object:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if not _AMOUNT.fullmatch(str(value)) or not (is_number or isinstance(value, str)):
@@ -99,6 +114,13 @@ Text = Annotated[
     BeforeValidator(_printable),  # named after the constraints, or these count blanks that are stripped later
     Field(json_schema_extra={"pattern": rf"^[^{_UNSEEN}]+$"}),
 ]
+Secret = Annotated[
+    SecretStr,
+    BeforeValidator(_printable),
+    AfterValidator(_writable),
+    Field(json_schema_extra={"pattern": rf"^[^{_UNSEEN}]+$"}),
+]
+"""A secret that somebody types; neither shown nor logged."""
 Code = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$")]
 Day = Annotated[
     date,

@@ -115,6 +115,15 @@ def _(owner: Owner) -> Call:
     return Call(f"/v1/users/{owner['user']}", {"name": uuid.uuid4().hex})
 
 
+@request("POST /v1/sessions", Of.NOTHING)
+def _(owner: Owner) -> Call:
+    return Call("/v1/sessions", {"organisation": owner.tenant, "login": "nobody", "password": "seven geese"})
+
+
+_reads("GET /v1/oidc/login", Of.NOTHING, "")
+_reads("GET /v1/oidc/callback", Of.NOTHING, "")
+
+
 @request("DELETE /v1/sessions/current", Of.NOTHING, settled=409)
 def _(owner: Owner) -> Call:
     """Answered 409 to whoever comes with a key; tests/service/identity/test_sessions.py comes with sessions."""
