@@ -31,6 +31,11 @@ class Settings(BaseSettings):
     local_dir: Path = Field(
         Path(".local"), description="Folder for the embedded server's data and for files of rejected rows."
     )
+    keyring_dir: Path | None = Field(
+        None,
+        description="Folder for the keys of natural persons, apart from the database and its backups. Empty: `keyring` "
+        "under `local_dir`.",
+    )
     tenant: str = Field("default", description="Tenant that the command line works for unless `--tenant` is given.")
     host: str = Field("127.0.0.1", description="Address that `clustercredit serve` listens on.")
     port: int = Field(8000, ge=1, le=65535, description="Port that `clustercredit serve` listens on.")
@@ -101,6 +106,18 @@ class Settings(BaseSettings):
     )
 
     @property
+    def keyring(self) -> Path:
+        """Folder of the keys of natural persons."""
+        return self.keyring_dir or self.local_dir / "keyring"
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_networks(cls, proxies: str | None) -> str | None:
+        for proxy in proxies.split(",") if proxies else ():
+            ip_network(proxy.strip())
+        return proxies
+
+    @property
     def origins(self) -> tuple[str, ...]:
         """The allowed origins, one by one."""
         return tuple(origin.strip().lower() for origin in (self.allowed_origins or "").split(",") if origin.strip())
@@ -119,10 +136,3 @@ class Settings(BaseSettings):
         if any(parts) and not all(parts):
             raise ValueError("oidc_issuer, oidc_client_id, oidc_client_secret and oidc_organisation belong together")
         return self
-
-    @field_validator("trusted_proxies")
-    @classmethod
-    def _are_networks(cls, proxies: str | None) -> str | None:
-        for proxy in proxies.split(",") if proxies else ():
-            ip_network(proxy.strip())
-        return proxies

@@ -21,6 +21,7 @@ from pydantic import (
 
 from service.errors import MAX_REPORTED, InvalidPayload, field_name
 from service.kit.db import Database, TenantSession
+from service.kit.personal_id import holds_national_id
 
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 LONGEST_TEXT = 200
@@ -76,9 +77,9 @@ def _query_names(dependant: Dependant) -> Iterator[str]:
 
 
 class Schema(BaseModel):
-    """Base of every wire shape: unknown fields, NaN and Infinity are errors."""
+    """Base of every wire shape: unknown fields, NaN and Infinity are errors, whose words never repeat a value."""
 
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, hide_input_in_errors=True)
 
 
 def _printable(text: object) -> object:
@@ -86,6 +87,19 @@ def _printable(text: object) -> object:
         raise ValueError(f"must have at most {LONGEST_TEXT} characters, blanks included")
     if isinstance(text, str) and _CONTROL.search(text):
         raise ValueError("must not contain control or invisible characters")
+    return impersonal(text) if isinstance(text, str) else text
+
+
+def impersonal(text: str) -> str:
+    """Return a text that has no person's identity number in it.
+
+    Raises
+    ------
+    ValueError
+        If it has one.
+    """
+    if holds_national_id(text):
+        raise ValueError("must not contain a person's identity number; that goes to /v1/firms/{firm_id}/people alone")
     return text
 
 
@@ -121,7 +135,7 @@ Secret = Annotated[
     Field(json_schema_extra={"pattern": rf"^[^{_UNSEEN}]+$"}),
 ]
 """A secret that somebody types; neither shown nor logged."""
-Code = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$")]
+Code = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$"), AfterValidator(impersonal)]
 Day = Annotated[
     date,
     BeforeValidator(_day_text),

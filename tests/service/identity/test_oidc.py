@@ -7,9 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from http_client import HOME, UNLIMITED, Browser, make_client
-from issuer import CLIENT_ID, CLIENT_SECRET, Issuer, running_issuer
 from joserfc.jwk import RSAKey
-from people import add_person
 from pydantic import ValidationError
 
 from service.app import create_app
@@ -18,6 +16,8 @@ from service.identity.access import Role
 from service.identity.browser import COOKIE
 from service.identity.session_router import FLOW_COOKIE
 from service.settings import Settings
+from tests.service.identity.issuer import CLIENT_ID, CLIENT_SECRET, Issuer, running_issuer
+from tests.service.identity.people import add_person
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
 LOGIN = "/v1/oidc/login"
@@ -58,6 +58,10 @@ def person(database, tenant):
 def come_back(browser: Browser, issuer: Issuer):
     """Go to the issuer and come back."""
     return browser.get(issuer.authorize(browser.get(LOGIN).headers["location"]))
+
+
+def sent(callback: str, name: str) -> str:
+    return parse_qs(urlsplit(callback).query)[name][0]
 
 
 def refused(browser: Browser, answer) -> None:
@@ -160,8 +164,8 @@ def test_an_answer_to_nobodys_question_is_refused_before_the_issuer_is_asked(oid
     asked = len(issuer.seen)
     refused(victim, victim.get(callback))
     refused(victim, victim.get(callback))
-    code = callback.split("code=")[1].split("&")[0]
-    for query in ("", f"?code={code}", f"?code={code}&state=", f"?code={code}&state=%E9%97%B4", "?state=x"):
+    code = sent(callback, "code")
+    for query in ("", f"?code={code}", f"?code={code}&state=x", "?state=x"):
         other = Browser(oidc_app)
         other.get(LOGIN)
         asked += 1
@@ -183,9 +187,9 @@ def test_a_code_opens_once(oidc_app, issuer, person):
 
 def test_a_code_of_another_sign_in_fails_for_want_of_its_verifier(oidc_app, issuer, person):
     attacker, victim = Browser(oidc_app), Browser(oidc_app)
-    stolen = issuer.authorize(victim.get(LOGIN).headers["location"]).split("code=")[1].split("&")[0]
+    stolen = sent(issuer.authorize(victim.get(LOGIN).headers["location"]), "code")
     own = issuer.authorize(attacker.get(LOGIN).headers["location"])
-    refused(attacker, attacker.get(f"/v1/oidc/callback?code={stolen}&state={own.split('state=')[1]}"))
+    refused(attacker, attacker.get(f"/v1/oidc/callback?code={stolen}&state={sent(own, 'state')}"))
 
 
 def test_a_sign_in_lasts_ten_minutes(oidc_app, issuer, person, monkeypatch):
@@ -225,7 +229,7 @@ def test_issuers_cannot_be_mixed_up(oidc_app, issuer, person):
 
 def test_a_refusal_at_the_issuer_is_said(oidc_app, issuer, person):
     browser = Browser(oidc_app)
-    state = issuer.authorize(browser.get(LOGIN).headers["location"]).split("state=")[1]
+    state = sent(issuer.authorize(browser.get(LOGIN).headers["location"]), "state")
     answer = browser.get(f"/v1/oidc/callback?error=access_denied&state={state}")
     refused(browser, answer)
     assert "identity provider refused" in answer.json()["detail"]

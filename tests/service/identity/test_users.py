@@ -5,12 +5,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from http_client import Browser, make_client
-from people import PASSWORD, add_person
 from sqlalchemy import text
 
 from service.identity.access import Organisation, Role
 from service.identity.passwords import COMMON, check_new
 from service.identity.use_cases import create_branch, create_tenant, tenant_id_of
+from tests.service.identity.people import PASSWORD, add_person
 
 NEW_PASSWORD = "a button for every coat in town"
 PERSON = {"login": "Li.Na", "name": "李娜", "role": "risk_manager"}
@@ -109,6 +109,8 @@ def test_twenty_at_once_make_one_person(administrator):
         {"role": "approver"},
         {"branch_id": "0f4d8f0a-1b0e-4a3c-9a53-5a7d0a4f6c01"},
         {"oidc_subject": ""},
+        {"oidc_subject": "cn:11010519491231002X"},
+        {"login": "11010519491231002x"},
         {"is_admin": True},
     ],
     ids=str,
