@@ -28,6 +28,7 @@ from service.identity.access import BRANCH_ROLES, ROLES_OF, Organisation, Role
 from service.identity.actor import Actor, ApprovalLimit, Reach
 from service.identity.keys import create_key
 from service.identity.use_cases import create_branch, create_tenant
+from service.identity.users import Duty, create_user
 from service.kit import clock
 from service.kit.db import Database, TenantSession, tenant_of
 from service.kit.etag import Precondition
@@ -40,7 +41,7 @@ from service.training.use_cases import live_model
 from tests.models import handmade
 
 PRODUCT = "credit-score"
-OF_THE_TENANT = ("branch", "key", "model", "bank", "grant", "spare_grant")
+OF_THE_TENANT = ("branch", "key", "user", "model", "bank", "grant", "spare_grant")
 """What a whole tenant shares, whatever the reach."""
 FIRST, SECOND = date(2024, 6, 30), date(2024, 9, 30)
 
@@ -113,6 +114,11 @@ def seed(make: Callable[[TenantSession, Owner], str | uuid.UUID]) -> Callable[..
 @seed
 def key(session: TenantSession, owner: Owner) -> uuid.UUID:
     return create_key(session, "to be revoked", Role.BATCH)[0].id
+
+
+@seed
+def user(session: TenantSession, owner: Owner) -> uuid.UUID:
+    return create_user(session, f"u-{uuid.uuid4().hex}", "to be renamed", Duty(Role.BATCH)).id
 
 
 @seed
