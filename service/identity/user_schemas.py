@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated, Self
 from uuid import UUID
 
-from pydantic import ConfigDict, Field, SecretStr, StrictBool, StringConstraints, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, SecretStr, StrictBool, StringConstraints, model_validator
 
 from service.identity.access import BRANCH_ROLES, Role
 from service.identity.passwords import LONGEST, SHORTEST
@@ -19,15 +19,25 @@ Login = Annotated[
     StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@-]{1,63}$", to_lower=True),
     Field(description="What a person signs in as: letters, digits and `._@-`; capitals are taken as small letters."),
 ]
+
+
+def _encodable(password: object) -> object:
+    """Refuse half a character, which JSON can write and no hash can read; a secret text is not checked for it."""
+    if isinstance(password, str) and any("\ud800" <= character <= "\udfff" for character in password):
+        raise ValueError("must be whole characters")
+    return password
+
+
 NewPassword = Annotated[
     SecretStr,
+    BeforeValidator(_encodable),
     Field(
         min_length=SHORTEST,
         max_length=LONGEST,
         description="Any characters. Refused if it is among the best known ones or contains the login.",
     ),
 ]
-Password = Annotated[SecretStr, Field(min_length=1, max_length=LONGEST)]
+Password = Annotated[SecretStr, BeforeValidator(_encodable), Field(min_length=1, max_length=LONGEST)]
 Subject = Annotated[
     str,
     StringConstraints(min_length=1, max_length=255, pattern=r"^[\x21-\x7e]+$"),

@@ -233,3 +233,38 @@ def _(owner: Owner) -> Call:
 @request("GET /v1/book/{bank_id}/{loan_id}", Of.TENANT, "own_loan")
 def _(owner: Owner) -> Call:
     return Call(f"/v1/book/{owner['bank']}/{owner['own_loan']}")
+
+
+_reads("GET /v1/users", Of.LIST, "user")
+_reads("GET /v1/users/{user_id}", Of.TENANT, "user")
+
+
+@request("POST /v1/users", Of.NOTHING)
+def _(owner: Owner) -> Call:
+    subject = uuid.uuid4().hex
+    return Call("/v1/users", {"login": subject, "name": "李娜", "role": "risk_manager", "oidc_subject": subject})
+
+
+@request("PATCH /v1/users/{user_id}", Of.TENANT, "user")
+def _(owner: Owner) -> Call:
+    return Call(f"/v1/users/{owner['user']}", {"name": uuid.uuid4().hex})
+
+
+@request("POST /v1/sessions", Of.NOTHING)
+def _(owner: Owner) -> Call:
+    return Call("/v1/sessions", {"organisation": owner.tenant, "login": "nobody", "password": "no geese at all"})
+
+
+@request("DELETE /v1/sessions/current", Of.NOTHING, settled=409)
+def _(owner: Owner) -> Call:
+    """Be told that a key is no session."""
+    return Call("/v1/sessions/current")
+
+
+@request("POST /v1/me/password", Of.NOTHING, settled=409)
+def _(owner: Owner) -> Call:
+    return Call("/v1/me/password", {"current": "no geese at all", "new": "a button for every coat in town"})
+
+
+_reads("GET /v1/oidc/login", Of.NOTHING, "")
+_reads("GET /v1/oidc/callback", Of.NOTHING, "")

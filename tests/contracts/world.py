@@ -24,10 +24,12 @@ from service.alerts.use_cases import raise_alerts
 from service.associations import use_cases as associations
 from service.firms import use_cases as firms
 from service.funds import use_cases as funds
+from service.identity import sessions
 from service.identity.access import BRANCH_ROLES, ROLES_OF, Organisation, Role
 from service.identity.actor import Actor, ApprovalLimit, Reach
 from service.identity.keys import create_key
 from service.identity.use_cases import create_branch, create_tenant
+from service.identity.users import Duty, create_user
 from service.kit import clock
 from service.kit.db import Database, TenantSession, tenant_of
 from service.kit.etag import Precondition
@@ -40,7 +42,7 @@ from service.training.use_cases import live_model
 from tests.models import handmade
 
 PRODUCT = "credit-score"
-OF_THE_TENANT = ("branch", "key", "model", "bank", "grant", "spare_grant")
+OF_THE_TENANT = ("branch", "key", "model", "bank", "grant", "spare_grant", "user")
 """What a whole tenant shares, whatever the reach."""
 FIRST, SECOND = date(2024, 6, 30), date(2024, 9, 30)
 
@@ -133,6 +135,14 @@ def own_loan(session: TenantSession, owner: Owner) -> str:
     row = {"loan_id": uuid.uuid4().hex, "product": PRODUCT, "principal_fen": 100, "matures_on": None, **day}
     firms.add_loan(session, uuid.UUID(owner["firm"]), row)
     return str(row["loan_id"])
+
+
+@seed
+def user(session: TenantSession, owner: Owner) -> uuid.UUID:
+    subject = uuid.uuid4().hex
+    person = create_user(session, subject, "李娜", Duty(Role.RISK_MANAGER, None, None, ()), oidc_subject=subject)
+    sessions._begin(session, person, "oidc")
+    return person.id
 
 
 @seed
