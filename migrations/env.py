@@ -10,6 +10,7 @@ import service.funds.tables
 import service.identity.tables
 import service.kit.idempotency
 import service.kit.rate_limit
+import service.people.tables
 import service.rescoring.tables
 import service.reviews.tables
 import service.scoring.tables

@@ -21,9 +21,11 @@ from service.kit.admission import Admission
 from service.kit.db import Database
 from service.kit.document import tighten
 from service.kit.http import known_parameters
+from service.kit.keyring import Keyring
 from service.kit.logs import RequestLog
 from service.kit.rate_limit import Failures, Limiter
 from service.kit.receive import WholeRequest
+from service.people.router import router as people
 from service.reviews.router import router as reviews
 from service.scoring.router import router as scores
 from service.settings import Settings
@@ -34,6 +36,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     users,
     sessions,
     firms,
+    people,
     associations,
     models,
     scores,
@@ -79,6 +82,7 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
     app.state.database = database
     app.state.limiter = Limiter(database)
     app.state.failures = Failures(app.state.limiter, settings.failed_requests_per_minute)
+    app.state.keyring = Keyring(settings.keyring)
     install_handlers(app)
     app.add_exception_handler(HTTPStatus.METHOD_NOT_ALLOWED, _on_other_method)
     app.add_middleware(Admission, limit=settings.pool_size)

@@ -1,5 +1,6 @@
 """What can go wrong, and how it is said: RFC 9457 ``application/problem+json`` for every 4xx and 5xx."""
 
+import re
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from types import MappingProxyType
@@ -16,6 +17,8 @@ log = structlog.get_logger()
 
 MEDIA_TYPE = "application/problem+json"
 MAX_REPORTED = 100
+_DIGITS = re.compile(r"\w*\d{6}\w*")
+"""Of the name of a field that a client made up: it may be a person's number."""
 
 
 class Problem(Exception):  # noqa: N818 - RFC 9457 calls it a problem
@@ -278,7 +281,7 @@ def field_name(path: Sequence[object]) -> str:
     >>> field_name(["invoices", 3, "net"])
     'invoices.3.net'
     """
-    return ".".join(str(part) for part in path).encode(errors="replace").decode()[:200]
+    return _DIGITS.sub("***", ".".join(str(part) for part in path).encode(errors="replace").decode())[:200]
 
 
 def _on_http(_: Request, error: Exception) -> JSONResponse:
@@ -292,7 +295,7 @@ def _on_http(_: Request, error: Exception) -> JSONResponse:
 
 def _on_unexpected(request: Request, error: Exception) -> JSONResponse:
     request_id = getattr(request.state, "request_id", "")
-    log.error("unexpected", exc_info=error, request_id=request_id, method=request.method, path=request.url.path)
+    log.error("unexpected", exc_info=error, request_id=request_id, method=request.method)
     detail = "The service failed; nothing was changed. Send the request again, with the same Idempotency-Key."
     response = problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal-error", "The service failed", detail)
     response.headers["X-Request-Id"] = request_id

@@ -31,6 +31,11 @@ class Settings(BaseSettings):
     local_dir: Path = Field(
         Path(".local"), description="Folder for the embedded server's data and for files of rejected rows."
     )
+    keyring_dir: Path | None = Field(
+        None,
+        description="Folder for the keys of natural persons, apart from the database and its backups. Empty: `keyring` "
+        "under `local_dir`.",
+    )
     tenant: str = Field("default", description="Tenant that the command line works for unless `--tenant` is given.")
     host: str = Field("127.0.0.1", description="Address that `clustercredit serve` listens on.")
     port: int = Field(8000, ge=1, le=65535, description="Port that `clustercredit serve` listens on.")
@@ -99,6 +104,11 @@ class Settings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", description="Least severe log line that is written: DEBUG, INFO, WARNING or ERROR."
     )
+
+    @property
+    def keyring(self) -> Path:
+        """Folder of the keys of natural persons."""
+        return self.keyring_dir or self.local_dir / "keyring"
 
     @field_validator("trusted_proxies")
     @classmethod

@@ -89,8 +89,9 @@ def session(database, tenant):
 
 
 @pytest.fixture(scope="session")
-def app(database):
-    return create_app(Settings(max_body_bytes=1 << 20, **UNLIMITED), database)
+def app(database, tmp_path_factory):
+    keyring = tmp_path_factory.mktemp("keyring")
+    return create_app(Settings(max_body_bytes=1 << 20, keyring_dir=keyring, **UNLIMITED), database)
 
 
 @pytest.fixture

@@ -14,7 +14,9 @@ from service.identity.use_cases import create_tenant, find_branch
 from service.kit import migrations, server
 from service.kit.db import Database
 from service.kit.embedded_postgres import EmbeddedPostgres
+from service.kit.keyring import Keyring
 from service.kit.logs import configure_logging
+from service.people.use_cases import sweep
 from service.settings import Settings
 
 db = typer.Typer(help="The embedded PostgreSQL server: for one machine, not for production.", no_args_is_help=True)
@@ -66,8 +68,9 @@ def check_port(host: str, port: int) -> None:
 
 
 def run_server(settings: Settings, database: Database, host: str, port: int) -> None:
-    """Serve until interrupted; log lines are JSON on standard error."""
+    """Finish erasures that broke off, then serve until interrupted; log lines are JSON on standard error."""
     configure_logging(settings.log_level)
+    sweep(database, Keyring(settings.keyring))
     server.run(create_app(settings, database), settings, host, port)
 
 

@@ -7,14 +7,14 @@ from datetime import date, datetime
 from uuid import UUID, uuid5
 
 import polars as pl
-from sqlalchemy import func, text
+from sqlalchemy import func, text, tuple_
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlmodel import col, select
 
 from features.consent import PURPOSE, SCOPES
 from features.inputs import KINDS, Inputs, Kind
 from service.firms import reach
-from service.firms.tables import Firm, FirmObservation, Loan
+from service.firms.tables import Consent, Firm, FirmObservation, Loan, PersonObservation
 from service.kit.db import TenantSession, copy_in, read_groups, tenant_of
 
 TABLES = {
@@ -231,3 +231,37 @@ def keys_of(session: TenantSession, firm_ids: Collection[UUID]) -> dict[UUID, st
 def key_of(session: TenantSession, firm_id: UUID) -> str:
     """Return the key of a firm that is there."""
     return session.exec(select(Firm.key).where(Firm.id == firm_id)).one()
+
+
+def newest_links(session: TenantSession, person_ids: Sequence[str]) -> list[PersonObservation]:
+    """Return the newest row of each firm, person and role, of firms within reach."""
+    link = (col(PersonObservation.person_id), col(PersonObservation.firm_id), col(PersonObservation.role))
+    newest = (col(PersonObservation.observed_on).desc(), col(PersonObservation.known_on).desc())
+    query = (
+        select(PersonObservation)
+        .ext(distinct_on(*link))
+        .where(col(PersonObservation.person_id).in_(person_ids))
+        .order_by(*link, *newest, col(PersonObservation.content_sha256))
+    )
+    return list(session.exec(query))
+
+
+def page_people(session: TenantSession, firm_id: UUID, after: str | None, limit: int) -> list[str]:
+    """Return the people of a firm whose pseudonyms have the form of our ids, in order of these."""
+    name = col(PersonObservation.person_id)
+    query = (
+        select(name).distinct().where(PersonObservation.firm_id == firm_id, func.length(name) == len(str(UUID(int=0))))
+    )
+    query = query if after is None else query.where(name > after)
+    return list(session.exec(query.order_by(name).limit(limit)))
+
+
+def page_consents(
+    session: TenantSession, person_id: str, after: tuple[date, bytes] | None, limit: int | None, firm_id: UUID | None
+) -> list[Consent]:
+    """Return consents of a person for firms within reach, or for one of them, the oldest first."""
+    place = (col(Consent.observed_on), col(Consent.content_sha256))
+    query = select(Consent).where(Consent.person_id == person_id).order_by(*place).limit(limit)
+    if firm_id is not None:
+        query = query.where(Consent.firm_id == firm_id)
+    return list(session.exec(query if after is None else query.where(tuple_(*place) > tuple_(*after))))

@@ -63,7 +63,10 @@ class PersonObservation(Observation, table=True):
     """A person behind a firm, under a pseudonym of the lender's."""
 
     __tablename__ = "person_observation"
-    __table_args__ = _of_firm("person_observation")
+    __table_args__ = (
+        *_of_firm("person_observation"),
+        Index("ix_person_observation_person_id", "tenant_id", "person_id"),
+    )
 
     person_id: str = Field(sa_type=Text)
     role: str = Field(sa_type=Text)
@@ -74,7 +77,7 @@ class Consent(Observation, table=True):
     """What a person behind a firm, or the firm, consented to or refused on a day; a withdrawal is a later row."""
 
     __tablename__ = "consent"
-    __table_args__ = _of_firm("consent")
+    __table_args__ = (*_of_firm("consent"), Index("ix_consent_person_id", "tenant_id", "person_id"))
 
     person_id: str | None = Field(sa_type=Text)
     scope: str = Field(sa_type=Text)

@@ -1,16 +1,15 @@
 """Add to the ledger, and read what was known on a date."""
 
 import re
-import unicodedata
-from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, fields
 from datetime import date
 from typing import Any
 from uuid import UUID
 
 import polars as pl
 
-from features.consent import PURPOSE, refused_automated
+from features.consent import PURPOSE, consenting, refused_automated
 from features.inputs import KINDS, Inputs
 from service.errors import Conflict, InvalidPayload, NotFound
 from service.firms import reach, repository
@@ -20,16 +19,15 @@ from service.identity.use_cases import get_branch
 from service.kit import clock
 from service.kit.db import TenantSession, tenant_of
 from service.kit.etag import Precondition, save
+from service.kit.personal_id import is_national_id
 
-__all__ = ["Added", "Stage", "firm_id_of"]
+__all__ = ["Added", "Stage", "firm_id_of", "is_national_id"]
 
 firm_id_of = repository.firm_id_of
 _USCC_DIGITS = "0123456789ABCDEFGHJKLMNPQRTUWXY"
 _USCC_WEIGHTS = (1, 3, 9, 27, 19, 26, 16, 17, 20, 29, 25, 13, 8, 24, 10, 30, 28)
 _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}")
 USCC_LENGTH = 18
-_NATIONAL_ID = re.compile(r"[1-9][0-9]{16}[0-9X]|[1-9][0-9]{14}")
-_NATIONAL_ID_WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
 
 
 @dataclass(frozen=True)
@@ -75,6 +73,30 @@ class AutomatedDecision:
     own_observed_on: date | None
 
 
+@dataclass(frozen=True)
+class Link:
+    """What a person is to a firm, as newest known."""
+
+    person_id: str
+    firm_id: UUID
+    role: str
+    trade_since: date | None
+    observed_on: date
+
+
+@dataclass(frozen=True)
+class ConsentView:
+    """What a person consented to or refused on a day, for a firm."""
+
+    firm_id: UUID
+    scope: str
+    purpose: str
+    is_given: bool
+    observed_on: date
+    known_on: date
+    content_sha256: bytes
+
+
 def check_firm_key(key: str) -> str:
     """Check a firm's key: a unified social credit code (18 characters, GB 32100-2015 check character) or a local id.
 
@@ -98,6 +120,8 @@ def check_firm_key(key: str) -> str:
         raise ValueError(
             "a firm's key is 1 to 64 letters, digits, '.', '_', ':' or '-', and starts with one of the first"
         )
+    if is_national_id(key):
+        raise ValueError("this is a person's identity number, which is never kept; give the firm's code or a local id")
     if len(key) != USCC_LENGTH:
         return key
     if strange := sorted(set(key) - set(_USCC_DIGITS)):
@@ -107,33 +131,6 @@ def check_firm_key(key: str) -> str:
     if key[-1] != expected:
         raise ValueError(f"the check character of this unified social credit code should be '{expected}'")
     return key
-
-
-def is_national_id(text: str) -> bool:
-    """Tell whether a text is the number of a Chinese identity card, however it is written.
-
-    Of 18 characters (GB 11643-1999) with a day of birth and the right check character, or of the old 15 digits with a
-    day of birth; full-width digits, a small x, blanks and hyphens hide it from nobody.
-
-    Examples
-    --------
-    >>> is_national_id("11010519491231002X"), is_national_id("110105 19491231 002x"), is_national_id("110105491231002")
-    (True, True, True)
-    >>> is_national_id("110105194912310021"), is_national_id("110105991331002"), is_national_id("P000123")
-    (False, False, False)
-    """
-    number = re.sub(r"[\s-]", "", unicodedata.normalize("NFKC", text)).upper()
-    if not _NATIONAL_ID.fullmatch(number):
-        return False
-    born = number[6:14] if len(number) == 18 else f"19{number[6:12]}"
-    try:
-        date(int(born[:4]), int(born[4:6]), int(born[6:]))
-    except ValueError:
-        return False
-    total = sum(
-        int(digit) * weight for digit, weight in zip(number, _NATIONAL_ID_WEIGHTS, strict=False) if digit != "X"
-    )
-    return len(number) == 15 or number[-1] == "10X98765432"[total % 11]
 
 
 def register_firms(session: TenantSession, keys: Iterable[str]) -> None:
@@ -305,6 +302,54 @@ def add_repayment_status(session: TenantSession, loan_id: str, row: dict[str, An
         raise InvalidPayload(f"observed_on is before the loan's start, {loan.observed_on}.")
     key = repository.key_of(session, loan.firm_id)
     return loan.firm_id, _add(session, "repayment_status", [{**row, "loan_id": loan_id, "firm_id": key}])
+
+
+def observe_person(session: TenantSession, firm_id: UUID, row: dict[str, Any]) -> Added:
+    """Add what is now known about a person behind a firm."""
+    return _add(session, "person", [{**row, "firm_id": get_firm(session, firm_id).key}])
+
+
+def links_of(session: TenantSession, person_ids: Sequence[str]) -> list[Link]:
+    """Return what people are to the firms within reach."""
+    rows = repository.newest_links(session, person_ids)
+    return [Link(**{field.name: getattr(row, field.name) for field in fields(Link)}) for row in rows]
+
+
+def list_people(session: TenantSession, firm_id: UUID, after: str | None, limit: int) -> list[str]:
+    """Return the people of a firm whose pseudonyms have the form of our ids, in order, after one of them.
+
+    Raises
+    ------
+    NotFound
+        If there is no such firm within reach.
+    """
+    get_firm(session, firm_id)
+    return repository.page_people(session, firm_id, after, limit)
+
+
+def add_consent(session: TenantSession, firm_id: UUID, row: dict[str, Any]) -> Added:
+    """Add what a person consented to or refused on a day."""
+    return _add(session, "consent", [{**row, "firm_id": get_firm(session, firm_id).key}])
+
+
+def list_consents(
+    session: TenantSession, person_id: str, after: tuple[date, bytes] | None, limit: int
+) -> list[ConsentView]:
+    """Return a person's consents for the firms within reach, the oldest first."""
+    rows = repository.page_consents(session, person_id, after, limit, None)
+    return [ConsentView(**{field.name: getattr(row, field.name) for field in fields(ConsentView)}) for row in rows]
+
+
+def has_consent(session: TenantSession, firm_id: UUID, person_id: str, scope: str) -> bool:
+    """Tell whether a person's consent to a scope is in force today, for a firm."""
+    rows = repository.page_consents(session, person_id, None, None, firm_id)
+    known = [{**row.model_dump(), "firm_id": str(row.firm_id)} for row in rows if row.known_on <= clock.today()]
+    return not consenting(pl.DataFrame(known, schema=KINDS["consent"].schema), scope).is_empty()
+
+
+def add_personal_record(session: TenantSession, firm_id: UUID, row: dict[str, Any]) -> Added:
+    """Add a negative record of a person behind a firm; whether its use is consented to is the caller's to check."""
+    return _add(session, "personal_record", [{**row, "firm_id": get_firm(session, firm_id).key}])
 
 
 def read_inputs(

@@ -9,6 +9,7 @@ import polars as pl
 from features.inputs import Kind
 from service.firms.use_cases import check_firm_key, is_national_id
 from service.imports.csv_reader import HIDDEN, REJECTS, hidden
+from service.kit.personal_id import holds_national_id
 
 EARLIEST = date(1990, 1, 1)
 LARGEST_FEN = 10**15
@@ -132,6 +133,7 @@ def canonical_checks(rows: pl.DataFrame, kind: Kind, today: date) -> list[Check]
         if dtype == pl.String:
             checks.append(Check(name, pl.col(name).str.contains(CONTROL), "has control characters"))
             checks.append(Check(name, pl.col(name).str.len_chars() > 200, "longer than 200 characters"))
+            checks.append(_impersonal(rows, name))
         if name.endswith("_fen"):
             checks.append(
                 Check(
@@ -197,6 +199,13 @@ def _person_checks(rows: pl.DataFrame) -> list[Check]:
     plain = [text for text in rows["person_id"].drop_nulls().unique() if _is_plain_id(text)]
     reason = "is, looks like or holds a national identity number, which is never kept; give a pseudonym"
     return [Check("person_id", pl.col("person_id").is_in(plain), reason, is_secret=True)]
+
+
+def _impersonal(rows: pl.DataFrame, name: str) -> Check:
+    long = rows.filter(pl.col(name).str.contains(r"\d{6}[\s-]?\d{8}[\s-]?\d{3}"))[name].unique()
+    numbers = [text for text in long if holds_national_id(text)]
+    reason = "holds a person's identity number, which is never kept; people are entered over HTTP"
+    return Check(name, pl.col(name).is_in(numbers), reason, is_secret=True)
 
 
 def _is_plain_id(text: str) -> bool:

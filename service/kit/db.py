@@ -5,7 +5,7 @@ Tenants are kept apart twice: by the database (row-level security for a role tha
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
@@ -13,6 +13,7 @@ from uuid import UUID
 import polars as pl
 from psycopg import sql
 from sqlalchemy import Engine, column, create_engine, event, text
+from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.orm import ORMExecuteState, with_loader_criteria
 from sqlmodel import Session
 
@@ -65,11 +66,15 @@ class Database:
         ``postgresql://...``
     pool_size
         Connections kept open.
+
+    Errors of its statements name no values: they may be logged, and a value may be a person's keyed hash.
     """
 
     def __init__(self, url: str, pool_size: int = 20) -> None:
         self.url = re.sub(r"^postgres(ql)?://", "postgresql+psycopg://", url)
-        self.engine: Engine = create_engine(self.url, pool_size=pool_size, max_overflow=0, pool_pre_ping=True)
+        self.engine: Engine = create_engine(
+            self.url, pool_size=pool_size, max_overflow=0, pool_pre_ping=True, hide_parameters=True
+        )
         self._beside: list[Database] = []
 
     def beside(self, pool_size: int) -> "Database":
@@ -86,12 +91,32 @@ class Database:
                 session.info["tenant_id"] = tenant_id
             with session.begin():
                 yield session
+            for act in session.info.pop("after_commit", ()):
+                act()
 
     def analyze(self) -> None:
         """Let the planner see what a bulk load changed; without, the first large reads may take minutes."""
         with self.engine.connect() as connection:
             connection.execute(text("analyze"))
             connection.commit()
+
+    def rewrite(self, *tables: str) -> bool:
+        """Write tables anew without what was deleted from them, and let the write-ahead log of before go.
+
+        Returns
+        -------
+        bool
+            Whether the log is gone; the login role may lack the right to end its segments.
+        """
+        with self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            for table in tables:
+                connection.execute(text(f"vacuum full {table}"))
+            try:
+                for statement in ("checkpoint", "select pg_switch_wal()", "checkpoint"):
+                    connection.execute(text(statement))
+            except ProgrammingError:
+                return False
+        return True
 
     def dispose(self) -> None:
         """Close the pooled connections."""
@@ -112,6 +137,11 @@ def present(session: Session, secret_sha256: bytes) -> None:
     session.connection().execute(
         text("select set_config('app.secret_sha256', :secret, true)"), {"secret": secret_sha256.hex()}
     )
+
+
+def after_commit(session: Session, act: Callable[[], None]) -> None:
+    """Do something once the session's transaction is committed, before the request is answered; else never."""
+    session.info.setdefault("after_commit", []).append(act)
 
 
 @contextmanager

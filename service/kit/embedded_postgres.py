@@ -36,6 +36,16 @@ SERVER_OPTIONS = {
     "jit": "off",
     "timezone": "'UTC'",
 }
+PRIVACY_OPTIONS = {
+    "wal_recycle": "off",
+    "log_error_verbosity": "terse",
+    "log_parameter_max_length": "0",
+    "log_parameter_max_length_on_error": "0",
+}
+"""A recycled segment of the write-ahead log would keep the bytes of erased rows; the server's log gets no values.
+
+They are given at every start, so that a data folder of an earlier release has them too.
+"""
 
 
 class EmbeddedPostgresError(RuntimeError):
@@ -97,7 +107,9 @@ class EmbeddedPostgres:
                 tries += 1
                 if tries > 3:
                     raise EmbeddedPostgresError(f"The embedded PostgreSQL does not start.\n{self._log_tail()}")
-                self._run("pg_ctl", "start", "--no-wait", "-D", self.data, "-l", self.home / "server.log")
+                privacy = " ".join(f"-c {name}={value}" for name, value in PRIVACY_OPTIONS.items())
+                log = self.home / "server.log"
+                self._run("pg_ctl", "start", "--no-wait", "-D", self.data, "-l", log, "-o", privacy)
             if time.monotonic() > deadline:
                 raise EmbeddedPostgresError(f"PostgreSQL is still recovering; see {self.home / 'server.log'}.")
             time.sleep(0.1)

@@ -8,10 +8,11 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 from fastapi.dependencies.models import Dependant
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
 
 from service.errors import MAX_REPORTED, InvalidPayload, field_name
 from service.kit.db import Database, TenantSession
+from service.kit.personal_id import holds_national_id
 
 LONGEST_TEXT = 200
 _AMOUNT = re.compile(r"[+-]?[0-9]{1,13}(\.[0-9]{1,2})?")
@@ -56,9 +57,9 @@ def _query_names(dependant: Dependant) -> Iterator[str]:
 
 
 class Schema(BaseModel):
-    """Base of every wire shape: unknown fields, NaN and Infinity are errors."""
+    """Base of every wire shape: unknown fields, NaN and Infinity are errors, whose words never repeat a value."""
 
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, hide_input_in_errors=True)
 
 
 def _printable(text: object) -> object:
@@ -66,6 +67,12 @@ def _printable(text: object) -> object:
         raise ValueError(f"must have at most {LONGEST_TEXT} characters, blanks included")
     if isinstance(text, str) and _CONTROL.search(text):
         raise ValueError("must not contain control or invisible characters")
+    return _impersonal(text) if isinstance(text, str) else text
+
+
+def _impersonal(text: str) -> str:
+    if holds_national_id(text):
+        raise ValueError("must not contain a person's identity number; that goes to /v1/firms/{firm_id}/people alone")
     return text
 
 
@@ -88,7 +95,7 @@ Text = Annotated[
     BeforeValidator(_printable),  # named after the constraints, or these count blanks that are stripped later
     Field(json_schema_extra={"pattern": rf"^[^{_UNSEEN}]+$"}),
 ]
-Code = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$")]
+Code = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$"), AfterValidator(_impersonal)]
 Day = Annotated[
     date,
     BeforeValidator(_day_text),

@@ -4,7 +4,7 @@ Same key and body: the same answer. Same key, other body or other asker: 422. Sa
 work: 409. Keys are kept for 24 hours.
 
 An answer may hold a secret, a request a person's id. So the answer is kept encrypted and the request as a keyed hash,
-both under the asker's own secret, which the database does not have.
+both under the asker's own secret, which the database does not have. Once the person is erased, neither is kept.
 """
 
 import hmac
@@ -18,13 +18,14 @@ from uuid import UUID
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from fastapi import Depends, Header, Request, Response
 from pydantic import BaseModel
-from sqlalchemy import DateTime, LargeBinary, Text, delete, func, select
+from sqlalchemy import DateTime, Index, LargeBinary, Text, delete, func, select, text, update
 from sqlmodel import Field, col
 
-from service.errors import Conflict, IdempotencyKeyReused, MissingIdempotencyKey
+from service.errors import Conflict, IdempotencyKeyReused, InvalidPayload, MissingIdempotencyKey
 from service.kit import clock
 from service.kit.db import TenantSession, tenant_of
 from service.kit.etag import tag
+from service.kit.personal_id import holds_national_id
 from service.kit.rows import TenantRow
 
 KEPT = timedelta(hours=24)
@@ -35,6 +36,9 @@ class IdempotencyKey(TenantRow, table=True):
     """A key that was used, what for, and the answer it got."""
 
     __tablename__ = "idempotency_key"
+    __table_args__ = (
+        Index("ix_idempotency_key_subject", "tenant_id", "subject_id", postgresql_where=text("subject_id is not null")),
+    )
 
     tenant_id: UUID = Field(primary_key=True, foreign_key="tenant.id")
     key: str = Field(primary_key=True, sa_type=Text)
@@ -43,6 +47,7 @@ class IdempotencyKey(TenantRow, table=True):
     version: int | None
     sealed_body: bytes = Field(sa_type=LargeBinary)
     created_at: datetime = Field(sa_type=DateTime(timezone=True))
+    subject_id: UUID | None = None
 
 
 class Once:
@@ -64,16 +69,26 @@ class Once:
         self._seal = AESGCM(hmac.digest(secret.encode(), b"answer\n" + key.encode(), "sha256"))
 
     def answer(
-        self, session: TenantSession, act: Callable[[], BaseModel], status: HTTPStatus = HTTPStatus.CREATED
+        self,
+        session: TenantSession,
+        act: Callable[[], BaseModel],
+        status: HTTPStatus = HTTPStatus.CREATED,
+        *,
+        is_about_person: bool = False,
     ) -> Response:
         """Run ``act`` and store its answer, or replay the answer that is stored.
 
         An answer with a ``version`` carries it as its ETag.
 
+        Parameters
+        ----------
+        is_about_person
+            The answer's ``id`` is a person's: when that person is erased, so is the answer.
+
         Raises
         ------
         Conflict
-            If another request with the key is still at work.
+            If another request with the key is still at work, or the person of its answer has been erased.
         IdempotencyKeyReused
             If the key was used for another request.
         """
@@ -91,8 +106,11 @@ class Once:
             stored = IdempotencyKey(
                 tenant_id=tenant_id, key=self.key, request_mac=self.request_mac, status=int(status),
                 version=getattr(answer, "version", None), sealed_body=self._sealed(body), created_at=now,
+                subject_id=getattr(answer, "id", None) if is_about_person else None,
             )  # fmt: skip
             session.add(stored)
+        elif not stored.sealed_body:
+            raise Conflict("The person that this request was about has been erased. Choose a new key to enter anew.")
         elif not hmac.compare_digest(stored.request_mac, self.request_mac):
             raise IdempotencyKeyReused("This Idempotency-Key was used for another request. Choose a new key.")
         else:
@@ -120,6 +138,8 @@ async def _once(
         ),
     ] = None,
 ) -> Once:
+    if holds_national_id(idempotency_key or ""):
+        raise InvalidPayload("The Idempotency-Key must not contain a person's identity number. Choose a UUID.")
     if idempotency_key is None:
         raise MissingIdempotencyKey("Send an Idempotency-Key header, a UUID for example, and keep it for retries.")
     line = f"{request.method} {request.url.path}?{request.url.query}\n".encode()
@@ -127,6 +147,12 @@ async def _once(
 
 
 OnceOnly = Annotated[Once, Depends(_once)]
+
+
+def forget(session: TenantSession, subject_id: UUID) -> None:
+    """Forget requests and answers about a person; the keys stay used, so that a late retry does not enter it anew."""
+    blank = update(IdempotencyKey).where(col(IdempotencyKey.subject_id) == subject_id)
+    session.execute(blank.values(request_mac=b"", sealed_body=b""))
 
 
 def prune(session: TenantSession) -> int:

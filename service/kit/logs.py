@@ -1,6 +1,7 @@
 """Log lines: one JSON object each, on standard error, with the request's id."""
 
 import logging
+import re
 import sys
 from uuid import uuid4
 
@@ -9,6 +10,21 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 log = structlog.get_logger()
+
+_PLAIN = re.compile(r"[a-z_.-]*|v[0-9]|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+
+
+def loggable_path(path: str) -> str:
+    """Hide every segment of a path but words and UUIDs: whoever puts a person's number there does not log it.
+
+    Examples
+    --------
+    >>> loggable_path("/v1/loans/L-2024-000123/status"), loggable_path("/v1/people/E12345678")
+    ('/v1/loans/*/status', '/v1/people/*')
+    >>> loggable_path("/v1/firms/0b7f5c3e-8a39-5c36-9a55-3d9f2f6b2c11")
+    '/v1/firms/0b7f5c3e-8a39-5c36-9a55-3d9f2f6b2c11'
+    """
+    return "/".join(part if _PLAIN.fullmatch(part) else "*" for part in path.split("/"))
 
 
 def configure_logging(level: str) -> None:
@@ -47,7 +63,7 @@ class RequestLog:
 
         async def logged(message: Message) -> None:
             if message["type"] == "http.response.start":
-                log.info("request", method=scope["method"], path=scope["path"], status=message["status"])
+                log.info("request", method=scope["method"], path=loggable_path(scope["path"]), status=message["status"])
                 MutableHeaders(scope=message)["X-Request-Id"] = request_id
             await send(message)
 

@@ -1,13 +1,17 @@
 """The command line, as typed, on the tests' database."""
 
 import json
+import uuid
 
 import pytest
-from http_client import Browser
+from http_client import Browser, make_client
 from typer.testing import CliRunner
 
+from service.app import create_app
 from service.cli import app as app_of_commands
 from service.identity.use_cases import tenant_id_of
+from service.kit import migrations
+from service.settings import Settings
 
 
 @pytest.fixture
@@ -41,6 +45,7 @@ def test_help_shows_examples(run):
         "db",
         "key",
         "user",
+        "person",
     ):
         assert command in run("--help")
         assert run(command, "--help")
@@ -139,3 +144,24 @@ def test_train_rescore_grades_and_card(run, database, tenant):
     assert json.loads(run("card", "credit-score"))["product"] == "credit-score"
     assert "credit-score/2: candidate" in run("train", "credit-score", "--as-of", "2025-12-31", "--seed", "2")
     assert "is live" in run("promote", "credit-score", "2")
+
+
+@pytest.fixture
+def run_on_its_own(empty_database, run, monkeypatch):
+    """A database of its own, since a database's persons belong to one keyring."""
+    monkeypatch.setattr("service.cli.runtime.Database", lambda *_: empty_database)
+    migrations.upgrade(empty_database.engine)
+    return run
+
+
+def test_a_person_is_erased_and_the_rest_swept(run_on_its_own, empty_database, tenant):
+    run, database = run_on_its_own, empty_database
+    run("tenant", "create", tenant)
+    client = make_client(create_app(Settings(), database), database, tenant)
+    firm = client.post("/v1/firms", {"key": "E1", "name": "甲", "observed_on": "2024-01-01"}).json()["id"]
+    body = {"id_kind": "passport", "number": "E12345678", "name": "张伟", "role": "owner", "observed_on": "2024-01-01"}
+    person = client.post(f"/v1/firms/{firm}/people", body).json()["id"]
+    assert "its key is destroyed" in run("person", "erase", person)
+    assert client.get(f"/v1/people/{person}").json()["number"] is None
+    run("person", "erase", str(uuid.uuid4()), code=1)
+    assert "0 keys destroyed, 0 persons erased again." in run("person", "sweep", "--purge")

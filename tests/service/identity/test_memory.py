@@ -15,7 +15,8 @@ from threading import Barrier, Event
 import httpx
 import pytest
 from http_client import make_client
-from people import PASSWORD, add_person
+
+from tests.service.identity.people import PASSWORD, add_person
 
 pytestmark = [
     pytest.mark.allow_hosts(["127.0.0.1"]),

@@ -7,9 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from http_client import HOME, UNLIMITED, Browser, make_client
-from issuer import CLIENT_ID, CLIENT_SECRET, Issuer, running_issuer
 from joserfc.jwk import RSAKey
-from people import add_person
 from pydantic import ValidationError
 
 from service.app import create_app
@@ -18,6 +16,8 @@ from service.identity.access import Role
 from service.identity.browser import COOKIE
 from service.identity.session_router import FLOW_COOKIE
 from service.settings import Settings
+from tests.service.identity.issuer import CLIENT_ID, CLIENT_SECRET, Issuer, running_issuer
+from tests.service.identity.people import add_person
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
 LOGIN = "/v1/oidc/login"

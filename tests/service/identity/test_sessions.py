@@ -6,7 +6,6 @@ from ipaddress import IPv6Address
 
 import pytest
 from http_client import HOME, UNLIMITED, Browser, make_client
-from people import PASSWORD, add_person
 from pwdlib.hashers.argon2 import Argon2Hasher
 from sqlalchemy import text
 from sqlalchemy.exc import ProgrammingError
@@ -21,6 +20,7 @@ from service.kit import clock
 from service.kit.db import present
 from service.kit.rate_limit import Limiter
 from service.settings import Settings
+from tests.service.identity.people import PASSWORD, add_person
 
 NEW_PASSWORD = "a button for every coat in town"
 FIRM = {"key": "E1", "name": "远航鞋业", "observed_on": "2024-01-31"}

@@ -5,12 +5,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from http_client import Browser, make_client
-from people import PASSWORD, add_person
 from sqlalchemy import text
 
 from service.identity.access import Organisation, Role
 from service.identity.passwords import COMMON, check_new
 from service.identity.use_cases import create_branch, create_tenant, tenant_id_of
+from tests.service.identity.people import PASSWORD, add_person
 
 NEW_PASSWORD = "a button for every coat in town"
 PERSON = {"login": "Li.Na", "name": "李娜", "role": "risk_manager"}

@@ -213,6 +213,18 @@ def test_a_national_id_is_no_pseudonym_and_is_repeated_nowhere(session, firms, t
     assert "national identity number" in summary.rejects["reason"].item()
 
 
+@pytest.mark.parametrize(
+    "plain", ["11010519491231002X", "王 110105 19491231 002x", "１１０１０５１９４９１２３１００２Ｘ"]
+)
+def test_a_number_in_any_other_text_is_refused_and_repeated_nowhere(session, tmp_path, plain):
+    summary = load(
+        session, tmp_path, f"E1,2024-01-01,{plain}", "E2,2024-01-01,乙", kind="firm", header="firm_id,observed_on,name"
+    )
+    assert summary.files[0].added == 1
+    assert summary.rejects.select("line", "column", "value").row(0) == (2, "name", "***")
+    assert "identity number" in summary.rejects["reason"].item()
+
+
 @pytest.mark.parametrize("kind", PERSONAL)
 @pytest.mark.parametrize(
     "pseudonym",

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from service.kit.embedded_postgres import EmbeddedPostgres
+from service.kit.embedded_postgres import PRIVACY_OPTIONS, EmbeddedPostgres
 
 
 @pytest.fixture
@@ -66,3 +66,11 @@ def test_it_survives_the_process_that_started_it(own_server, tmp_path):
     )
     subprocess.run([sys.executable, "-c", code, str(tmp_path / "local")], check=True, timeout=60)
     assert own_server.is_ready()
+
+
+def test_a_data_folder_of_before_is_started_with_todays_privacy(own_server):
+    own_server.start()
+    own_server.psql("alter system set wal_recycle = on")
+    own_server.stop()
+    own_server.start()
+    assert [own_server.psql(f"show {name}").strip() for name in PRIVACY_OPTIONS] == list(PRIVACY_OPTIONS.values())

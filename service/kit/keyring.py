@@ -1,0 +1,194 @@
+"""Keys of natural persons: files outside the database, so that a backup of the database is no copy of them.
+
+One secret for the whole installation makes the keyed hashes by which a person's number is found; one key a person
+encrypts what is kept of that person. Whoever destroys the key has erased the person from every backup of the database
+at once. A destroyed key leaves an empty mark, so that a database restored from before the erasure is erased again.
+
+    <folder>/secret                          32 bytes
+    <folder>/<tenant>/<shard>/<person>.key   32 bytes
+    <folder>/<tenant>/<shard>/<person>.gone  empty: the key was destroyed
+
+Several processes may share the folder: every file is made whole under another name, or refused where it is there.
+"""
+
+import hmac
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import Path
+from uuid import UUID
+
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from service.errors import Problem
+
+KEY_BYTES = 32
+KEY, GONE = ".key", ".gone"
+
+
+class KeyringError(Problem):
+    """The keys of persons cannot be read or written; the message says what to do."""
+
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    code = "keyring-unavailable"
+    title = "The keys of natural persons cannot be used"
+
+
+@dataclass(frozen=True)
+class Keyring:
+    """The keys of one installation.
+
+    Parameters
+    ----------
+    folder
+        Where they are; made, for its owner alone, with the first of them.
+    """
+
+    folder: Path
+
+    def has_secret(self) -> bool:
+        """Tell whether the installation's secret is there."""
+        return (self.folder / "secret").exists()
+
+    def make_secret(self) -> None:
+        """Make the installation's secret unless it is there; of several processes at it, one wins."""
+        _make_folder(self.folder)
+        draft = self.folder / f"secret.{os.urandom(8).hex()}"
+        _write_new(draft, os.urandom(KEY_BYTES))
+        try:
+            (self.folder / "secret").hardlink_to(draft)
+        except FileExistsError:
+            pass
+        finally:
+            draft.unlink()
+        _sync_folder(self.folder)
+
+    def fingerprint(self) -> bytes:
+        """Return what tells this keyring from others, and nothing about its secret.
+
+        Raises
+        ------
+        KeyringError
+            If the secret is not there.
+        """
+        return self._derived(b"fingerprint")
+
+    def keyed_hash(self, tenant_id: UUID, text: str) -> bytes:
+        """Return a text's keyed hash: the same text has another one at every tenant.
+
+        Raises
+        ------
+        KeyringError
+            If the secret is not there.
+        """
+        return hmac.digest(self._derived(b"keyed hash/1" + tenant_id.bytes), text.encode(), "sha256")
+
+    def create(self, tenant_id: UUID, subject_id: UUID) -> bytes:
+        """Make a person's key; when this returns it is on the disk.
+
+        Raises
+        ------
+        KeyringError
+            If the person has a key, or had one that was destroyed.
+        """
+        place = self._place(tenant_id, subject_id)
+        _make_folder(place.parent)
+        key = os.urandom(KEY_BYTES)
+        if place.with_suffix(GONE).exists():
+            raise KeyringError("This person's key was destroyed: the person has been erased.")
+        try:
+            _write_new(place, key)
+        except FileExistsError:
+            raise KeyringError("This person has a key already.") from None
+        _sync_folder(place.parent)
+        return key
+
+    def load(self, tenant_id: UUID, subject_id: UUID) -> bytes | None:
+        """Return a person's key; None if there is none, or none any more.
+
+        Raises
+        ------
+        KeyringError
+            If the file is not a key.
+        """
+        return _read(self._place(tenant_id, subject_id))
+
+    def destroy(self, tenant_id: UUID, subject_id: UUID) -> bool:
+        """Destroy a person's key for good - mark it, overwrite it, remove it - and tell whether it was there."""
+        place = self._place(tenant_id, subject_id)
+        _make_folder(place.parent)
+        if not self.is_destroyed(tenant_id, subject_id):
+            _write_new(place.with_suffix(GONE), b"", may_exist=True)
+            _sync_folder(place.parent)
+        try:
+            with place.open("r+b") as file:
+                file.write(bytes(KEY_BYTES))
+                file.flush()
+                os.fsync(file.fileno())
+        except FileNotFoundError:
+            return False
+        place.unlink(missing_ok=True)
+        _sync_folder(place.parent)
+        return True
+
+    def is_destroyed(self, tenant_id: UUID, subject_id: UUID) -> bool:
+        """Tell whether a person's key was destroyed here."""
+        return self._place(tenant_id, subject_id).with_suffix(GONE).exists()
+
+    def tenants(self) -> list[UUID]:
+        """Return the tenants that have or had keys here."""
+        return sorted(UUID(path.name) for path in self.folder.glob("*-*-*-*-*") if path.is_dir())
+
+    def destroyed(self, tenant_id: UUID) -> Iterator[UUID]:
+        """Yield the tenant's persons whose keys were destroyed here."""
+        return (UUID(path.stem) for path in (self.folder / str(tenant_id)).glob(f"*/*{GONE}"))
+
+    def _place(self, tenant_id: UUID, subject_id: UUID) -> Path:
+        return self.folder / str(tenant_id) / subject_id.hex[:2] / f"{subject_id}{KEY}"
+
+    def _derived(self, purpose: bytes) -> bytes:
+        secret = _read(self.folder / "secret")
+        if secret is None:
+            raise KeyringError(
+                "The secret of the keyring (CLUSTERCREDIT_KEYRING_DIR) is not there. Restore it from its own backup."
+            )
+        return HKDF(SHA256(), KEY_BYTES, salt=None, info=b"clustercredit " + purpose).derive(secret)
+
+
+def _read(place: Path) -> bytes | None:
+    try:
+        key = place.read_bytes()
+    except FileNotFoundError:
+        return None
+    if len(key) != KEY_BYTES:
+        raise KeyringError(f"A file of the keyring, {place.name}, is damaged. Restore it from the keyring's backup.")
+    return key
+
+
+def _make_folder(folder: Path) -> None:
+    """Make a folder, for its owner alone, and what is above it; each is on the disk when this returns."""
+    if folder.is_dir():
+        return
+    _make_folder(folder.parent)
+    folder.mkdir(mode=0o700, exist_ok=True)
+    _sync_folder(folder.parent)
+
+
+def _write_new(place: Path, content: bytes, *, may_exist: bool = False) -> None:
+    flags = os.O_WRONLY | os.O_CREAT | (0 if may_exist else os.O_EXCL)
+    descriptor = os.open(place, flags, 0o600)
+    try:
+        os.write(descriptor, content)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

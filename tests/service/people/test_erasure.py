@@ -1,0 +1,323 @@
+"""Promise 19: a person's number is never on the disk, and erasure is real."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+import uuid
+
+import pytest
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from http_client import Client
+from sqlalchemy import insert, text
+
+from service.app import create_app
+from service.firms.use_cases import read_inputs
+from service.identity.use_cases import tenant_id_of
+from service.kit import clock
+from service.kit.keyring import Keyring, KeyringError
+from service.people import repository, use_cases
+from service.people.tables import Person
+from service.people.use_cases import PURGED, Swept, sweep
+from service.scoring.use_cases import context_of
+from service.settings import Settings
+from tests.service.people.conftest import BANK, PRODUCT
+from tests.service.people.invented_ids import national_id
+from tests.service.people.traces import forms, found, hash_forms, text_forms
+
+SCORE = ("pd", "points", "grade", "reasons", "features", "interval")
+ERASE = """
+import sys, time, uuid
+from pathlib import Path
+from service.kit.db import Database
+from service.kit.keyring import Keyring
+from service.people import use_cases
+
+def never(*_):
+    print("committed", flush=True)
+    time.sleep(60)
+use_cases.finish_erasures = never
+with Database(sys.argv[1]).session(uuid.UUID(sys.argv[3])) as session:
+    use_cases.erase(session, Keyring(Path(sys.argv[2])), uuid.UUID(sys.argv[4]))
+"""
+ERASE_ALL = """
+import sys, uuid
+from pathlib import Path
+from service.kit.db import Database
+from service.kit.keyring import Keyring
+from service.people import use_cases
+
+database, keyring, tenant = Database(sys.argv[1]), Keyring(Path(sys.argv[2])), uuid.UUID(sys.argv[3])
+for person in sys.argv[4:]:
+    with database.session(tenant) as session:
+        use_cases.erase(session, keyring, uuid.UUID(person))
+"""
+
+
+def _command(house, code, *arguments):
+    return [sys.executable, "-c", code, house.url, house.keyring.folder, str(house.tenant_id), *arguments]
+
+
+def _row(database, person_id):
+    with database.session(tenant_id_of(BANK)) as session:
+        return repository.find_person(session, uuid.UUID(person_id))
+
+
+def _key_files(house, person_id):
+    return list(house.keyring.folder.rglob(f"{person_id}.key"))
+
+
+def _go_wrong(house, firm_id, number, monkeypatch):
+    """Send what fails: at a check, in the database, and in the code; with the number wherever it can be put."""
+    person = {"id_kind": "national_id", "number": number, "name": "张伟", "role": "owner"}
+    officer = house.officer
+    wrong = [
+        officer.post(f"/v1/firms/{firm_id}/people", {**person, "role": "king", number: number}),
+        officer.post(f"/v1/firms/{firm_id}/people", {**person, "number": int(number[:17])}),
+        officer.post(f"/v1/firms/{firm_id}/people", {**person, "id_kind": number}),
+        officer.post(f"/v1/firms/{number}/people", person),
+        officer.post(f"/v1/firms/{uuid.uuid4()}/people", person),
+        officer.post(f"/v1/firms/{firm_id}/people", person, key=number),
+        officer.post("/v1/firms", {"key": number, "name": number, "observed_on": "2024-01-31"}),
+        officer.post(f"/v1/people/{number}/{number}", person),
+        officer.get(f"/v1/people/{number}", number=number),
+        officer.get(f"/{number}"),
+        officer.send("POST", "/v1/people/search", content=f'{{"number": "{number}",'.encode()),
+        Client(officer.app, number).get("/v1/me"),
+    ]
+    assert all(400 <= answer.status_code < 500 for answer in wrong), [answer.status_code for answer in wrong]
+
+    def twice(session, made):
+        session.execute(insert(Person).values(made.model_dump()))
+        session.execute(insert(Person).values({**made.model_dump(), "id": uuid.uuid4()}))
+
+    monkeypatch.setattr(repository, "add_person", twice)
+    other = {**person, "number": national_id(999)}
+    assert officer.post(f"/v1/firms/{firm_id}/people", other).status_code == 500
+
+
+def _export(house):
+    """Write what the command line writes: the matrix of features, the context and a score."""
+    day = clock.today()
+    with house.database.session(house.tenant_id) as session:
+        inputs = read_inputs(session, day)
+        for name, frame in inputs.frames().items():
+            frame.write_csv(house.exports / f"{name}.csv")
+            frame.write_parquet(house.exports / f"{name}.parquet", compression="uncompressed")
+        (house.exports / "context.txt").write_text(str(context_of(session, day)))
+
+
+def _score(house, firm_id):
+    answer = house.officer.post("/v1/scores", {"firm_id": firm_id, "product": PRODUCT, "as_of": "2024-06-30"})
+    assert answer.status_code == 201, answer.text
+    return answer.json()
+
+
+def test_a_number_is_never_on_the_disk_and_its_hash_goes_with_erasure(own_house, monkeypatch, tmp_path):
+    house, numbers = own_house, [national_id(serial) for serial in (11, 12)]
+    firm_id = house.add_firm("E1")
+    erased, kept = (house.add_person(firm_id, number, key=f"key-{n}") for n, number in enumerate(numbers))
+    house.add_person(firm_id, numbers[0], key="key-0")
+    search = {"id_kind": "national_id", "number": numbers[0]}
+    assert house.officer.post("/v1/people/search", search, key=None).json()["items"][0]["id"] == erased["id"]
+    with monkeypatch.context() as patch:
+        _go_wrong(house, firm_id, numbers[0], patch)
+    refused = house.keyring.keyed_hash(house.tenant_id, f"national_id\n{national_id(999)}")
+    before = _score(house, firm_id)
+    house.database.analyze()
+    _export(house)
+    house.server.psql("checkpoint")
+    macs = [_row(house.database, person["id"]).id_mac for person in (erased, kept)]
+    backup = house.dump(tmp_path / "backup")
+
+    plain = [form for number in numbers for form in forms(number)]
+    assert found(plain, *house.disk) == []
+    assert "duplicate key value" in (house.server.home / "server.log").read_text()
+    assert '"event": "unexpected"' in house.log.read_text()
+    assert "[SQL parameters hidden" in house.log.read_text()
+    where = {name.split("/")[1] for name, _ in found([macs[0]], house.server.home) if name.startswith("data/")}
+    assert {"base", "pg_wal"} <= where
+    hashes = [form for mac in (*macs, refused) for form in hash_forms(mac)]
+    assert found(hashes, house.log.parent, house.exports, house.keyring.folder) == []
+    assert not any(name == "server.log" for name, _ in found(hashes, house.server.home))
+    sealed, observations = _row(house.database, erased["id"]).sealed, _observations(house)
+
+    house.erase(erased["id"])
+    assert _key_files(house, erased["id"]) == []
+    assert len(_key_files(house, kept["id"])) == 1
+    assert house.officer.post("/v1/people/search", search, key=None).json() == {"items": []}
+    house.database.analyze()
+    assert house.database.rewrite(*PURGED)
+    assert found([*plain, *hash_forms(macs[0])], *house.disk) == []
+    assert found([macs[1]], house.server.home / "data" / "base") != []
+    house.dump(house.exports / "dump")
+    assert found([*plain, *hash_forms(macs[0])], house.exports) == []
+
+    after = _score(house, firm_id)
+    assert {name: after[name] for name in SCORE} == {name: before[name] for name in SCORE}
+    assert before["features"]["owner_yrs"] is not None
+    assert house.officer.get(f"/v1/scores/{before['id']}").json() == before
+    assert _observations(house) == observations
+    _check_backup(house, backup, erased, kept, sealed)
+
+
+def _observations(house):
+    query = text("select person_id, content_sha256, ingested_at from person_observation order by content_sha256")
+    with house.database.session(house.tenant_id) as session:
+        return session.execute(query).all()
+
+
+def _check_backup(house, backup, erased, kept, sealed):
+    """A backup of before the erasure opens with no key that is left, and is erased again once it is served."""
+    restored = house.restore(backup, "restored")
+    assert _row(restored, erased["id"]).sealed == sealed
+    for path in house.keyring.folder.rglob("*"):
+        if path.is_file() and path.stat().st_size == 32:
+            with pytest.raises(InvalidTag):
+                AESGCM(path.read_bytes()).decrypt(
+                    sealed[:12], sealed[12:], house.tenant_id.bytes + uuid.UUID(erased["id"]).bytes
+                )
+    client = house.client_of(restored)
+    shown = client.get(f"/v1/people/{erased['id']}").json()
+    assert (shown["number"], shown["name"]) == (None, None)
+    assert client.get(f"/v1/people/{kept['id']}").json()["number"] == kept["number"]
+    assert sweep(restored, house.keyring) == Swept(keys=0, persons=1)
+    row = _row(restored, erased["id"])
+    assert (row.id_mac, row.sealed) == (None, None)
+    assert _row(restored, kept["id"]).sealed is not None
+    restored.dispose()
+
+
+def test_what_is_looked_for_would_be_found(tmp_path):
+    number = national_id(7)
+    for count, form in enumerate(forms(number)):
+        (tmp_path / str(count)).write_bytes(b"...." + form + b"....")
+    assert {name for name, _ in found(forms(number), tmp_path)} == {str(n) for n in range(len(forms(number)))}
+
+
+def test_a_kill_between_commit_and_destruction_is_finished_by_a_sweep(house):
+    firm_id = house.add_firm("E1")
+    persons = [house.add_person(firm_id, national_id(serial)) for serial in range(3)]
+    for person in persons[:2]:
+        child = subprocess.Popen(_command(house, ERASE, person["id"]), stdout=subprocess.PIPE, text=True)
+        assert child.stdout.readline().strip() == "committed"
+        os.kill(child.pid, signal.SIGKILL)
+        child.wait(10)
+        child.stdout.close()
+        row = _row(house.database, person["id"])
+        assert (row.id_mac, row.sealed, row.key_destroyed_at) == (None, None, None)
+        assert len(_key_files(house, person["id"])) == 1
+    assert sweep(house.database, house.keyring) == Swept(keys=2, persons=0)
+    assert [len(_key_files(house, person["id"])) for person in persons] == [0, 0, 1]
+    assert _row(house.database, persons[0]["id"]).key_destroyed_at is not None
+    assert sweep(house.database, house.keyring) == Swept(keys=0, persons=0)
+
+
+def test_a_later_erasure_finishes_one_that_broke_off(house, monkeypatch):
+    firm_id = house.add_firm("E1")
+    first, second = (house.add_person(firm_id, national_id(serial)) for serial in range(2))
+    with monkeypatch.context() as patch:
+        patch.setattr(use_cases, "finish_erasures", lambda *_: None)
+        house.erase(first["id"])
+    assert len(_key_files(house, first["id"])) == 1
+    house.erase(second["id"])
+    assert _key_files(house, first["id"]) == _key_files(house, second["id"]) == []
+
+
+def test_a_key_that_cannot_be_destroyed_is_told_and_tried_again(house, monkeypatch):
+    person = house.add_person(house.add_firm("E1"), national_id(1))
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Keyring, "destroy", full)
+        answer = house.manager.send("DELETE", f"/v1/people/{person['id']}", headers={"If-Match": '"1"'})
+    assert (answer.status_code, answer.json()["type"]) == (503, "urn:clustercredit:keyring-unavailable")
+    assert "No space left" in answer.json()["detail"]
+    assert _row(house.database, person["id"]).id_mac is None
+    house.erase(person["id"])
+    assert _key_files(house, person["id"]) == []
+
+
+def test_a_restored_keyring_gets_its_keys_destroyed_again(house, tmp_path):
+    person = house.add_person(house.add_firm("E1"), national_id(1))
+    subprocess.run(["cp", "-a", house.keyring.folder, tmp_path / "copy"], check=True)
+    house.erase(person["id"])
+    old = Keyring(tmp_path / "copy")
+    assert old.load(house.tenant_id, uuid.UUID(person["id"])) is not None
+    assert sweep(house.database, old) == Swept(keys=1, persons=0)
+    assert old.load(house.tenant_id, uuid.UUID(person["id"])) is None
+
+
+def test_a_keyring_that_is_missing_or_another_is_refused(house, tmp_path):
+    firm_id = house.add_firm("E1")
+    person = house.add_person(firm_id, national_id(1))
+    other = Keyring(tmp_path / "other")
+    for _ in range(2):
+        with pytest.raises(KeyringError, match="CLUSTERCREDIT_KEYRING_DIR"):
+            sweep(house.database, other)
+        app = create_app(Settings(keyring_dir=other.folder), house.database)
+        lost = Client(app, house.officer.token)
+        body = {"id_kind": "national_id", "number": national_id(1)}
+        entered = {**body, "name": "张伟", "role": "owner"}
+        answers = [
+            lost.get(f"/v1/people/{person['id']}"),
+            lost.post("/v1/people/search", body, key=None),
+            lost.post(f"/v1/firms/{firm_id}/people", entered),
+        ]
+        assert {answer.status_code for answer in answers} == {503}
+        assert other.has_secret() == other.folder.exists()
+        other.make_secret()
+
+
+def test_a_key_that_was_lost_is_made_anew_when_the_number_is_at_hand(house):
+    firm_id = house.add_firm("E1")
+    person = house.add_person(firm_id, national_id(1))
+    _key_files(house, person["id"])[0].unlink()
+    assert house.officer.get(f"/v1/people/{person['id']}").json()["number"] is None
+    again = house.add_person(firm_id, national_id(1))
+    assert (again["id"], again["number"]) == (person["id"], person["number"])
+
+
+@pytest.mark.chaos
+@pytest.mark.timeout(1800)
+def test_hundreds_of_persons_and_random_kills(own_house):
+    """The full form: 300 persons, 200 of them erased by processes that are killed at random."""
+    house, generator = own_house, random.Random(19)
+    firms = [house.add_firm(f"E{n}") for n in range(10)]
+    numbers = {}
+    for serial in range(300):
+        number = national_id(serial, born=f"19{60 + serial % 40}0{1 + serial % 9}{10 + serial % 18}")
+        numbers[house.add_person(firms[serial % 10], number)["id"]] = number
+    macs = {person_id: _row(house.database, person_id).id_mac for person_id in numbers}
+    victims = list(numbers)[:200]
+    kills = 0
+    while left := [person for person in victims if _row(house.database, person).erased_at is None]:
+        child = subprocess.Popen(_command(house, ERASE_ALL, *left))
+        time.sleep(1.5 + generator.random())
+        kills += child.poll() is None
+        child.kill()
+        child.wait(10)
+    assert kills >= 5
+    sweep(house.database, house.keyring)
+    assert house.database.rewrite(*PURGED)
+    for person_id in numbers:
+        shown = house.officer.get(f"/v1/people/{person_id}").json()
+        is_victim = person_id in victims
+        assert (shown["number"] is None) == is_victim
+        assert _key_files(house, person_id) == [] if is_victim else len(_key_files(house, person_id)) == 1
+    patterns = [form for number in numbers.values() for form in text_forms(number)]
+    assert _grep(patterns, house.disk) == ""
+    assert found([macs[person_id] for person_id in victims], *house.disk) == []
+    assert found([macs[list(numbers)[-1]]], house.server.home) != []
+
+
+def _grep(patterns, folders):
+    command = ["grep", "-rlaF", "-f", "-", *folders]
+    done = subprocess.run(command, input=b"\n".join(patterns), capture_output=True, check=False)
+    assert done.returncode in {0, 1}, done.stderr
+    return done.stdout.decode()
