@@ -67,7 +67,13 @@ ROLES_OF: Final[dict[Organisation, Roles]] = {
 BRANCH_ROLES: Final = frozenset({Role.LOAN_OFFICER, Role.CO_INVESTIGATOR, Role.BRANCH_HEAD})
 """Whose reach is a branch unless it is set to all."""
 
-PUBLIC: Final[Roles] = frozenset()
+
+
+class _Anybody(frozenset[Role]):
+    """A set of its own: Python has but one empty frozenset, and a route without roles must stay closed."""
+
+
+PUBLIC: Final[Roles] = _Anybody()
 """Open to anybody: signing in. A marker, compared by identity."""
 
 _ALL = frozenset(Role)
