@@ -100,7 +100,8 @@ def test_a_hostile_query(send, route, name, is_full):
     wrong = []
     for text in hostile.texts()[:: 1 if is_full else 4]:
         answer = send(route, query=f"?{name}={hostile.in_url(text)}")
-        if not _is_refused(answer, 422) and not (name in {"product", "firm_key"} and hostile.is_code(text)):
+        may = TAKEN if DOCUMENT.parameter_takes(route, name, text) else (422,)
+        if answer.status_code not in may:
             wrong.append(f"{text[:60]!r}: {answer.status_code} {answer.text[:160]}")
     assert not wrong, "\n".join(wrong)
 
@@ -128,7 +129,8 @@ def test_a_hostile_header(send, world, route, name, is_full):
         value = text.encode().replace(b"\r", b"").replace(b"\n", b" ")
         answer = send(route, headers={name: value}, content=content)
         is_key = name.lower() == "idempotency-key" and re.fullmatch(rb"[!-~]{1,200}", value)
-        if not _is_refused(answer, *TAKEN, 400, 428) and not (is_key and answer.status_code in TAKEN):
+        is_over = route.startswith("DELETE ") and answer.status_code == 200
+        if not _is_refused(answer, *TAKEN, 400, 428) and not is_over and not (is_key and answer.status_code in TAKEN):
             wrong.append(f"{text[:60]!r}: {answer.status_code} {answer.text[:160]}")
     assert not wrong, "\n".join(wrong)
 

@@ -34,16 +34,22 @@ from service.kit import clock
 from service.kit.db import Database, TenantSession, tenant_of
 from service.kit.etag import Precondition
 from service.kit.idempotency import Once
+from service.kit.keyring import Keyring
+from service.people import use_cases as people
+from service.people.sealing import Identity
 from service.rescoring.use_cases import rescore
 from service.reviews import use_cases as reviews
 from service.scoring.use_cases import score_firm
 from service.training.tables import ModelVersion
 from service.training.use_cases import live_model
 from tests.models import handmade
+from tests.service.people.invented_ids import national_id
 
 PRODUCT = "credit-score"
 OF_THE_TENANT = ("branch", "key", "model", "bank", "grant", "spare_grant", "user")
 """What a whole tenant shares, whatever the reach."""
+NUMBERS = {"E-home": national_id(1), "E-sibling": national_id(2), "E-away": national_id(3)}
+"""Of the person behind a firm; the same at both banks."""
 FIRST, SECOND = date(2024, 6, 30), date(2024, 9, 30)
 
 
@@ -173,6 +179,28 @@ def guarantee(session: TenantSession, owner: Owner) -> uuid.UUID:
 
 
 @seed
+def person(session: TenantSession, owner: Owner) -> uuid.UUID:
+    return _enter(session, owner, NUMBERS[owner["_key"]])
+
+
+@seed
+def spare_person(session: TenantSession, owner: Owner) -> uuid.UUID:
+    return _enter(session, owner, national_id(100 + list(NUMBERS).index(owner["_key"])))
+
+
+def _enter(session: TenantSession, owner: Owner, number: str) -> uuid.UUID:
+    """Enter a person behind a firm, who lets the bank ask the credit bureau."""
+    day = {"observed_on": date(2024, 1, 31), "known_on": date(2024, 1, 31)}
+    firm_id, row = uuid.UUID(owner["firm"]), {"role": "owner", "trade_since": None, **day}
+    entered = people.enter_person(
+        session, session.info["keyring"], firm_id, "national_id", Identity(number, "张伟"), row
+    )
+    consent = {"scope": "bureau", "purpose": "credit_assessment", "is_given": True, **day}
+    people.add_consent(session, entered.id, firm_id, consent)
+    return entered.id
+
+
+@seed
 def _records(session: TenantSession, owner: Owner) -> str:
     times = {"firm_id": owner["_key"], "observed_on": date(2023, 1, 31), "known_on": date(2023, 1, 31)}
     of_person = {**times, "person_id": f"P-{owner['_key']}"}
@@ -285,12 +313,12 @@ def add_firm(session: TenantSession, tenant: str, branch_id: uuid.UUID, key: str
     return Owner(tenant, tenant_of(session), ids)
 
 
-def build(database: Database) -> World:
+def build(database: Database, keyring: Keyring) -> World:
     """Make the world."""
     owners = {}
     suffix = uuid.uuid4().hex[:8]
     for bank in ("bank", "rival"):
-        owners |= add_bank(database, bank, f"{bank}-{suffix}")
+        owners |= add_bank(database, keyring, bank, f"{bank}-{suffix}")
     holders = list(_bank_holders(database, owners))
     others = ((Organisation.FUND, Role.FUND_AUDITOR), (Organisation.ASSOCIATION, Role.ASSOCIATION_CLERK))
     for kind, role in others:
@@ -324,7 +352,7 @@ def _answered(session: TenantSession, owner: Owner) -> str:
     return once.key
 
 
-def add_bank(database: Database, bank: str, tenant: str) -> dict[str, Owner]:
+def add_bank(database: Database, keyring: Keyring, bank: str, tenant: str) -> dict[str, Owner]:
     """Make a bank of two branches, with a live model, two rescorings, three firms and all that they own."""
     around = {f"_{name}": f"{name} of {tenant}" for name in ("fund", "spare_fund", "new_fund")}
     for fund in around.values():
@@ -342,6 +370,7 @@ def add_bank(database: Database, bank: str, tenant: str) -> dict[str, Owner]:
     for day in (FIRST, SECOND):
         assert rescore(database, tenant_id, PRODUCT, day, "nightly", raise_alerts).scored == len(owners)
     with database.session(tenant_id) as session:
+        session.info["keyring"] = keyring
         for owner in owners.values():
             owner.ids |= around
         for name, make in SEEDS.items():
