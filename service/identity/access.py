@@ -68,7 +68,6 @@ BRANCH_ROLES: Final = frozenset({Role.LOAN_OFFICER, Role.CO_INVESTIGATOR, Role.B
 """Whose reach is a branch unless it is set to all."""
 
 
-
 class _Anybody(frozenset[Role]):
     """A set of its own: Python has but one empty frozenset, and a route without roles must stay closed."""
 

@@ -20,6 +20,7 @@ Login = Annotated[
     AfterValidator(impersonal),
     Field(description="What a person signs in as: letters, digits and `._@-`; capitals are taken as small letters."),
 ]
+
 NewPassword = Annotated[
     Secret,
     Field(

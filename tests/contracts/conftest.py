@@ -8,8 +8,8 @@ from tests.contracts.world import Talker, World, build, talking_to
 
 
 @pytest.fixture(scope="session")
-def world(database) -> World:
-    return build(database)
+def world(database, app) -> World:
+    return build(database, app.state.keyring)
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,6 @@
 
 import copy
 import json
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -59,6 +58,8 @@ SHAPES = ('{"$ne": null}', "[]", "[[[]]]", "{}", '"\\ud800"', '""', '"' + "x" * 
 TOO_LONG = "x" * 5000
 NEVER = {"NaN", "Infinity", "-Infinity", "1e999", "-1e999", "1E400", '"\\ud800"', *map(json.dumps, UNSEEN)}
 """As they stand in a body: what no field takes, whatever the document says."""
+ANY_CHARACTERS = set(map(json.dumps, UNSEEN))
+"""Of those, what a password may hold: it is neither shown nor kept."""
 AT_LEAST = ("NaN", "1e999", '"\\ud800"', json.dumps("a\x00b"), json.dumps(SQL[1]), json.dumps(LOOKALIKE[0]))
 """Those of which the fast form sends one a field over HTTP."""
 
@@ -72,7 +73,8 @@ class Slot:
 
     def takes(self, raw: str) -> bool:
         """Tell whether the document takes a hostile value here; what is unseen or no number it takes nowhere."""
-        if raw in NEVER:
+        is_secret = any(choice.get("format") == "password" for choice in self.schema.get("anyOf", [self.schema]))
+        if raw in NEVER - (ANY_CHARACTERS if is_secret else set()):
             return False
         value = json.loads(raw)
         return jsonschema_rs.validator_for(self.schema, validate_formats=True).is_valid(value)
@@ -93,6 +95,18 @@ class Document:
         """Return every field of a route's body, the first of each list standing for the others."""
         body = self.operations[route].get("requestBody")
         return [] if body is None else list(self._slots(body["content"]["application/json"]["schema"], ()))
+
+    def parameters(self, where: str) -> list[tuple[str, str]]:
+        """Return route and name of every parameter in the path, the query or the headers."""
+        found = [(r, p) for r, op in self.operations.items() for p in op.get("parameters", []) if p["in"] == where]
+        return sorted((route, parameter["name"]) for route, parameter in found)
+
+    def parameter_takes(self, route: str, name: str, text: str) -> bool:
+        """Tell whether the document takes a text for a parameter; numbers and truth values are texts there, too."""
+        (schema,) = (p["schema"] for p in self.operations[route]["parameters"] if p["name"] == name)
+        return jsonschema_rs.validator_for({**schema, "components": self.components}, validate_formats=True).is_valid(
+            text
+        )
 
     def _slots(self, schema: dict[str, Any], path: Path) -> Iterator[Slot]:
         if path:
@@ -141,8 +155,3 @@ def texts() -> list[str]:
 def in_url(text: str) -> str:
     """Escape a parameter's value."""
     return quote(text, safe="")
-
-
-def is_code(text: str) -> bool:
-    """Tell whether a text is a code like any other: `NaN` may be the number of a loan."""
-    return re.fullmatch("[A-Za-z0-9][A-Za-z0-9._:-]{0,63}", text) is not None

@@ -12,7 +12,8 @@ from datetime import date, timedelta
 from enum import StrEnum
 from typing import Any
 
-from tests.contracts.world import PRODUCT, SECOND, Owner
+from tests.contracts.world import NUMBERS, PRODUCT, SECOND, Owner
+from tests.service.people.invented_ids import national_id
 
 
 class Of(StrEnum):
@@ -266,3 +267,37 @@ def _(owner: Owner) -> Call:
 @request("GET /v1/book/{bank_id}/{loan_id}", Of.TENANT, "own_loan")
 def _(owner: Owner) -> Call:
     return Call(f"/v1/book/{owner['bank']}/{owner['own_loan']}")
+
+
+_reads("GET /v1/firms/{firm_id}/people", Of.FIRM, "person")
+_reads("GET /v1/people/{person_id}", Of.FIRM, "person")
+_reads("GET /v1/people/{person_id}/consents", Of.FIRM, "firm")
+_serials = itertools.count(200)
+
+
+@request("POST /v1/firms/{firm_id}/people", Of.FIRM, "firm")
+def _(owner: Owner) -> Call:
+    person = {"id_kind": "national_id", "number": national_id(next(_serials)), "name": "李娜", "role": "owner"}
+    return Call(f"/v1/firms/{owner['firm']}/people", {**person, "observed_on": "2024-01-31"})
+
+
+@request("POST /v1/people/search", Of.LIST, "person")
+def _(owner: Owner) -> Call:
+    return Call("/v1/people/search", {"id_kind": "national_id", "number": NUMBERS[owner["_key"]]})
+
+
+@request("DELETE /v1/people/{person_id}", Of.FIRM, "spare_person")
+def _(owner: Owner) -> Call:
+    return Call(f"/v1/people/{owner['spare_person']}")
+
+
+@request("POST /v1/people/{person_id}/consents", Of.FIRM, "person")
+def _(owner: Owner) -> Call:
+    consent = {"firm_id": owner["firm"], "scope": "owner_data", "is_given": True, "observed_on": "2024-02-01"}
+    return Call(f"/v1/people/{owner['person']}/consents", consent)
+
+
+@request("POST /v1/people/{person_id}/records", Of.FIRM, "person")
+def _(owner: Owner) -> Call:
+    record = {"firm_id": owner["firm"], "record": "late_payment", "days_past_due": 45, "observed_on": "2024-03-15"}
+    return Call(f"/v1/people/{owner['person']}/records", record)

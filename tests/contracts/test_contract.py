@@ -35,17 +35,17 @@ CHECKS = {
 
 
 @pytest.fixture
-def own_app(database):
+def own_app(database, app):
     """Return the application with the limits that it is shipped with, but for those of requests a minute."""
     no_limit = {"requests_per_minute": 0, "tenant_requests_per_minute": 0, "failed_requests_per_minute": 0}
-    return create_app(Settings(**no_limit), database)
+    return create_app(Settings(keyring_dir=app.state.keyring.folder, **no_limit), database)
 
 
 @pytest.fixture
-def new_key(database):
+def new_key(database, app):
     """Return what makes keys of a bank with everything in it; each reaches all of it."""
     tenant = f"contract-{uuid.uuid4().hex[:8]}"
-    home = add_bank(database, "contract", tenant)["contract home"]
+    home = add_bank(database, app.state.keyring, "contract", tenant)["contract home"]
     reach = {
         Role.APPROVER: {"limits": (ApprovalLimit(worst_grade=15, amount="5000000"),)},
         Role.FIRM: {"firm_id": uuid.UUID(home["firm"])},

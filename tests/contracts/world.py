@@ -24,6 +24,7 @@ from service.alerts.use_cases import raise_alerts
 from service.associations import use_cases as associations
 from service.firms import use_cases as firms
 from service.funds import use_cases as funds
+from service.identity import sessions
 from service.identity.access import BRANCH_ROLES, ROLES_OF, Organisation, Role
 from service.identity.actor import Actor, ApprovalLimit, Reach
 from service.identity.keys import create_key
@@ -33,16 +34,22 @@ from service.kit import clock
 from service.kit.db import Database, TenantSession, tenant_of
 from service.kit.etag import Precondition
 from service.kit.idempotency import Once
+from service.kit.keyring import Keyring
+from service.people import use_cases as people
+from service.people.sealing import Identity
 from service.rescoring.use_cases import rescore
 from service.reviews import use_cases as reviews
 from service.scoring.use_cases import score_firm
 from service.training.tables import ModelVersion
 from service.training.use_cases import live_model
 from tests.models import handmade
+from tests.service.people.invented_ids import national_id
 
 PRODUCT = "credit-score"
 OF_THE_TENANT = ("branch", "key", "user", "model", "bank", "grant", "spare_grant")
 """What a whole tenant shares, whatever the reach."""
+NUMBERS = {"E-home": national_id(1), "E-sibling": national_id(2), "E-away": national_id(3)}
+"""Of the person behind a firm; the same at both banks."""
 FIRST, SECOND = date(2024, 6, 30), date(2024, 9, 30)
 
 
@@ -117,11 +124,6 @@ def key(session: TenantSession, owner: Owner) -> uuid.UUID:
 
 
 @seed
-def user(session: TenantSession, owner: Owner) -> uuid.UUID:
-    return create_user(session, f"u-{uuid.uuid4().hex}", "to be renamed", Duty(Role.BATCH)).id
-
-
-@seed
 def model(session: TenantSession, owner: Owner) -> uuid.UUID:
     return live_model(session, PRODUCT).version.id
 
@@ -139,6 +141,14 @@ def own_loan(session: TenantSession, owner: Owner) -> str:
     row = {"loan_id": uuid.uuid4().hex, "product": PRODUCT, "principal_fen": 100, "matures_on": None, **day}
     firms.add_loan(session, uuid.UUID(owner["firm"]), row)
     return str(row["loan_id"])
+
+
+@seed
+def user(session: TenantSession, owner: Owner) -> uuid.UUID:
+    subject = uuid.uuid4().hex
+    person = create_user(session, subject, "李娜", Duty(Role.RISK_MANAGER, None, None, ()), oidc_subject=subject)
+    sessions._begin(session, person, "oidc")
+    return person.id
 
 
 @seed
@@ -166,6 +176,28 @@ def _grant(session: TenantSession, fund: str) -> uuid.UUID:
 def guarantee(session: TenantSession, owner: Owner) -> uuid.UUID:
     terms = funds.Terms(Decimal("0.8"), None, date(2024, 1, 31), None)
     return funds.add_guarantee(session, owner["own_loan"], owner["_fund"], terms, "officer").guarantee.id
+
+
+@seed
+def person(session: TenantSession, owner: Owner) -> uuid.UUID:
+    return _enter(session, owner, NUMBERS[owner["_key"]])
+
+
+@seed
+def spare_person(session: TenantSession, owner: Owner) -> uuid.UUID:
+    return _enter(session, owner, national_id(100 + list(NUMBERS).index(owner["_key"])))
+
+
+def _enter(session: TenantSession, owner: Owner, number: str) -> uuid.UUID:
+    """Enter a person behind a firm, who lets the bank ask the credit bureau."""
+    day = {"observed_on": date(2024, 1, 31), "known_on": date(2024, 1, 31)}
+    firm_id, row = uuid.UUID(owner["firm"]), {"role": "owner", "trade_since": None, **day}
+    entered = people.enter_person(
+        session, session.info["keyring"], firm_id, "national_id", Identity(number, "张伟"), row
+    )
+    consent = {"scope": "bureau", "purpose": "credit_assessment", "is_given": True, **day}
+    people.add_consent(session, entered.id, firm_id, consent)
+    return entered.id
 
 
 @seed
@@ -281,12 +313,12 @@ def add_firm(session: TenantSession, tenant: str, branch_id: uuid.UUID, key: str
     return Owner(tenant, tenant_of(session), ids)
 
 
-def build(database: Database) -> World:
+def build(database: Database, keyring: Keyring) -> World:
     """Make the world."""
     owners = {}
     suffix = uuid.uuid4().hex[:8]
     for bank in ("bank", "rival"):
-        owners |= add_bank(database, bank, f"{bank}-{suffix}")
+        owners |= add_bank(database, keyring, bank, f"{bank}-{suffix}")
     holders = list(_bank_holders(database, owners))
     others = ((Organisation.FUND, Role.FUND_AUDITOR), (Organisation.ASSOCIATION, Role.ASSOCIATION_CLERK))
     for kind, role in others:
@@ -320,7 +352,7 @@ def _answered(session: TenantSession, owner: Owner) -> str:
     return once.key
 
 
-def add_bank(database: Database, bank: str, tenant: str) -> dict[str, Owner]:
+def add_bank(database: Database, keyring: Keyring, bank: str, tenant: str) -> dict[str, Owner]:
     """Make a bank of two branches, with a live model, two rescorings, three firms and all that they own."""
     around = {f"_{name}": f"{name} of {tenant}" for name in ("fund", "spare_fund", "new_fund")}
     for fund in around.values():
@@ -338,6 +370,7 @@ def add_bank(database: Database, bank: str, tenant: str) -> dict[str, Owner]:
     for day in (FIRST, SECOND):
         assert rescore(database, tenant_id, PRODUCT, day, "nightly", raise_alerts).scored == len(owners)
     with database.session(tenant_id) as session:
+        session.info["keyring"] = keyring
         for owner in owners.values():
             owner.ids |= around
         for name, make in SEEDS.items():
