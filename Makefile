@@ -13,7 +13,7 @@ OPENMP = { apt-get update -qq && apt-get install -qq -y libgomp1; } || \
 	{ echo "LightGBM needs OpenMP: install libgomp1 (Debian) or libomp (macOS)" >&2; exit 1; }
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format types contracts tests bench docs lock clean
+.PHONY: help setup demo test lint format types contracts tests chaos bench docs lock clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -55,6 +55,9 @@ contracts: $(VENV)/.installed-dev  ## Who may import whom
 
 tests: $(VENV)/.installed-dev  ## Tests on a real embedded PostgreSQL, with coverage of the pure rooms
 	$(BIN)/pytest -n 2 --dist loadgroup --cov --cov-report=term $(PYTEST_ARGS)
+
+chaos: $(VENV)/.installed-dev  ## The promises in full, on real servers and sockets, with their figures
+	$(BIN)/pytest -m chaos -n 0 -s $(PYTEST_ARGS)
 
 bench: $(VENV)/.installed-dev  ## Benchmarks, each against a peer or a limit in the same run
 	for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done

@@ -4,11 +4,15 @@ from alembic import context
 from sqlmodel import SQLModel
 
 import service.alerts.tables
+import service.associations.tables
 import service.firms.tables
+import service.funds.tables
 import service.identity.tables
 import service.kit.idempotency
+import service.kit.rate_limit
 import service.people.tables
 import service.rescoring.tables
+import service.reviews.tables
 import service.scoring.tables
 import service.training.tables  # noqa: F401
 

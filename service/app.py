@@ -1,43 +1,59 @@
 """Build the HTTP application: routers and handlers, nothing else."""
 
-from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Any, Final
-from uuid import uuid4
 
-import structlog
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
+from fastapi.routing import APIRoute
 from fastapi_offline import FastAPIOffline
 
 from service.alerts.router import router as alerts
-from service.errors import ProblemOut, install_handlers, responses
+from service.associations.router import router as associations
+from service.errors import ProblemOut, install_handlers, problem, responses
 from service.firms.router import router as firms
+from service.funds.router import router as funds
 from service.identity.access import ACCESS, PUBLIC
 from service.identity.guard import guard
 from service.identity.router import router as identity
 from service.kit.admission import Admission
-from service.kit.body_limit import BodyLimit
 from service.kit.db import Database
+from service.kit.document import tighten
+from service.kit.http import known_parameters
 from service.kit.keyring import Keyring
-from service.kit.logs import loggable_path
+from service.kit.logs import RequestLog
+from service.kit.rate_limit import Failures, Limiter
+from service.kit.receive import WholeRequest
 from service.people.router import router as people
+from service.reviews.router import router as reviews
 from service.scoring.router import router as scores
 from service.settings import Settings
+from service.training.router import router as models
 
-log = structlog.get_logger()
-
-ROUTERS: Final[tuple[APIRouter, ...]] = (identity, firms, people, scores, alerts)
-ANY_ROUTE: Final = (
-    HTTPStatus.BAD_REQUEST,
-    HTTPStatus.UNPROCESSABLE_ENTITY,
+ROUTERS: Final[tuple[APIRouter, ...]] = (
+    identity,
+    firms,
+    people,
+    associations,
+    models,
+    scores,
+    alerts,
+    reviews,
+    funds,
 )
-GUARDED_ROUTE: Final = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
+ANY_ROUTE: Final = (HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY)
+GUARDED_ROUTE: Final = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS)
+WITH_A_BODY: Final = (
+    HTTPStatus.REQUEST_TIMEOUT,
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    HTTPStatus.SERVICE_UNAVAILABLE,
+)
 DESCRIPTION = """Explained risk grades and alerts for small firms in industrial clusters.
 
 Every request carries `Authorization: Bearer <API key>` (`clustercredit key create`); `x-roles` of an operation says
 which roles may use it. A changing request carries `If-Match`, the ETag of what it changes. Every creating POST
 carries an `Idempotency-Key` of your own choice: send the request again with it and nothing is done twice. Errors are
-RFC 9457 problem documents. Money is yuan (CNY) with two decimal places, days are `YYYY-MM-DD`, instants are UTC.
+RFC 9457 problem documents; a 429 says in `Retry-After` when to come back. Money is yuan (CNY) with two decimal places,
+days are `YYYY-MM-DD`, instants are UTC.
 """
 
 
@@ -57,25 +73,35 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
         description=DESCRIPTION,
         redoc_url=None,
     )
+    app.state.settings = settings
     app.state.database = database
+    app.state.limiter = Limiter(database)
+    app.state.failures = Failures(app.state.limiter, settings.failed_requests_per_minute)
     app.state.keyring = Keyring(settings.keyring)
     install_handlers(app)
+    app.add_exception_handler(HTTPStatus.METHOD_NOT_ALLOWED, _on_other_method)
     app.add_middleware(Admission, limit=settings.pool_size)
-    app.add_middleware(BodyLimit, limit=settings.max_body_bytes)
-    app.middleware("http")(_with_request_id)
+    app.add_middleware(
+        WholeRequest,
+        seconds=settings.receive_seconds,
+        max_body=settings.max_body_bytes,
+        max_buffered=settings.max_buffered_bytes,
+    )
+    app.add_middleware(RequestLog)
     for router in ROUTERS:
-        app.include_router(router, dependencies=[Depends(guard)])
+        app.include_router(router, dependencies=[Depends(guard), Depends(known_parameters)])
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app
 
 
-async def _with_request_id(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
-    request_id = request.state.request_id = uuid4().hex
-    with structlog.contextvars.bound_contextvars(request_id=request_id):
-        response = await call_next(request)
-        log.info("request", method=request.method, path=loggable_path(request.url.path), status=response.status_code)
-    response.headers["X-Request-Id"] = request_id
-    return response
+def _on_other_method(request: Request, _: Exception) -> Response:
+    """Name every method that the path has, and not only those of the first route that it matches."""
+    routes = [route for router in ROUTERS for route in router.routes if isinstance(route, APIRoute)]
+    may = {method for route in routes if route.path_regex.match(request.url.path) for method in route.methods or ()}
+    allow = ", ".join(sorted(may))
+    title, detail = "The path does not have this method", f"It has: {allow or 'GET'}."
+    status = HTTPStatus.METHOD_NOT_ALLOWED
+    return problem(status, "method-not-allowed", title, detail, headers={"Allow": allow or "GET"})
 
 
 def _openapi(app: FastAPI) -> dict[str, Any]:
@@ -84,9 +110,9 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
         return app.openapi_schema
     schema = FastAPI.openapi(app)
     components = schema["components"]["schemas"]
-    problem = ProblemOut.model_json_schema(ref_template="#/components/schemas/{model}")
-    components |= problem.pop("$defs", {})
-    components["ProblemOut"] = problem
+    problem_schema = ProblemOut.model_json_schema(ref_template="#/components/schemas/{model}")
+    components |= problem_schema.pop("$defs", {})
+    components["ProblemOut"] = problem_schema
     for unused in ("HTTPValidationError", "ValidationError"):
         components.pop(unused, None)
     for path, operations in schema["paths"].items():
@@ -94,9 +120,10 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
             roles = ACCESS[f"{method.upper()} {path}"]
             any_route = ANY_ROUTE if roles is PUBLIC else (*ANY_ROUTE, *GUARDED_ROUTE)
             if "requestBody" in operation:
-                any_route = (*any_route, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+                any_route = (*any_route, *WITH_A_BODY)
             more = {str(status): answer for status, answer in responses(*any_route).items()}
             operation["responses"] = dict(sorted((operation["responses"] | more).items()))
+            tighten(operation, components)
             operation["x-roles"] = sorted(roles)
             if roles is PUBLIC:
                 operation["security"] = []

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import Any
 
 import structlog
@@ -36,11 +37,13 @@ class Problem(Exception):  # noqa: N818 - RFC 9457 calls it a problem
     status = HTTPStatus.BAD_REQUEST
     code = "bad-request"
     title = "The request cannot be understood"
+    headers: Mapping[str, str] = MappingProxyType({})
 
     def __init__(self, detail: str, headers: Mapping[str, str] | None = None, **extra: Any) -> None:
         super().__init__(detail)
         self.detail = detail
-        self.headers = headers
+        if headers is not None:
+            self.headers = headers
         self.extra = extra
 
 
@@ -72,6 +75,13 @@ class Forbidden(Problem):
     status = HTTPStatus.FORBIDDEN
     code = "forbidden"
     title = "Your role may not do this"
+
+
+class BeyondLimits(Forbidden):
+    """The asker's limits do not reach so far."""
+
+    code = "beyond-limits"
+    title = "Your limits do not reach so far"
 
 
 class NotFound(Problem):
@@ -189,10 +199,27 @@ CHANGING = (HTTPStatus.NOT_FOUND, HTTPStatus.PRECONDITION_FAILED, HTTPStatus.PRE
 """What a change of a mutable object may answer."""
 
 
+_HEADERS: Mapping[HTTPStatus, dict[str, Any]] = {
+    HTTPStatus.TOO_MANY_REQUESTS: {
+        "Retry-After": {
+            "description": "Seconds until the limit's window ends.",
+            "required": True,
+            "schema": {"type": "integer", "minimum": 1},
+            "example": 42,
+        }
+    }
+}
+
+
 def responses(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
     """Declare a route's own errors for OpenAPI; what any route may answer is added by ``service.app``."""
     schema = {"schema": {"$ref": "#/components/schemas/ProblemOut"}}
-    return {int(s): {"description": s.phrase, "content": {MEDIA_TYPE: schema}} for s in sorted(statuses)}
+    answers: dict[int | str, dict[str, Any]] = {}
+    for status in sorted(statuses):
+        answers[int(status)] = {"description": status.phrase, "content": {MEDIA_TYPE: schema}}
+        if status in _HEADERS:
+            answers[int(status)]["headers"] = _HEADERS[status]
+    return answers
 
 
 def install_handlers(app: FastAPI) -> None:
@@ -227,9 +254,20 @@ def field_errors(found: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     for item in found[:MAX_REPORTED]:
         path = [part for part in item["loc"] if part != "body"] or ["body"]
         row = next((part for part in path if isinstance(part, int)), None)
-        name = _DIGITS.sub("***", ".".join(str(part) for part in path).encode(errors="replace").decode())[:200]
-        errors.append({"field": name, "row": row, "reason": item["msg"]})
+        errors.append({"field": field_name(path), "row": row, "reason": item["msg"]})
     return errors
+
+
+def field_name(path: Sequence[object]) -> str:
+    """Join a field's path, which may hold anything that a client named a field.
+
+    Examples
+    --------
+    >>> field_name(["invoices", 3, "net"])
+    'invoices.3.net'
+    """
+    name = ".".join(str(part) for part in path).encode(errors="replace").decode()
+    return _DIGITS.sub("***", name)[:200]
 
 
 def _on_http(_: Request, error: Exception) -> JSONResponse:

@@ -4,7 +4,6 @@ import socket
 from typing import Annotated
 
 import typer
-import uvicorn
 
 from service.app import create_app
 from service.cli.runtime import Tenant, console, open_database, operator, tenant_session
@@ -12,7 +11,7 @@ from service.errors import Conflict
 from service.identity.access import Organisation, Role
 from service.identity.keys import DAYS, LONGEST_DAYS, create_key
 from service.identity.use_cases import create_tenant, find_branch
-from service.kit import migrations
+from service.kit import migrations, server
 from service.kit.db import Database
 from service.kit.embedded_postgres import EmbeddedPostgres
 from service.kit.keyring import Keyring
@@ -72,7 +71,7 @@ def run_server(settings: Settings, database: Database, host: str, port: int) -> 
     """Finish erasures that broke off, then serve until interrupted; log lines are JSON on standard error."""
     configure_logging(settings.log_level)
     sweep(database, Keyring(settings.keyring))
-    uvicorn.run(create_app(settings, database), host=host, port=port, access_log=False, log_level="warning")
+    server.run(create_app(settings, database), settings, host, port)
 
 
 def migrate() -> None:
@@ -101,9 +100,9 @@ def stop() -> None:
 @db.command("status")
 def status() -> None:
     """Tell whether the embedded server runs, and where its data are."""
-    server = EmbeddedPostgres(Settings().local_dir)
-    state = "running" if server.is_ready() else "stopped"
-    console.print(f"{state}; data in {server.data}; {server.url()}", soft_wrap=True)
+    postgres = EmbeddedPostgres(Settings().local_dir)
+    state = "running" if postgres.is_ready() else "stopped"
+    console.print(f"{state}; data in {postgres.data}; {postgres.url()}", soft_wrap=True)
 
 
 @tenants.command("create")

@@ -13,6 +13,7 @@ from models.products import PRODUCTS
 from service.alerts.rules import RULES
 from service.app import create_app
 from service.cli.runtime import console
+from service.identity.access import ACCESS, PUBLIC, ROLES_OF, TITLES, Role
 from service.imports.adapters import ADAPTERS
 from service.kit.db import Database
 from service.settings import Settings
@@ -50,6 +51,7 @@ def generated(app: typer.Typer) -> dict[Path, str]:
         folder / "products.md": _products(),
         folder / "rules.md": _rules(),
         folder / "settings.md": _settings(),
+        folder / "access.md": _access(),
         folder / "kinds.md": _kinds(),
         folder / "policy.md": _policy(),
         folder / "commands.md": _commands(app),
@@ -104,6 +106,26 @@ def _products() -> str:
 def _rules() -> str:
     rows = [[f"`{rule.code}`", rule.event, rule.en, rule.zh] for rule in RULES]
     return _page("Alert rules", "What the system watches.", _table(["rule", "event", "English", "中文"], rows))
+
+
+def _access() -> str:
+    roles = [[f"`{role}`", en, zh, words] for role, (en, zh, words) in TITLES.items()]
+    organisations = [[kind, ", ".join(f"`{role}`" for role in Role if role in own)] for kind, own in ROLES_OF.items()]
+    routes = [
+        [f"`{route}`", *("anybody" if may is PUBLIC else "●" if role in may else "" for role in Role)]
+        for route, may in ACCESS.items()
+    ]
+    text = (
+        "One table decides (`service/identity/access.py`). A role says what a holder may do; its branch, or its firm, "
+        "to which firms. Firms out of reach, and another tenant's objects, are answered 404."
+    )
+    return _page(
+        "Who may do what",
+        text,
+        _table(["role", "English", "中文", "for"], roles),
+        "## Organisations\n\n" + _table(["organisation", "roles it can give"], organisations),
+        "## Routes\n\n" + _table(["route", *(TITLES[role][0] for role in Role)], routes),
+    )
 
 
 def _settings() -> str:

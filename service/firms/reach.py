@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from sqlalchemy import event, select
-from sqlalchemy.orm import ORMExecuteState, with_loader_criteria
+from sqlalchemy.orm import ORMExecuteState, Session, with_loader_criteria
 
 from service.firms.tables import Firm
 from service.identity.actor import Reach
@@ -19,10 +19,16 @@ EVERYTHING = Reach()
 _firm = Firm.__table__  # type: ignore[attr-defined]
 
 
+def of(session: Session) -> Reach:
+    """Return how far a session reaches."""
+    reach: Reach = session.info.get("reach", EVERYTHING)
+    return reach
+
+
 @event.listens_for(TenantSession, "do_orm_execute")
 def scope_to_reach(state: ORMExecuteState) -> None:
     """Narrow a query to the firms within reach."""
-    reach: Reach = state.session.info.get("reach", EVERYTHING)
+    reach = of(state.session)
     if reach == EVERYTHING or state.is_column_load:
         return
     if reach.firm_id is not None:

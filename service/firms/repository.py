@@ -1,7 +1,7 @@
 """Queries of the ledger. Rows go in and out in bulk, by COPY, inside the session's transaction."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from uuid import UUID, uuid5
@@ -13,7 +13,7 @@ from sqlmodel import col, select
 
 from features.consent import PURPOSE, SCOPES
 from features.inputs import KINDS, Inputs, Kind
-from service.firms import reach  # noqa: F401 - narrows every query for firms
+from service.firms import reach
 from service.firms.tables import Consent, Firm, FirmObservation, Loan, PersonObservation
 from service.kit.db import TenantSession, copy_in, read_groups, tenant_of
 
@@ -148,11 +148,12 @@ def read_inputs(
     Rows of people whose newest consent to their use is a withdrawal are not read, whatever the date.
     """
     keys = {str(firm_id): key for key, firm_id in read_ids(session, first_key, last_key)}
-    of_firms = "tenant_id = {tenant}" + ("" if first_key is None else " and firm_id = any({ids}::uuid[])")
+    is_everybody = first_key is None and reach.of(session) == reach.EVERYTHING
+    of_firms = "tenant_id = {tenant}" + ("" if is_everybody else " and firm_id = any({ids}::uuid[])")
     values = {
         "tenant": tenant_of(session),
         "as_of": as_of,
-        "ids": list(keys) if first_key is not None else None,
+        "ids": None if is_everybody else list(keys),
         "purpose": PURPOSE,
     }
     frames = {}
@@ -220,6 +221,11 @@ def loan_owners(session: TenantSession, loan_ids: list[str]) -> dict[str, str]:
     """)
     rows = session.execute(query, {"tenant": tenant_of(session), "ids": loan_ids})
     return {row.loan_id: row.key for row in rows}
+
+
+def keys_of(session: TenantSession, firm_ids: Collection[UUID]) -> dict[UUID, str]:
+    """Return the keys of those firms that are within reach."""
+    return dict(session.exec(select(Firm.id, Firm.key).where(col(Firm.id).in_(firm_ids))).all())
 
 
 def key_of(session: TenantSession, firm_id: UUID) -> str:

@@ -12,7 +12,11 @@ from service.kit import clock
 from service.kit.http import Code, Day, Schema, Text, Yuan, fen_of
 
 MAX_INVOICES = 10_000
-FirmKey = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(check_firm_key)]
+FirmKey = Annotated[
+    str,
+    Field(min_length=1, max_length=64, json_schema_extra={"pattern": "^[A-Za-z0-9][A-Za-z0-9._:-]*$"}),
+    AfterValidator(check_firm_key),
+]
 DefaultEvent = Literal[
     "non_accrual",
     "credit_loss_sale",

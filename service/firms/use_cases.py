@@ -1,7 +1,7 @@
 """Add to the ledger, and read what was known on a date."""
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, fields
 from datetime import date
 from typing import Any
@@ -9,13 +9,12 @@ from uuid import UUID
 
 import polars as pl
 
-from features.consent import consenting
+from features.consent import PURPOSE, consenting, refused_automated
 from features.inputs import KINDS, Inputs
 from service.errors import Conflict, InvalidPayload, NotFound
-from service.firms import repository
+from service.firms import reach, repository
 from service.firms.repository import Added, Stage
 from service.firms.tables import Firm
-from service.identity.actor import Reach
 from service.identity.use_cases import get_branch
 from service.kit import clock
 from service.kit.db import TenantSession, tenant_of
@@ -71,6 +70,33 @@ class ConsentView:
     content_sha256: bytes
 
 
+@dataclass(frozen=True)
+class LoanView:
+    """A loan, as newest known."""
+
+    loan_id: str
+    firm_id: UUID
+    product: str
+    principal_fen: int
+
+
+@dataclass(frozen=True)
+class AutomatedDecision:
+    """Whether a machine alone may decide on a firm.
+
+    Attributes
+    ----------
+    is_allowed
+        False if the firm, or a person behind it, refuses.
+    own_is_allowed, own_observed_on
+        What the firm itself said last, and when; None if nothing.
+    """
+
+    is_allowed: bool
+    own_is_allowed: bool | None
+    own_observed_on: date | None
+
+
 def check_firm_key(key: str) -> str:
     """Check a firm's key: a unified social credit code (18 characters, GB 32100-2015 check character) or a local id.
 
@@ -109,9 +135,8 @@ def check_firm_key(key: str) -> str:
 
 def register_firms(session: TenantSession, keys: Iterable[str]) -> None:
     """Make sure that firms of these checked keys are there; a new one belongs to the branch of who registers it."""
-    reach: Reach = session.info.get("reach", Reach())
     series = pl.Series("key", list(keys), dtype=pl.String)
-    repository.register_firms(session, series, clock.now(), reach.branch_id)
+    repository.register_firms(session, series, clock.now(), reach.of(session).branch_id)
 
 
 def observe_firm(session: TenantSession, row: dict[str, Any]) -> tuple[FirmView, Added]:
@@ -179,6 +204,51 @@ def add_invoices(session: TenantSession, firm_id: UUID, rows: list[dict[str, Any
     return _add(session, "invoice", [{**row, "firm_id": key} for row in rows])
 
 
+def keys_of(session: TenantSession, firm_ids: Collection[UUID]) -> dict[UUID, str]:
+    """Return the keys of those firms that are within reach."""
+    return repository.keys_of(session, firm_ids)
+
+
+def automated_decision(session: TenantSession, firm_id: UUID) -> AutomatedDecision:
+    """Return whether a machine alone may decide on a firm, by what is known today.
+
+    Raises
+    ------
+    NotFound
+        If there is no such firm.
+    """
+    key, today = get_firm(session, firm_id).key, clock.today()
+    known = read_inputs(session, today, key, key, kinds=("consent",))
+    own = known.consents.filter(
+        pl.col("person_id").is_null(), pl.col("scope") == "automated_decision", pl.col("purpose") == PURPOSE
+    ).sort("observed_on", pl.col("is_given"), descending=[True, False])  # of one day a refusal outweighs
+    said, said_on = own.select("is_given", "observed_on").row(0) if own.height else (None, None)
+    return AutomatedDecision(key not in refused_automated(known, today), said, said_on)
+
+
+def say_automated_decision(
+    session: TenantSession, firm_id: UUID, observed_on: date, *, is_allowed: bool
+) -> AutomatedDecision:
+    """Add that a firm allows or refuses automated decisions, known today, and return what holds now.
+
+    Raises
+    ------
+    NotFound
+        If there is no such firm.
+    """
+    row = {
+        "firm_id": get_firm(session, firm_id).key,
+        "observed_on": observed_on,
+        "known_on": clock.today(),
+        "person_id": None,
+        "scope": "automated_decision",
+        "purpose": PURPOSE,
+        "is_given": is_allowed,
+    }
+    _add(session, "consent", [row])
+    return automated_decision(session, firm_id)
+
+
 def add_loan(session: TenantSession, firm_id: UUID, row: dict[str, Any]) -> Added:
     """Add a loan.
 
@@ -194,6 +264,20 @@ def add_loan(session: TenantSession, firm_id: UUID, row: dict[str, Any]) -> Adde
     if is_taken and added.added:
         raise Conflict(f"Loan '{row['loan_id']}' is there already, with other content.")
     return added
+
+
+def get_loan(session: TenantSession, loan_id: str) -> LoanView:
+    """Return a loan.
+
+    Raises
+    ------
+    NotFound
+        If there is no such loan.
+    """
+    loan = repository.find_loan(session, loan_id)
+    if loan is None:
+        raise NotFound("No loan has this id.")
+    return LoanView(loan.loan_id, loan.firm_id, loan.product, loan.principal_fen)
 
 
 def loan_owners(session: TenantSession, loan_ids: list[str]) -> dict[str, str]:

@@ -76,6 +76,10 @@ _ENTERING = _OFFICERS | {Role.CO_INVESTIGATOR, Role.BATCH}
 _LENDING = _OFFICERS | {Role.CO_INVESTIGATOR, Role.APPROVER, Role.RISK_MANAGER}
 _READING = _LENDING | {Role.MODEL_VALIDATOR, Role.BATCH}
 _ADMINISTRATOR = frozenset({Role.ADMINISTRATOR})
+_RISK_MANAGER = frozenset({Role.RISK_MANAGER})
+_FUND_AUDITOR = frozenset({Role.FUND_AUDITOR})
+_ASKING = _OFFICERS | {Role.RISK_MANAGER, Role.FIRM}
+_CLERK = frozenset({Role.ASSOCIATION_CLERK})
 
 ACCESS: Final[dict[str, Roles]] = {
     "GET /v1/me": _ALL,
@@ -95,7 +99,7 @@ ACCESS: Final[dict[str, Roles]] = {
     "POST /v1/firms/{firm_id}/invoices": _ENTERING,
     "POST /v1/firms/{firm_id}/people": _ENTERING,
     "GET /v1/firms/{firm_id}/people": _LENDING | {Role.FIRM},
-    "POST /v1/people/search": _LENDING,
+    "POST /v1/search/people": _LENDING,
     "GET /v1/people/{person_id}": _LENDING,
     "DELETE /v1/people/{person_id}": frozenset({Role.BRANCH_HEAD, Role.RISK_MANAGER}),
     "POST /v1/people/{person_id}/consents": _ENTERING | {Role.FIRM},
@@ -103,11 +107,39 @@ ACCESS: Final[dict[str, Roles]] = {
     "POST /v1/people/{person_id}/records": _ENTERING,
     "POST /v1/loans": _OFFICERS | {Role.BATCH},
     "POST /v1/loans/{loan_id}/status": _OFFICERS | {Role.BATCH},
+    "GET /v1/models": frozenset({Role.RISK_MANAGER, Role.MODEL_VALIDATOR}),
+    "GET /v1/models/{model_id}": frozenset({Role.RISK_MANAGER, Role.MODEL_VALIDATOR}),
     "POST /v1/scores": _OFFICERS | {Role.APPROVER, Role.RISK_MANAGER, Role.BATCH},
     "GET /v1/scores/{score_id}": _READING | {Role.FIRM},
     "GET /v1/firms/{firm_id}/scores": _READING | {Role.FIRM},
     "GET /v1/alerts": _READING,
     "GET /v1/alerts/{alert_id}": _READING,
     "POST /v1/alerts/{alert_id}/acknowledge": _OFFICERS | {Role.RISK_MANAGER},
+    "POST /v1/guarantee-grants": _RISK_MANAGER,
+    "GET /v1/guarantee-grants": _LENDING,
+    "GET /v1/guarantee-grants/{grant_id}": _LENDING,
+    "DELETE /v1/guarantee-grants/{grant_id}": _RISK_MANAGER,
+    "POST /v1/loans/{loan_id}/guarantees": _OFFICERS | {Role.RISK_MANAGER, Role.BATCH},
+    "GET /v1/loans/{loan_id}/guarantees": _LENDING | {Role.BATCH},
+    "GET /v1/guarantees/{guarantee_id}": _LENDING | {Role.BATCH},
+    "PATCH /v1/guarantees/{guarantee_id}": _OFFICERS | {Role.RISK_MANAGER, Role.BATCH},
+    "GET /v1/book": _FUND_AUDITOR,
+    "GET /v1/book/summary": _FUND_AUDITOR,
+    "GET /v1/book/{bank_id}/{loan_id}": _FUND_AUDITOR,
+    "GET /v1/firms/{firm_id}/plan": _ASKING | {Role.APPROVER},
+    "POST /v1/firms/{firm_id}/reviews": _ASKING,
+    "GET /v1/reviews": _LENDING | {Role.FIRM},
+    "GET /v1/reviews/{review_id}": _LENDING | {Role.FIRM},
+    "POST /v1/reviews/{review_id}/decision": frozenset({Role.APPROVER}),
+    "POST /v1/reviews/{review_id}/withdraw": _ASKING,
+    "POST /v1/firms/{firm_id}/automated-decision": _OFFICERS | {Role.FIRM},
+    "GET /v1/firms/{firm_id}/automated-decision": _LENDING | {Role.FIRM},
+    "POST /v1/association-acts": _CLERK,
+    "GET /v1/association-acts": _CLERK | _OFFICERS | {Role.RISK_MANAGER},
+    "GET /v1/association-acts/{act_id}": _CLERK | _OFFICERS | {Role.RISK_MANAGER},
+    "POST /v1/peer-reports": _CLERK,
+    "GET /v1/peer-reports": _CLERK | _OFFICERS | {Role.RISK_MANAGER},
+    "GET /v1/peer-reports/{report_id}": _CLERK | _OFFICERS | {Role.RISK_MANAGER},
+    "POST /v1/peer-reports/{report_id}/verify": _CLERK | {Role.RISK_MANAGER},
 }
 """Which roles may use a route."""

@@ -10,6 +10,10 @@ from service.identity.access import ACCESS, PUBLIC, TITLES
 from service.identity.actor import Actor
 from service.identity.keys import authenticate
 from service.kit.http import Session
+from service.kit.rate_limit import Failures, Limiter, address_of
+from service.settings import Settings
+
+MINUTE = 60
 
 _bearer = HTTPBearer(auto_error=False, description="`Authorization: Bearer cck_...`: an API key.")
 
@@ -25,6 +29,8 @@ def guard(
     ------
     Unauthenticated
         If nobody is.
+    TooManyRequests
+        If the asker or its tenant has used up its requests, or its address its failures.
     Forbidden
         If the table of access does not name the role for this route.
     """
@@ -35,11 +41,34 @@ def guard(
     if credentials is None:
         raise Unauthenticated("Send the header: Authorization: Bearer <API key>.")
     request.state.secret = credentials.credentials
-    actor = authenticate(session, credentials.credentials)
+    actor = _identify(request, session, credentials.credentials)
+    _count(request, actor)
     if roles is None or actor.role not in roles:
         may = ", ".join(sorted(TITLES[role][0] for role in roles or ())) or "nobody"
         raise Forbidden(f"Your role is {TITLES[actor.role][0]}; this may be done by: {may}.")
     return actor
+
+
+def _identify(request: Request, session: Session, secret: str) -> Actor:
+    """Find out who asks, unless the address has failed too often."""
+    failures: Failures = request.app.state.failures
+    address = address_of(request.client.host) if request.client else "local"
+    failures.check(address, secret)
+    try:
+        actor = authenticate(session, secret)
+    except Unauthenticated:
+        failures.note_bad(address, secret)
+        raise
+    failures.note_good(address, secret)
+    return actor
+
+
+def _count(request: Request, actor: Actor) -> None:
+    """Count the request; a refused key uses up nothing of its tenant's."""
+    settings: Settings = request.app.state.settings
+    limiter: Limiter = request.app.state.limiter
+    limiter.take(actor.tenant_id, f"asker:{actor.id}", settings.requests_per_minute, MINUTE)
+    limiter.take(actor.tenant_id, "tenant", settings.tenant_requests_per_minute, MINUTE)
 
 
 Acting = Annotated[Actor, Depends(guard)]

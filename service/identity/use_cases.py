@@ -10,7 +10,7 @@ from service.errors import Conflict, NotFound
 from service.identity.access import Organisation
 from service.identity.tables import Branch, Tenant
 from service.kit import clock
-from service.kit.db import TenantSession, enter_tenant, tenant_of
+from service.kit.db import TenantSession, enter_tenant, name_fund, tenant_of
 from service.kit.etag import Precondition, save
 
 TENANT_NAMESPACE = UUID("6f1dca1e-51f0-4c5c-9f0d-0d8a6cbd7a11")
@@ -60,6 +60,23 @@ def own_organisation(session: TenantSession) -> Tenant:
     tenant = session.get(Tenant, tenant_of(session))
     assert tenant is not None
     return tenant
+
+
+def find_fund(session: TenantSession, name: str) -> UUID:
+    """Return the id of the guarantee fund of this name; it is found by its whole name only, never listed.
+
+    Raises
+    ------
+    NotFound
+        If there is no such fund.
+    """
+    fund_id = tenant_id_of(name)
+    with name_fund(session, fund_id):
+        query = select(Tenant.id).where(Tenant.id == fund_id, Tenant.kind == Organisation.FUND)
+        found = session.exec(query).one_or_none()
+    if found is None:
+        raise NotFound(f"There is no guarantee fund '{name}'. Ask the fund for the exact name it has here.")
+    return found
 
 
 def create_branch(session: TenantSession, name: str) -> Branch:

@@ -7,11 +7,14 @@ connection would fill the threads that the holders need to go on.
 import asyncio
 from weakref import WeakKeyDictionary
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
 class Admission:
     """ASGI middleware: the requests above the limit wait their turn before they touch anything.
+
+    A turn ends when the answer begins: by then the transaction is committed, and how long the client takes to read is
+    its own affair.
 
     Parameters
     ----------
@@ -31,5 +34,18 @@ class Admission:
             await self.app(scope, receive, send)
             return
         turns = self._turns.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(self.limit))
-        async with turns:
-            await self.app(scope, receive, send)
+        await turns.acquire()
+        has_turn = True
+
+        async def answer(message: Message) -> None:
+            nonlocal has_turn
+            if has_turn:
+                has_turn = False
+                turns.release()
+            await send(message)
+
+        try:
+            await self.app(scope, receive, answer)
+        finally:
+            if has_turn:
+                turns.release()

@@ -53,7 +53,8 @@ def scope_to_tenant(state: ORMExecuteState) -> None:
 @event.listens_for(TenantSession, "after_begin")
 def _enter_role(session: TenantSession, _transaction: object, connection: Any) -> None:
     tenant, secret = session.info.get("tenant_id", ""), session.info.get("secret_sha256", "")
-    connection.execute(_SETTINGS, {"role": RUNTIME_ROLE, "tenant": str(tenant), "secret": secret})
+    role = session.info.get("role", RUNTIME_ROLE)
+    connection.execute(_SETTINGS, {"role": role, "tenant": str(tenant), "secret": secret})
 
 
 class Database:
@@ -74,6 +75,13 @@ class Database:
         self.engine: Engine = create_engine(
             self.url, pool_size=pool_size, max_overflow=0, pool_pre_ping=True, hide_parameters=True
         )
+        self._beside: list[Database] = []
+
+    def beside(self, pool_size: int) -> "Database":
+        """Return the same database with a pool of its own, for what must not wait for a request; closed with this."""
+        other = Database(self.url, pool_size)
+        self._beside.append(other)
+        return other
 
     @contextmanager
     def session(self, tenant_id: UUID | None = None) -> Iterator[TenantSession]:
@@ -112,7 +120,8 @@ class Database:
 
     def dispose(self) -> None:
         """Close the pooled connections."""
-        self.engine.dispose()
+        for database in (self, *self._beside):
+            database.engine.dispose()
 
 
 def enter_tenant(session: Session, tenant_id: UUID) -> None:
@@ -133,6 +142,34 @@ def present(session: Session, secret_sha256: bytes) -> None:
 def after_commit(session: Session, act: Callable[[], None]) -> None:
     """Do something once the session's transaction is committed, before the request is answered; else never."""
     session.info.setdefault("after_commit", []).append(act)
+
+
+@contextmanager
+def in_role(session: Session, role: str) -> Iterator[None]:
+    """Let the session work for a while as another role of the database, one that may see less.
+
+    After an error the role stays until the transaction ends, which an error ends anyhow.
+    """
+    session.info["role"] = role
+    _set_role(session, role)
+    try:
+        yield
+    finally:
+        del session.info["role"]
+    _set_role(session, RUNTIME_ROLE)
+
+
+def _set_role(session: Session, role: str) -> None:
+    session.connection().execute(text("select set_config('role', :role, true)"), {"role": role})
+
+
+@contextmanager
+def name_fund(session: Session, fund_id: UUID) -> Iterator[None]:
+    """Let the session see for a while the one guarantee fund that it can name: its name and kind."""
+    setting = text("select set_config('app.fund', :fund, true)")
+    session.connection().execute(setting, {"fund": str(fund_id)})
+    yield
+    session.connection().execute(setting, {"fund": ""})
 
 
 def tenant_of(session: Session) -> UUID:

@@ -52,6 +52,17 @@ class Precondition:
         if etag_of(row.version) not in self._tags:
             raise PreconditionFailed("It has changed since you read it. Read it again, and send its new ETag.")
 
+    def check_repeated(self, row: MutableRow) -> None:
+        """Compare with the states just before and after a last change, so that its repetition may say the same.
+
+        Raises
+        ------
+        PreconditionFailed
+            If the request was made from neither.
+        """
+        if not {etag_of(row.version - 1), etag_of(row.version)} & self._tags:
+            raise PreconditionFailed("It has changed since you read it. Read it again, and send its new ETag.")
+
 
 def save(session: TenantSession, row: MutableRow) -> None:
     """Keep a changed row as its next version."""
@@ -63,7 +74,12 @@ def save(session: TenantSession, row: MutableRow) -> None:
 def _if_match(
     if_match: Annotated[
         str | None,
-        Header(max_length=500, description="The ETag that the object had when you read it.", examples=['"1"']),
+        Header(
+            max_length=500,
+            description="The ETag that the object had when you read it.",
+            examples=['"1"'],
+            json_schema_extra={"minLength": 1, "pattern": "^[!-~]([ -~]*[!-~])?$"},
+        ),
     ] = None,
 ) -> Precondition:
     if not if_match:

@@ -7,14 +7,18 @@ from decimal import Decimal
 from typing import Annotated
 
 from fastapi import Depends, Request
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from fastapi.dependencies.models import Dependant
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
 
+from service.errors import MAX_REPORTED, InvalidPayload, field_name
 from service.kit.db import Database, TenantSession
 from service.kit.personal_id import holds_national_id
 
+LONGEST_TEXT = 200
 _AMOUNT = re.compile(r"[+-]?[0-9]{1,13}(\.[0-9]{1,2})?")
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u200b-\u200f\u202a-\u202e\ufeff]")
+_UNSEEN = r"\u0000-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+_CONTROL = re.compile(rf"[{_UNSEEN}\U000e0000-\U000e007f]")
 
 
 def get_session(request: Request) -> Iterator[TenantSession]:
@@ -27,16 +31,43 @@ def get_session(request: Request) -> Iterator[TenantSession]:
 Session = Annotated[TenantSession, Depends(get_session, scope="function")]
 
 
+def known_parameters(request: Request) -> None:
+    """Refuse a query parameter that the route does not have, and one that is given twice.
+
+    Raises
+    ------
+    InvalidPayload
+        Naming each; a filter that is misspelt would otherwise silently filter nothing.
+    """
+    known = set(_query_names(request.scope["route"].dependant))
+    given = [name for name, _ in request.query_params.multi_items()]
+    reasons = {name: "This route has no such query parameter" for name in given if name not in known}
+    reasons |= {name: "Give it once" for name in known if given.count(name) > 1}
+    if reasons:
+        errors = [{"field": field_name(("query", name)), "row": None, "reason": why} for name, why in reasons.items()]
+        first, may = errors[0], ", ".join(sorted(known)) or "none"
+        words = f"{first['field']}: {first['reason']}. This route's query parameters: {may}."
+        raise InvalidPayload(words, errors=errors[:MAX_REPORTED])
+
+
+def _query_names(dependant: Dependant) -> Iterator[str]:
+    yield from (field.alias for field in dependant.query_params)
+    for needed in dependant.dependencies:
+        yield from _query_names(needed)
+
+
 class Schema(BaseModel):
     """Base of every wire shape: unknown fields, NaN and Infinity are errors, whose words never repeat a value."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False, hide_input_in_errors=True)
 
 
-def _printable(text: str) -> str:
-    if _CONTROL.search(text):
+def _printable(text: object) -> object:
+    if isinstance(text, str) and len(text) > LONGEST_TEXT:
+        raise ValueError(f"must have at most {LONGEST_TEXT} characters, blanks included")
+    if isinstance(text, str) and _CONTROL.search(text):
         raise ValueError("must not contain control or invisible characters")
-    return _impersonal(text)
+    return _impersonal(text) if isinstance(text, str) else text
 
 
 def _impersonal(text: str) -> str:
@@ -59,14 +90,31 @@ def _day_text(value: object) -> object:
 
 
 Text = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), AfterValidator(_printable)
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=LONGEST_TEXT),
+    BeforeValidator(_printable),  # named after the constraints, or these count blanks that are stripped later
+    Field(json_schema_extra={"pattern": rf"^[^{_UNSEEN}]+$"}),
 ]
 Code = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$"), AfterValidator(_impersonal)]
-Day = Annotated[date, BeforeValidator(_day_text), Field(ge=date(1990, 1, 1), le=date(2199, 12, 31))]
+Day = Annotated[
+    date,
+    BeforeValidator(_day_text),
+    Field(ge=date(1990, 1, 1), le=date(2199, 12, 31)),
+    WithJsonSchema({"type": "string", "format": "date", "pattern": "^(199|20[0-9]|21[0-9])[0-9]-[0-9]{2}-[0-9]{2}$"}),
+]
 Yuan = Annotated[
     Decimal,
     BeforeValidator(_plain_amount),
     Field(max_digits=15, decimal_places=2, description="Amount in yuan (CNY), at most two decimal places."),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "pattern": r"^[+-]?[0-9]{1,13}(\.[0-9]{1,2})?$"},
+                {"type": "number", "minimum": -9999999999999.99, "maximum": 9999999999999.99, "multipleOf": 0.01},
+            ]
+        },
+        mode="validation",
+    ),
 ]
 
 

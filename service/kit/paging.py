@@ -3,22 +3,39 @@
 import base64
 import binascii
 import json
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated
 from uuid import UUID
 
 from fastapi import Query
+from pydantic import BeforeValidator
 
 from service.errors import InvalidPayload
 
 PAGE_SIZE = 100
+_DIGITS = re.compile("[0-9]{1,9}")
 NOT_OURS = "The cursor is not one that this list gave. Start again without it."
 
+
+def _plain_number(value: object) -> object:
+    """Refuse what Python reads as a number and the document does not: ``1_0``, a space before it."""
+    if isinstance(value, str) and not _DIGITS.fullmatch(value):
+        raise ValueError("must be a whole number in digits")
+    return value
+
+
 Cursor = Annotated[
-    str | None, Query(max_length=500, description="`next` of the page before; nothing for the first page.")
+    str | None,
+    Query(
+        min_length=1,
+        max_length=500,
+        pattern="^[A-Za-z0-9_-]+$",
+        description="`next` of the page before; nothing for the first page.",
+    ),
 ]
-Limit = Annotated[int, Query(ge=1, le=1000, description="Rows a page.")]
+Limit = Annotated[int, BeforeValidator(_plain_number), Query(ge=1, le=1000, description="Rows a page.")]
 
 
 def encode(values: Sequence[str]) -> str:

@@ -10,7 +10,7 @@ from sqlalchemy import text, tuple_
 from sqlmodel import col, select
 
 from service.kit.db import TenantSession, copy_in, tenant_of
-from service.scoring.tables import DayContext, Score
+from service.scoring.tables import CurrentScore, DayContext, Score
 
 _PREVIOUS = text("""
     select distinct on (s.firm_id) firm.key, s.stable_grade, s.as_of, s.pd
@@ -69,6 +69,22 @@ def insert_scores(session: TenantSession, rows: pl.DataFrame, ids: Sequence[UUID
 def find_score(session: TenantSession, score_id: UUID) -> Score | None:
     """Return a score of a firm within reach."""
     return session.exec(select(Score).where(Score.id == score_id)).one_or_none()
+
+
+def find_current(session: TenantSession, firm_id: UUID, product: str) -> Score | None:
+    """Return the current score of a firm within reach."""
+    query = (
+        select(Score)
+        .join(CurrentScore, (col(CurrentScore.score_id) == Score.id) & (col(CurrentScore.tenant_id) == Score.tenant_id))
+        .where(CurrentScore.firm_id == firm_id, CurrentScore.product == product)
+    )
+    return session.exec(query).one_or_none()
+
+
+def scored_products(session: TenantSession, firm_id: UUID) -> list[str]:
+    """Return the products that a firm within reach has a score of."""
+    query = select(CurrentScore.product).where(CurrentScore.firm_id == firm_id).order_by(CurrentScore.product)
+    return list(session.exec(query))
 
 
 def page_scores(

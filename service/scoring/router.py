@@ -13,7 +13,7 @@ from service.kit.http import Code, Session
 from service.kit.idempotency import OnceOnly
 from service.kit.paging import PAGE_SIZE, Cursor, Limit, decode_place, encode_place
 from service.scoring import use_cases
-from service.scoring.schemas import ScoreOut, ScoreRequest, ScoresOut
+from service.scoring.schemas import PlanOut, ScoreOut, ScoreRequest, ScoresOut
 
 router = APIRouter(prefix="/v1", tags=["scores"])
 ScoreId = Annotated[UUID, Path(description="Id of a score.", examples=["3b0e9a3e-2f0d-4a57-8a63-0f7f2a9b7c01"])]
@@ -58,3 +58,21 @@ def get_firm_scores(
     last = views[-1].score if len(views) == limit else None
     following = None if last is None else encode_place(last.scored_at, last.id)
     return ScoresOut(items=[ScoreOut.of(view) for view in views], next=following)
+
+
+@router.get(
+    "/firms/{firm_id}/plan",
+    responses=responses(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT),
+    summary="Show what would lift a firm by one grade",
+)
+def get_plan(
+    session: Session,
+    firm_id: FirmId,
+    product: Annotated[Code, Query(description="Code of a loan product.", examples=["credit-score"])],
+) -> PlanOut:
+    """Return the smallest changes that lift the firm to the next better grade, by the model of its current score.
+
+    Only what a firm can act on is moved, all else equal; every figure is the model's own prediction. A firm in
+    default must cure it first: 409.
+    """
+    return PlanOut.of(use_cases.plan_firm(session, firm_id, product))

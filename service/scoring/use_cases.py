@@ -7,6 +7,7 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
+import numpy as np
 import polars as pl
 
 from features.as_of import known
@@ -17,15 +18,16 @@ from features.inputs import Inputs
 from features.repayment import dated_statuses, in_default
 from features.sufficiency import REQUIREMENTS, insufficient
 from models.grades import DEFAULTED, stable_grade
+from models.plan import Plan, plan
 from models.reasons import Reason
-from service.errors import InsufficientData, InvalidPayload, NotFound
+from service.errors import Conflict, InsufficientData, InvalidPayload, NotFound
 from service.firms.reach import whole_population
 from service.firms.use_cases import firm_id_of, get_firm, list_keys, read_inputs
 from service.kit import clock
 from service.kit.db import TenantSession, tenant_of
 from service.scoring import repository
 from service.scoring.tables import DayContext, Score
-from service.training.use_cases import LoadedModel, live_model, version_name
+from service.training.use_cases import LoadedModel, live_model, model_version, product_of, version_name
 
 IN_DEFAULT: dict[str, Any] = {
     "code": "in_default",
@@ -66,6 +68,14 @@ class ScoreView:
 
     score: Score
     model_version: str
+
+
+@dataclass(frozen=True)
+class PlanView:
+    """The score that a plan starts from, and the plan."""
+
+    view: ScoreView
+    plan: Plan
 
 
 @dataclass(frozen=True)
@@ -304,6 +314,41 @@ def get_score(session: TenantSession, score_id: UUID) -> ScoreView:
     if row is None:
         raise NotFound("No score has this id.")
     return ScoreView(row, version_name(session, row.model_version_id))
+
+
+def current_score(session: TenantSession, firm_id: UUID, product: str) -> ScoreView | None:
+    """Return the current score of a firm and product, if the firm has one and is within reach."""
+    row = repository.find_current(session, firm_id, product)
+    return None if row is None else ScoreView(row, version_name(session, row.model_version_id))
+
+
+def scored_products(session: TenantSession, firm_id: UUID) -> list[str]:
+    """Return the products that a firm within reach has a score of."""
+    return repository.scored_products(session, firm_id)
+
+
+def plan_firm(session: TenantSession, firm_id: UUID, product: str) -> PlanView:
+    """Find what would lift a firm by one grade, from its current score and by the model that gave it.
+
+    Raises
+    ------
+    NotFound
+        If there is no such firm or product, or no score of them.
+    Conflict
+        If the firm is in default.
+    """
+    get_firm(session, firm_id)
+    product_of(product)
+    view = current_score(session, firm_id, product)
+    if view is None:
+        raise NotFound("The firm has no score of this product yet. Score it first.")
+    if view.score.grade == DEFAULTED:
+        raise Conflict("The firm is in default (grade D). The default must be cured first; then score it again.")
+    model = model_version(session, view.score.model_version_id).model
+    known_values = [view.score.features[name] for name in model.names]
+    row = np.array([np.nan if value is None else value for value in known_values])
+    unknown = {item["name"] for item in view.score.missing}
+    return PlanView(view, plan(model, row, unknown))
 
 
 def list_scores(

@@ -1,8 +1,10 @@
 """Queries of model versions."""
 
+from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import func
+from sqlalchemy import func, tuple_
+from sqlalchemy.orm import defer
 from sqlmodel import col, select
 
 from service.kit.db import TenantSession, tenant_of
@@ -32,9 +34,27 @@ def find_version(session: TenantSession, product: str, number: int) -> ModelVers
     return session.exec(query).one_or_none()
 
 
+def find_version_by_id(session: TenantSession, version_id: UUID) -> ModelVersion | None:
+    """Return a version of the session's tenant."""
+    return session.exec(select(ModelVersion).where(ModelVersion.id == version_id)).one_or_none()
+
+
 def get_version(session: TenantSession, version_id: UUID) -> ModelVersion:
     """Return a version that is there."""
     return session.exec(select(ModelVersion).where(ModelVersion.id == version_id)).one()
+
+
+def page_versions(session: TenantSession, after: tuple[datetime, UUID] | None, limit: int) -> list[ModelVersion]:
+    """Return versions of all products, the oldest first, without their artifacts."""
+    query = (
+        select(ModelVersion)
+        .options(defer(ModelVersion.artifact, raiseload=True))  # type: ignore[arg-type]
+        .order_by(col(ModelVersion.created_at), col(ModelVersion.id))
+        .limit(limit)
+    )
+    if after is not None:
+        query = query.where(tuple_(col(ModelVersion.created_at), col(ModelVersion.id)) > tuple_(*after))
+    return list(session.exec(query))
 
 
 def list_versions(session: TenantSession) -> list[ModelVersion]:

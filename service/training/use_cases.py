@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from functools import lru_cache
 from typing import Any
 from uuid import UUID
@@ -33,8 +33,10 @@ class Version:
     number: int
     state: str
     as_of: date
+    created_at: datetime
     created_by: str
     live_by: str | None
+    artifact_sha256: str
     report: dict[str, Any]
 
     @property
@@ -176,6 +178,25 @@ def list_versions(session: TenantSession) -> list[Version]:
     return [_version(row) for row in repository.list_versions(session)]
 
 
+def page_versions(session: TenantSession, after: tuple[datetime, UUID] | None, limit: int) -> list[Version]:
+    """Return versions of all products, the oldest first."""
+    return [_version(row) for row in repository.page_versions(session, after, limit)]
+
+
+def get_version(session: TenantSession, version_id: UUID) -> Version:
+    """Return a version.
+
+    Raises
+    ------
+    NotFound
+        If the tenant has no such version.
+    """
+    row = repository.find_version_by_id(session, version_id)
+    if row is None:
+        raise NotFound("No model version has this id.")
+    return _version(row)
+
+
 def live_model(session: TenantSession, product_code: str) -> LoadedModel:
     """Load the live model of a product.
 
@@ -218,7 +239,9 @@ def _version(row: ModelVersion) -> Version:
         number=row.number,
         state=row.state,
         as_of=row.as_of,
+        created_at=row.created_at,
         created_by=row.created_by,
         live_by=row.live_by,
+        artifact_sha256=row.artifact_sha256.hex(),
         report=row.report,
     )

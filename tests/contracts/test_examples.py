@@ -3,24 +3,17 @@
 import pytest
 
 from service.alerts.schemas import AcknowledgeIn, AlertOut
+from service.associations.schemas import AssociationActIn, AssociationActOut, PeerReportIn, PeerReportOut
 from service.firms.schemas import FirmIn, InvoicesIn, LoanIn, RepaymentStatusIn
 from service.people.schemas import ConsentIn, IdIn, PersonIn, PersonOut, RecordIn
-from service.scoring.schemas import ScoreOut, ScoreRequest
+from service.reviews.schemas import AutomatedDecisionIn, AutomatedDecisionOut, DecisionIn, ReviewIn, ReviewOut
+from service.scoring.schemas import PlanOut, ScoreOut, ScoreRequest
 
 SCHEMAS = (
-    FirmIn,
-    InvoicesIn,
-    LoanIn,
-    RepaymentStatusIn,
-    ScoreRequest,
-    ScoreOut,
-    AcknowledgeIn,
-    AlertOut,
-    IdIn,
-    PersonIn,
-    PersonOut,
-    ConsentIn,
-    RecordIn,
+    *(FirmIn, InvoicesIn, LoanIn, RepaymentStatusIn, ScoreRequest, ScoreOut, PlanOut, AcknowledgeIn, AlertOut),
+    *(ReviewIn, ReviewOut, DecisionIn, AutomatedDecisionIn, AutomatedDecisionOut),
+    *(AssociationActIn, AssociationActOut, PeerReportIn, PeerReportOut),
+    *(IdIn, PersonIn, PersonOut, ConsentIn, RecordIn),
 )
 
 

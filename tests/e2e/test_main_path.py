@@ -7,6 +7,7 @@ from collections import Counter
 from contextlib import contextmanager
 from datetime import date
 
+import numpy as np
 import pytest
 from http_client import make_client
 from sqlalchemy import text
@@ -17,8 +18,10 @@ from models.grades import DEFAULTED, NAMES, grade_of, pd_of, stable_grade
 from service.alerts.use_cases import list_alerts, raise_alerts
 from service.firms.use_cases import add_inputs, add_invoices, firm_id_of, list_keys, read_inputs
 from service.identity.access import Role
+from service.identity.actor import Reach
+from service.identity.use_cases import create_branch
 from service.rescoring.use_cases import rescore
-from service.scoring.use_cases import context_of, score_range
+from service.scoring.use_cases import context_of, get_score, plan_firm, score_firm, score_range
 from service.training.use_cases import live_model, promote, train
 from tests.features.rows import consent, inputs
 
@@ -206,6 +209,30 @@ def test_the_exported_card_gives_the_same_points(database, bank, scores):
     assert checked > 300
 
 
+def test_a_plan_starts_from_the_current_score_and_leads_where_it_says(database, bank, scores):
+    statuses = Counter()
+    with database.session(bank.tenant_id) as session:
+        model = live_model(session, PRODUCT).model
+        for key in sorted(key for key, row in scores.items() if row["grade"] != DEFAULTED)[::6]:
+            planned = plan_firm(session, firm_id_of(bank.tenant_id, key), PRODUCT)
+            found, score = planned.plan, planned.view.score
+            assert (found.points, found.pd, found.grade) == (score.points, score.pd, score.grade)
+            statuses[found.status] += 1
+            unknown = {item["name"] for item in score.missing}
+            for way in (*found.ways, *([found.best] if found.best else [])):
+                features = dict(score.features)
+                for change in way.changes:
+                    assert change.feature not in unknown
+                    assert features[change.feature] == change.from_value
+                    features[change.feature] = change.to_value
+                    values = [math.nan if features[name] is None else features[name] for name in model.names]
+                    after = model.score(np.array([values]))
+                    assert (float(after.points[0]), str(after.grade[0])) == (change.points, change.grade)
+            for way in found.ways:
+                assert NAMES.index(way.changes[-1].grade) <= NAMES.index(found.target_grade)
+    assert statuses["reachable"] > 20
+
+
 def test_a_firm_with_too_little_data_is_refused_and_told_why(officer, bank):
     made = officer.post(
         "/v1/firms", {"key": f"new-{uuid.uuid4().hex[:8]}", "name": "新厂", "observed_on": "2026-01-01"}
@@ -326,15 +353,18 @@ def test_rescoring_again_raises_nothing_twice(database, bank):
 def test_an_alert_is_acknowledged_once(officer, app, database, bank):
     alert = officer.get("/v1/alerts", is_acknowledged=False).json()["items"][0]
     path = f"/v1/alerts/{alert['id']}/acknowledge"
-    seen = officer.post(path, {"note": "called the owner"}, key=None)
+    tag = {"If-Match": officer.get(f"/v1/alerts/{alert['id']}").headers["etag"]}
+    seen = officer.post(path, {"note": "called the owner"}, key=None, headers=tag)
     assert seen.status_code == 200, seen.text
-    assert seen.json()["acknowledged_by"] == "test officer"
-    again = officer.post(path, {"note": "me too"}, key=None).json()
-    assert again == seen.json()
+    assert seen.json()["acknowledged_by"] == "test loan_officer"
+    assert officer.post(path, {"note": "me too"}, key=None, headers=tag).status_code == 412
+    again = officer.post(path, {"note": "me too"}, key=None, headers={"If-Match": seen.headers["etag"]})
+    assert again.json() == seen.json()
     assert alert["id"] not in {item["id"] for item in officer.get("/v1/alerts", is_acknowledged=False).json()["items"]}
     of_firm = officer.get("/v1/alerts", firm_id=alert["firm_id"]).json()["items"]
     assert alert["id"] in {item["id"] for item in of_firm}
-    assert officer.post("/v1/alerts/00000000-0000-0000-0000-000000000000/acknowledge", {}).status_code == 404
+    nowhere = "/v1/alerts/00000000-0000-0000-0000-000000000000/acknowledge"
+    assert officer.post(nowhere, {}, headers=tag).status_code == 404
     reader = make_client(app, database, bank.name, Role.MODEL_VALIDATOR)
     assert reader.post(path, {}).status_code == 403
 
@@ -383,3 +413,33 @@ def test_the_first_model_is_live_and_later_ones_wait(database, bank):
         assert live_model(session, PRODUCT).version.number == 2
         states = session.execute(text("select state, count(*) from model_version group by state")).all()
         assert dict(states) == {"live": 1, "retired": 1}
+
+
+def test_a_branch_officer_gets_the_same_score_as_the_batch(app, database, bank, scores):
+    """Also where the officer, who sees one firm, is the first to need the context of the day."""
+    key = sorted(scores)[11]
+    day = date(2026, 3, 31)
+    with undone(database, bank) as session:
+        branch = create_branch(session, "路桥支行")
+        firm_id = firm_id_of(bank.tenant_id, key)
+        session.execute(text("update firm set branch_id = :b where id = :f"), {"b": branch.id, "f": firm_id})
+        session.info["reach"] = Reach(branch_id=branch.id)
+        assert list_keys(session) == [key]
+        alone = score_firm(session, firm_id, PRODUCT, day, "officer").score
+        built = context_of(session, day)
+        del session.info["reach"]
+        assert context_of(session, day, refresh=True)[0] == built[0]
+        made, _ = score_range(session, live_model(session, PRODUCT), day, built, (key, key), "nightly", None)
+        assert get_score(session, made[0].score_id).score.pd == alone.pd
+
+
+def test_a_validator_reads_models_and_their_reports(app, database, bank, officer):
+    validator = make_client(app, database, bank.name, Role.MODEL_VALIDATOR)
+    first = validator.get("/v1/models", limit=1).json()
+    assert first["items"][0]["name"] == bank.version.name
+    assert "report" not in first["items"][0]
+    model = validator.get(f"/v1/models/{first['items'][0]['id']}").json()
+    assert model["report"]["pd_basis"] == "observed"
+    assert len(model["artifact_sha256"]) == 64
+    assert officer.get("/v1/models").status_code == 403
+    assert validator.get(f"/v1/models/{bank.tenant_id}").status_code == 404

@@ -43,7 +43,7 @@ def test_ledgers_can_neither_be_changed_nor_emptied(database):
     personal = ("consent", "personal_record")
     query = text("select has_table_privilege('clustercredit_app', :table, :what)")
     with database.engine.connect() as connection:
-        for table in (*ledgers, *personal, "day_context", "api_key", "tenant"):
+        for table in (*ledgers, *personal, "association_act", "day_context", "api_key", "tenant"):
             for what in ("update", "delete", "truncate"):
                 assert not connection.execute(query, {"table": table, "what": what}).scalar_one(), (table, what)
 

@@ -1,0 +1,1 @@
+"""What industrial associations do about members, and what peers report of each other."""

@@ -1,0 +1,1 @@
+"""Guarantee funds: which loans they guarantee, and what the banks let them see."""

@@ -1,0 +1,31 @@
+"""Routes of model versions."""
+
+from http import HTTPStatus
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Path
+
+from service.errors import responses
+from service.kit.http import Session
+from service.kit.paging import PAGE_SIZE, Cursor, Limit, decode_place, encode_place
+from service.training import use_cases
+from service.training.schemas import ModelOut, ModelReportOut, ModelsOut
+
+router = APIRouter(prefix="/v1", tags=["models"])
+ModelId = Annotated[UUID, Path(description="Id of a version.", examples=["2c1b8e0a-52a4-4f11-a3df-7d5b7c1f0e22"])]
+
+
+@router.get("/models", responses=responses(), summary="List model versions")
+def get_models(session: Session, cursor: Cursor = None, limit: Limit = PAGE_SIZE) -> ModelsOut:
+    """Return a page of model versions of all products, the oldest first."""
+    versions = use_cases.page_versions(session, decode_place(cursor), limit)
+    last = versions[-1] if len(versions) == limit else None
+    following = None if last is None else encode_place(last.created_at, last.id)
+    return ModelsOut(items=[ModelOut.of(version) for version in versions], next=following)
+
+
+@router.get("/models/{model_id}", responses=responses(HTTPStatus.NOT_FOUND), summary="Show a model version")
+def get_model(session: Session, model_id: ModelId) -> ModelReportOut:
+    """Return a model version with the report of its training."""
+    return ModelReportOut.of(use_cases.get_version(session, model_id))

@@ -1,0 +1,224 @@
+"""For every route of the service, a request that its roles may make: one short function a route.
+
+`tests/contracts/test_access.py` sends each as every role, about its own firm, another branch's and another tenant's.
+A route without an entry fails that test.
+"""
+
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from tests.contracts.world import PRODUCT, SECOND, Owner
+
+
+class Of(StrEnum):
+    """What a route's path or body names."""
+
+    FIRM = "something of one firm: within reach, else 404"
+    TENANT = "something of the whole tenant: its own, else 404"
+    LIST = "a list: it shows what is within reach"
+    NOTHING = "nothing that somebody could own"
+
+
+@dataclass(frozen=True)
+class Call:
+    """A request: its path, and what it carries; If-Match and Idempotency-Key are sent with every one."""
+
+    path: str
+    body: Any = None
+
+
+@dataclass(frozen=True)
+class Entry:
+    of: Of
+    build: Callable[[Owner], Call]
+    shows: str = field(default="")
+    """Name of the id that the answer to its owner holds."""
+    settled: int = 0
+    """What a repetition is answered whose act can be done once only; so is who may, and nobody else."""
+
+
+REQUESTS: dict[str, Entry] = {}
+Build = Callable[[Owner], Call]
+
+
+def request(route: str, of: Of = Of.FIRM, shows: str = "", settled: int = 0) -> Callable[[Build], Build]:
+    """Register a route's request."""
+
+    def keep(build: Build) -> Build:
+        REQUESTS[route] = Entry(of, build, shows, settled)
+        return build
+
+    return keep
+
+
+def _reads(route: str, of: Of, shows: str) -> None:
+    """Register a GET whose path says all; ``{x_id}`` is the owner's ``x``."""
+
+    def build(owner: Owner) -> Call:
+        ids = {f"{name}_id": value for name, value in owner.ids.items()}
+        return Call(route.removeprefix("GET ").format(**ids))
+
+    request(route, of, shows)(build)
+
+
+_reads("GET /v1/me", Of.NOTHING, "")
+_reads("GET /v1/branches", Of.LIST, "branch")
+_reads("GET /v1/branches/{branch_id}", Of.TENANT, "branch")
+_reads("GET /v1/keys", Of.LIST, "key")
+_reads("GET /v1/keys/{key_id}", Of.TENANT, "key")
+_reads("GET /v1/firms", Of.LIST, "firm")
+_reads("GET /v1/firms/{firm_id}", Of.FIRM, "firm")
+_reads("GET /v1/scores/{score_id}", Of.FIRM, "score")
+_reads("GET /v1/firms/{firm_id}/scores", Of.FIRM, "score")
+_reads("GET /v1/alerts", Of.LIST, "alert")
+_reads("GET /v1/alerts/{alert_id}", Of.FIRM, "alert")
+
+
+@request("POST /v1/branches", Of.NOTHING)
+def _(owner: Owner) -> Call:
+    return Call("/v1/branches", {"name": uuid.uuid4().hex})
+
+
+@request("PATCH /v1/branches/{branch_id}", Of.TENANT, "branch")
+def _(owner: Owner) -> Call:
+    return Call(f"/v1/branches/{owner['branch']}", {"name": uuid.uuid4().hex})
+
+
+@request("POST /v1/keys", Of.TENANT, "branch")
+def _(owner: Owner) -> Call:
+    return Call("/v1/keys", {"name": "officer", "role": "loan_officer", "branch_id": owner["branch"]})
+
+
+@request("PATCH /v1/keys/{key_id}", Of.TENANT, "key")
+def _(owner: Owner) -> Call:
+    return Call(f"/v1/keys/{owner['key']}", {"days": 30})
+
+
+@request("DELETE /v1/keys/{key_id}", Of.TENANT, "key")
+def _(owner: Owner) -> Call:
+    return Call(f"/v1/keys/{owner['key']}")
+
+
+@request("POST /v1/firms", Of.NOTHING)
+def _(owner: Owner) -> Call:
+    return Call("/v1/firms", {"key": f"N-{uuid.uuid4().hex}", "name": "新厂", "observed_on": "2024-01-31"})
+
+
+@request("PATCH /v1/firms/{firm_id}", Of.FIRM, "firm")
+def _(owner: Owner) -> Call:
+    return Call(f"/v1/firms/{owner['firm']}", {"branch_id": owner["branch"]})
+
+
+@request("POST /v1/firms/{firm_id}/invoices")
+def _(owner: Owner) -> Call:
+    invoice = {"direction": "output", "counterparty": "B1", "issued_on": "2024-01-15", "net": "100.10", "vat": 13}
+    return Call(f"/v1/firms/{owner['firm']}/invoices", {"invoices": [invoice]})
+
+
+@request("POST /v1/loans", Of.FIRM, "firm")
+def _(owner: Owner) -> Call:
+    loan = {"loan_id": f"L-{uuid.uuid4().hex}", "product": PRODUCT, "principal": "1", "started_on": "2024-01-31"}
+    return Call("/v1/loans", {"firm_id": owner["firm"], **loan})
+
+
+@request("POST /v1/loans/{loan_id}/status", Of.FIRM, "firm")
+def _(owner: Owner) -> Call:
+    return Call(f"/v1/loans/{owner['own_loan']}/status", {"observed_on": "2024-02-29", "days_past_due": 3})
+
+
+@request("POST /v1/scores", Of.FIRM, "firm")
+def _(owner: Owner) -> Call:
+    return Call("/v1/scores", {"firm_id": owner["firm"], "product": PRODUCT, "as_of": str(SECOND)})
+
+
+@request("POST /v1/alerts/{alert_id}/acknowledge", Of.FIRM, "alert")
+def _(owner: Owner) -> Call:
+    return Call(f"/v1/alerts/{owner['alert']}/acknowledge", {"note": "called"})
+
+
+_reads("GET /v1/reviews", Of.LIST, "review")
+_reads("GET /v1/reviews/{review_id}", Of.FIRM, "review")
+_reads("GET /v1/firms/{firm_id}/automated-decision", Of.FIRM, "firm")
+_reads("GET /v1/association-acts", Of.LIST, "act")
+_reads("GET /v1/association-acts/{act_id}", Of.FIRM, "act")
+_reads("GET /v1/peer-reports", Of.LIST, "report")
+_reads("GET /v1/peer-reports/{report_id}", Of.FIRM, "report")
+
+
+@request("GET /v1/firms/{firm_id}/plan", Of.FIRM, "firm")
+def _(owner: Owner) -> Call:
+    return Call(f"/v1/firms/{owner['firm']}/plan?product={PRODUCT}")
+
+
+@request("POST /v1/firms/{firm_id}/reviews", settled=409)
+def _(owner: Owner) -> Call:
+    return Call(f"/v1/firms/{owner['firm']}/reviews", {"product": PRODUCT, "reason_code": "borderline"})
+
+
+@request("POST /v1/reviews/{review_id}/decision", Of.FIRM, "review", settled=409)
+def _(owner: Owner) -> Call:
+    return Call(f"/v1/reviews/{owner['review']}/decision", {"decision": "decline", "words": "no"})
+
+
+@request("POST /v1/reviews/{review_id}/withdraw", Of.FIRM, "review", settled=409)
+def _(owner: Owner) -> Call:
+    return Call(f"/v1/reviews/{owner['review']}/withdraw")
+
+
+@request("POST /v1/firms/{firm_id}/automated-decision", Of.FIRM, "firm")
+def _(owner: Owner) -> Call:
+    return Call(f"/v1/firms/{owner['firm']}/automated-decision", {"is_allowed": False})
+
+
+@request("POST /v1/association-acts", Of.NOTHING)
+def _(owner: Owner) -> Call:
+    act = {"kind": "warning", "severity": 1, "words": "w", "observed_on": "2024-01-31"}
+    return Call("/v1/association-acts", {"firm_key": f"N-{uuid.uuid4().hex}", **act})
+
+
+@request("POST /v1/peer-reports", Of.NOTHING)
+def _(owner: Owner) -> Call:
+    report = {"reporter": "anonymous", "kind": "praise", "words": "w", "observed_on": "2024-01-31"}
+    return Call("/v1/peer-reports", {"firm_key": f"N-{uuid.uuid4().hex}", **report})
+
+
+@request("POST /v1/peer-reports/{report_id}/verify", Of.FIRM, "report", settled=409)
+def _(owner: Owner) -> Call:
+    return Call(f"/v1/peer-reports/{owner['report']}/verify")
+
+
+_reads("GET /v1/firms/{firm_id}/people", Of.FIRM, "person")
+_reads("GET /v1/people/{person_id}", Of.FIRM, "person")
+_reads("GET /v1/people/{person_id}/consents", Of.FIRM, "firm")
+
+
+@request("POST /v1/firms/{firm_id}/people", Of.FIRM, "firm")
+def _(owner: Owner) -> Call:
+    person = {"id_kind": "passport", "number": uuid.uuid4().hex[:12], "name": "张伟", "role": "manager"}
+    return Call(f"/v1/firms/{owner['firm']}/people", person)
+
+
+@request("POST /v1/search/people", Of.LIST, "person")
+def _(owner: Owner) -> Call:
+    number = "A1" + owner["_key"].replace("-", "").upper()
+    return Call("/v1/search/people", {"id_kind": "passport", "number": number})
+
+
+@request("DELETE /v1/people/{person_id}", Of.FIRM, "to_erase")
+def _(owner: Owner) -> Call:
+    return Call(f"/v1/people/{owner['to_erase']}")
+
+
+@request("POST /v1/people/{person_id}/consents", Of.FIRM, "person")
+def _(owner: Owner) -> Call:
+    consent = {"firm_id": owner["firm"], "scope": "owner_data", "is_given": True, "observed_on": "2024-01-31"}
+    return Call(f"/v1/people/{owner['person']}/consents", consent)
+
+
+@request("POST /v1/people/{person_id}/records", Of.FIRM, "person")
+def _(owner: Owner) -> Call:
+    record = {"firm_id": owner["firm"], "record": "judgment", "observed_on": "2024-01-31"}
+    return Call(f"/v1/people/{owner['person']}/records", record)

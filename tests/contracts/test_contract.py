@@ -1,0 +1,78 @@
+"""Promise 12: what the service answers is what openapi.json says, and it takes nothing that the document refuses.
+
+`make test` runs the phases that do not depend on chance, `make chaos` all of them with 200 cases an operation.
+"""
+
+import uuid
+
+import pytest
+
+from service.app import create_app
+from service.identity.access import ACCESS, Role
+from service.identity.actor import ApprovalLimit
+from service.identity.keys import create_key
+from service.identity.use_cases import tenant_id_of
+from service.settings import Settings
+from tests.contracts.contract_run import hold_against_the_document, summary
+from tests.contracts.world import add_bank
+
+CHECKS = {
+    "not_a_server_error",
+    "status_code_conformance",
+    "content_type_conformance",
+    "response_headers_conformance",
+    "response_schema_conformance",
+    "negative_data_rejection",
+    "positive_data_acceptance",
+    "missing_required_header",
+    "unsupported_method",
+    "allow_header_conformance",
+    "use_after_free",
+    "ensure_resource_availability",
+    "ignored_auth",
+    "object_level_authorization",
+}
+
+
+@pytest.fixture
+def own_app(database, keyring):
+    """Return the application with the limits that it is shipped with."""
+    return create_app(Settings(keyring_dir=keyring.folder), database)
+
+
+@pytest.fixture
+def new_key(database, keyring):
+    """Return what makes keys of a bank with everything in it; each reaches all of it."""
+    tenant = f"contract-{uuid.uuid4().hex[:8]}"
+    tenant_id = tenant_id_of(tenant)
+    add_bank(database, keyring, "contract", tenant)
+    limits = {Role.APPROVER: {"limits": (ApprovalLimit(worst_grade=15, amount="5000000"),)}}
+
+    def make(role: Role) -> str:
+        with database.session(tenant_id) as session:
+            return create_key(session, str(role), role, **limits.get(role, {}))[1]
+
+    return make
+
+
+def _check(outcome):
+    assert not outcome.found, "\n\n".join(outcome.found[:20])
+    assert set(outcome.checks) == CHECKS
+    assert set(outcome.operations) == set(ACCESS)
+    assert outcome.statuses[201] > 0
+    assert outcome.statuses[200] > 0
+
+
+def test_answers_are_as_documented(own_app, new_key):
+    _check(hold_against_the_document(own_app, new_key, ["examples", "coverage"], 1))
+
+
+@pytest.mark.chaos
+@pytest.mark.timeout(7200)
+def test_answers_are_as_documented_in_every_phase(own_app, new_key, capsys):
+    phases = ["examples", "coverage", "fuzzing", "stateful"]
+    outcome = hold_against_the_document(own_app, new_key, phases, 200)
+    with capsys.disabled():
+        print("\npromise 12:", summary(outcome))  # noqa: T201
+    _check(outcome)
+    assert set(outcome.cases) == set(phases)

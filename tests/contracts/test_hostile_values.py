@@ -1,0 +1,204 @@
+"""Promise 13: a hostile value in any field or parameter is answered 422, and never at length."""
+
+import json
+import re
+import uuid
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+from typing import Any
+
+import pytest
+from pydantic import BaseModel, ValidationError
+
+from service.app import ROUTERS
+from service.identity.access import ACCESS, PUBLIC
+from tests.contracts import hostile
+from tests.contracts.hostile import Document, with_value
+from tests.contracts.route_requests import REQUESTS
+
+pytestmark = pytest.mark.xdist_group("access")
+DOCUMENT = Document(json.loads((Path(__file__).parents[2] / "openapi.json").read_text()))
+OPERATIONS = DOCUMENT.operations
+WRITING = sorted(route for route in OPERATIONS if "requestBody" in OPERATIONS[route])
+FULL = pytest.param(True, marks=[pytest.mark.chaos, pytest.mark.timeout(1800)], id="full")
+TAKEN = (200, 201, 404, 409, 412, 422)
+
+
+def _parameters(where: str) -> list[tuple[str, str]]:
+    return sorted(
+        (route, parameter["name"])
+        for route, operation in OPERATIONS.items()
+        for parameter in operation.get("parameters", [])
+        if parameter["in"] == where
+    )
+
+
+@pytest.fixture(scope="module")
+def token_of(world):
+    """Return, for a route, a key that may use it on everything of the bank's."""
+
+    def find(route: str) -> str | None:
+        holders = [h for h in world.holders if h.role in ACCESS[route] and h.reaches_away and h.home.ids]
+        return None if ACCESS[route] is PUBLIC else (holders or world.holders)[0].token
+
+    return find
+
+
+@pytest.fixture
+def send(talker, world, token_of):
+    def send(route: str, path: str | None = None, query: str = "", **options: Any):
+        headers = {"Idempotency-Key": uuid.uuid4().hex, "If-Match": '"0"', "Content-Type": "application/json"}
+        given = {name.lower(): value for name, value in options.pop("headers", {}).items()}
+        headers = {name: value for name, value in headers.items() if name.lower() not in given} | given
+        path = path or REQUESTS[route].build(world.owners["bank home"]).path
+        method = route.partition(" ")[0]
+        return talker.send(token_of(route), method, path + query, headers=headers, **options)
+
+    return send
+
+
+def _is_refused(answer, *statuses: int) -> bool:
+    return answer.status_code in statuses and answer.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize("route", WRITING)
+def test_a_hostile_field_is_refused_by_the_schema(world, route):
+    """Every value in every field, in process; over HTTP below."""
+    model, body, wrong = _body_models()[route], REQUESTS[route].build(world.owners["bank home"]).body, []
+    for slot in DOCUMENT.slots(route):
+        for raw in hostile.raw_values():
+            try:
+                model.model_validate(json.loads(with_value(body, slot.path, raw)))
+            except ValidationError:
+                continue
+            except ValueError as error:
+                wrong.append(f"{slot.path} = {raw[:60]}: {error!r}")
+            if not slot.takes(raw):
+                wrong.append(f"{slot.path} = {raw[:60]} is taken")
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("is_full", [pytest.param(False, id="fast"), FULL])
+@pytest.mark.parametrize("route", WRITING)
+def test_a_hostile_field(send, world, route, is_full):
+    body = REQUESTS[route].build(world.owners["bank home"]).body
+    wrong = []
+    for number, slot in enumerate(DOCUMENT.slots(route)):
+        few = hostile.AT_LEAST[number % 6 : number % 6 + 1] + hostile.AT_LEAST[:1]
+        for raw in hostile.raw_values() if is_full else few:
+            answer = send(route, content=with_value(body, slot.path, raw))
+            may = TAKEN if slot.takes(raw) else (400, 422)
+            is_problem = answer.status_code < 400 or _is_refused(answer, answer.status_code)
+            if answer.status_code not in may or not is_problem:
+                wrong.append(f"{slot.path} = {raw[:60]}: {answer.status_code} {answer.text[:160]}")
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("route", WRITING)
+def test_a_body_that_is_no_object(send, route):
+    nested = "[" * 100_000 + "]" * 100_000
+    for content in ("", "null", "[]", '"text"', "1", "NaN", "{", "{'a': 1}", nested, '{"a":' * 50_000, b"\xff\xfe"):
+        answer = send(route, content=content)
+        assert _is_refused(answer, 400, 422), (content[:20], answer.status_code, answer.text[:200])
+
+
+@pytest.mark.parametrize("is_full", [pytest.param(False, id="fast"), FULL])
+@pytest.mark.parametrize(("route", "name"), _parameters("query"))
+def test_a_hostile_query(send, route, name, is_full):
+    wrong = []
+    for text in hostile.texts()[:: 1 if is_full else 4]:
+        answer = send(route, query=f"?{name}={hostile.in_url(text)}")
+        if not _is_refused(answer, 422) and not (name in {"product", "firm_key"} and hostile.is_code(text)):
+            wrong.append(f"{text[:60]!r}: {answer.status_code} {answer.text[:160]}")
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("is_full", [pytest.param(False, id="fast"), FULL])
+@pytest.mark.parametrize(("route", "name"), _parameters("path"))
+def test_a_hostile_path(send, world, route, name, is_full):
+    call, wrong = REQUESTS[route].build(world.owners["bank home"]), []
+    content = json.dumps(call.body) if call.body is not None else None
+    for text in hostile.texts()[:: 1 if is_full else 4]:
+        path = re.sub(r"\{\w+\}", lambda _, text=text: hostile.in_url(text), route.partition(" ")[2])
+        answer = send(route, path, content=content)
+        if not _is_refused(answer, 404, 405, 422) and not (name == "loan_id" and hostile.is_code(text)):
+            wrong.append(f"{text[:60]!r}: {answer.status_code} {answer.text[:160]}")
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("is_full", [pytest.param(False, id="fast"), FULL])
+@pytest.mark.parametrize(("route", "name"), _parameters("header"))
+def test_a_hostile_header(send, world, route, name, is_full):
+    call, wrong = REQUESTS[route].build(world.owners["bank home"]), []
+    content = json.dumps(call.body) if call.body is not None else None
+    for text in hostile.texts()[:: 1 if is_full else 4]:
+        value = text.encode().replace(b"\r", b"").replace(b"\n", b" ")
+        answer = send(route, headers={name: value}, content=content)
+        is_key = name.lower() == "idempotency-key" and re.fullmatch(rb"[!-~]{1,200}", value)
+        if not _is_refused(answer, *TAKEN, 400, 428) and not (is_key and answer.status_code in TAKEN):
+            wrong.append(f"{text[:60]!r}: {answer.status_code} {answer.text[:160]}")
+    assert not wrong, "\n".join(wrong)
+
+
+LONG = 1_000_000
+REFUSED_WITHIN = 0.05
+MARGIN, STEP = 10, 7
+"""Of the fast form: other tests run beside it; a seventh of the strings a field."""
+
+
+def _attacks() -> dict[str, str]:
+    units = (
+        "a",
+        "1",
+        "0",
+        " ",
+        "-",
+        ".",
+        "+",
+        "A.",
+        "1.",
+        "\u3000",
+        "91350211M000100Y46",
+        "é",
+        "\u202e",
+        "2024-01-31",
+        '"',
+    )
+    return {f"{unit!r} x n{end!r}": unit * (LONG // len(unit)) + end for unit in units for end in ("", "!")}
+
+
+def _body_models() -> dict[str, type[BaseModel]]:
+    models = {}
+    for router in ROUTERS:
+        for route in router.routes:
+            for parameter in route.dependant.body_params:
+                models[f"{min(route.methods)} {route.path}"] = parameter.field_info.annotation
+    return models
+
+
+@pytest.mark.parametrize("route", WRITING)
+@pytest.mark.parametrize(
+    "margin", [pytest.param(MARGIN, id="fast"), pytest.param(1, marks=pytest.mark.chaos, id="full")]
+)
+def test_a_long_string_is_refused_at_once(world, route, margin, capsys):
+    """In every field, a million characters that the patterns have to look at, of the kinds that make them go back."""
+    model, slowest = _body_models()[route], (0.0, "")
+    body = REQUESTS[route].build(world.owners["bank home"]).body
+    for number, slot in enumerate(DOCUMENT.slots(route)):
+        for name, attack in list(_attacks().items())[number % STEP if margin > 1 else 0 :: STEP if margin > 1 else 1]:
+            hostile_body = json.loads(with_value(body, slot.path, json.dumps(attack)))
+            times = []
+            for _ in range(3):
+                begun = perf_counter()
+                with pytest.raises(ValidationError):
+                    model.model_validate(hostile_body)
+                times.append(perf_counter() - begun)
+                if times[-1] <= REFUSED_WITHIN:
+                    break
+            taken = min(times) if margin > 1 else median(times)
+            slowest = max(slowest, (taken, f"{slot.path} = {name}"))
+    if margin == 1:
+        with capsys.disabled():
+            print(f"\npromise 13: {route}: slowest {slowest[0] * 1000:.1f} ms: {slowest[1]}")  # noqa: T201
+    assert slowest[0] <= REFUSED_WITHIN * margin, slowest

@@ -1,0 +1,98 @@
+"""Within a bank: a branch's people see its firms, a firm sees itself, and no query forgets it."""
+
+import uuid
+
+import pytest
+from http_client import make_client
+from sqlmodel import select
+
+from service.firms.reach import whole_population
+from service.firms.use_cases import list_keys, read_inputs
+from service.identity.access import Role
+from service.identity.actor import Reach
+from service.identity.use_cases import create_branch, tenant_id_of
+from service.kit import clock
+from service.scoring.tables import Score
+
+FIRM = {"name": "远航鞋业", "observed_on": "2024-01-31"}
+
+
+@pytest.fixture
+def branches(database, tenant):
+    with database.session(tenant_id_of(tenant)) as session:
+        return [create_branch(session, name).id for name in ("北", "南")]
+
+
+@pytest.fixture
+def officers(app, database, tenant, branches):
+    return [make_client(app, database, tenant, branch_id=branch) for branch in branches]
+
+
+@pytest.fixture
+def firms(officers, client):
+    """Return one firm of each branch, and one of none."""
+    clients = (*officers, client)
+    return [http.post("/v1/firms", {**FIRM, "key": f"F{n}"}).json() for n, http in enumerate(clients)]
+
+
+def test_a_new_firm_belongs_to_the_branch_of_who_registers_it(firms, branches):
+    assert [firm["branch_id"] for firm in firms] == [*map(str, branches), None]
+
+
+def test_an_officer_sees_the_own_branch_and_nothing_else(officers, firms, client):
+    for own, officer in enumerate(officers):
+        assert [firm["key"] for firm in officer.get("/v1/firms").json()["items"]] == [f"F{own}"]
+        for number, firm in enumerate(firms):
+            expected = 200 if number == own else 404
+            assert officer.get(f"/v1/firms/{firm['id']}").status_code == expected
+            assert officer.get(f"/v1/firms/{firm['id']}/scores").status_code == expected
+    assert len(client.get("/v1/firms").json()["items"]) == 3
+
+
+def test_an_officer_cannot_write_to_another_branch(officers, firms):
+    other = firms[1]
+    loan = {"loan_id": "L1", "product": "credit-score", "principal": "5", "started_on": "2024-01-31"}
+    invoice = {"direction": "output", "counterparty": "B1", "issued_on": "2024-01-15", "net": "1", "vat": "0"}
+    assert officers[0].post("/v1/loans", {**loan, "firm_id": other["id"]}).status_code == 404
+    assert officers[0].post(f"/v1/firms/{other['id']}/invoices", {"invoices": [invoice]}).status_code == 404
+    taken = officers[0].post("/v1/firms", {**FIRM, "key": other["key"], "name": "mine now"})
+    assert taken.status_code == 409
+    assert officers[1].get(f"/v1/firms/{other['id']}").json()["name"] == FIRM["name"]
+    assert officers[1].post("/v1/loans", {**loan, "firm_id": other["id"]}).status_code == 201
+    status = {"observed_on": "2024-02-29", "days_past_due": 3}
+    assert officers[0].post("/v1/loans/L1/status", status).status_code == 404
+    assert officers[1].post("/v1/loans/L1/status", status).status_code == 201
+
+
+def test_a_firm_is_handed_over_by_etag(app, database, tenant, officers, firms, branches):
+    head = make_client(app, database, tenant, Role.BRANCH_HEAD, branch_id=branches[0])
+    path, body = f"/v1/firms/{firms[0]['id']}", {"branch_id": str(branches[1])}
+    tag = head.get(path).headers["etag"]
+    assert officers[0].send("PATCH", path, json=body, headers={"If-Match": tag}).status_code == 403
+    nowhere = {"branch_id": str(uuid.uuid4())}
+    assert head.send("PATCH", path, json=nowhere, headers={"If-Match": tag}).status_code == 404
+    assert head.send("PATCH", path, json=body, headers={"If-Match": tag}).json()["branch_id"] == str(branches[1])
+    assert head.get(path).status_code == 404
+    assert officers[1].get(path).headers["etag"] == '"2"'
+    manager = make_client(app, database, tenant, Role.RISK_MANAGER)
+    assert manager.send("PATCH", path, json={"branch_id": None}, headers={"If-Match": tag}).status_code == 412
+
+
+def test_a_firm_sees_itself(app, database, tenant, firms):
+    itself = make_client(app, database, tenant, Role.FIRM, firm_id=uuid.UUID(firms[0]["id"]))
+    assert itself.get(f"/v1/firms/{firms[0]['id']}").status_code == 200
+    assert itself.get(f"/v1/firms/{firms[1]['id']}").status_code == 404
+    assert itself.get("/v1/firms").status_code == 403
+
+
+def test_the_population_is_whole_whoever_asks(database, tenant, firms, branches):
+    """A context is built from all firms, also when a branch's officer is the first to need it."""
+    with database.session(tenant_id_of(tenant)) as session:
+        everything = read_inputs(session, clock.today()).firms
+        session.info["reach"] = Reach(branch_id=branches[0])
+        assert list_keys(session) == ["F0"]
+        assert read_inputs(session, clock.today()).firms["firm_id"].to_list() == ["F0"]
+        with whole_population(session):
+            assert read_inputs(session, clock.today()).firms.equals(everything)
+        assert list_keys(session) == ["F0"]
+        assert session.exec(select(Score)).all() == []
