@@ -15,6 +15,8 @@ from service.funds.router import router as funds
 from service.identity.access import ACCESS, PUBLIC
 from service.identity.guard import guard
 from service.identity.router import router as identity
+from service.identity.session_router import router as sessions
+from service.identity.user_router import router as users
 from service.kit.admission import Admission
 from service.kit.db import Database
 from service.kit.document import tighten
@@ -31,6 +33,8 @@ from service.training.router import router as models
 
 ROUTERS: Final[tuple[APIRouter, ...]] = (
     identity,
+    users,
+    sessions,
     firms,
     people,
     associations,
@@ -49,11 +53,12 @@ WITH_A_BODY: Final = (
 )
 DESCRIPTION = """Explained risk grades and alerts for small firms in industrial clusters.
 
-Every request carries `Authorization: Bearer <API key>` (`clustercredit key create`); `x-roles` of an operation says
-which roles may use it. A changing request carries `If-Match`, the ETag of what it changes. Every creating POST
-carries an `Idempotency-Key` of your own choice: send the request again with it and nothing is done twice. Errors are
-RFC 9457 problem documents; a 429 says in `Retry-After` when to come back. Money is yuan (CNY) with two decimal places,
-days are `YYYY-MM-DD`, instants are UTC.
+Every request carries `Authorization: Bearer <API key>` (`clustercredit key create`), or the cookie of a person who has
+signed in (`POST /v1/sessions`); `x-roles` of an operation says which roles may use it, and none is named where anybody
+may. A changing request carries `If-Match`, the ETag of what it changes. Every creating POST but for signing in carries
+an `Idempotency-Key` of your own choice: send the request again with it and nothing is done twice. Errors are RFC 9457
+problem documents; a 429 says in `Retry-After` when to come back. Money is yuan (CNY) with two decimal places, days are
+`YYYY-MM-DD`, instants are UTC.
 """
 
 

@@ -69,6 +69,13 @@ class Unauthenticated(Problem):
     title = "A valid API key or session is needed"
 
 
+class SignInFailed(Unauthenticated):
+    """Whoever signs in is not, or not any more, who it says; why is not said."""
+
+    code = "sign-in-failed"
+    title = "Signing in failed"
+
+
 class Forbidden(Problem):
     """The asker's role may not do this."""
 
@@ -155,6 +162,14 @@ class InsufficientData(InvalidPayload):
 
     code = "insufficient-data"
     title = "Too little is known about the firm to score it"
+
+
+class IssuerUnavailable(Problem):
+    """The OpenID Connect issuer gave no answer, or none that can be used."""
+
+    status = HTTPStatus.BAD_GATEWAY
+    code = "issuer-unavailable"
+    title = "The identity provider cannot be used"
 
 
 class FieldError(BaseModel):
@@ -266,8 +281,7 @@ def field_name(path: Sequence[object]) -> str:
     >>> field_name(["invoices", 3, "net"])
     'invoices.3.net'
     """
-    name = ".".join(str(part) for part in path).encode(errors="replace").decode()
-    return _DIGITS.sub("***", name)[:200]
+    return _DIGITS.sub("***", ".".join(str(part) for part in path).encode(errors="replace").decode())[:200]
 
 
 def _on_http(_: Request, error: Exception) -> JSONResponse:

@@ -6,9 +6,10 @@ from this class.
 
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -77,9 +78,37 @@ class Settings(BaseSettings):
         le=1_000_000_000,
         description="Requests a minute with an invalid key or session from one address. 0: no limit.",
     )
+    login_attempts: int = Field(
+        10, ge=0, description="Attempts to sign in by one login in 15 minutes; above it they get 429. 0: no limit."
+    )
+    login_attempts_per_address: int = Field(
+        100, ge=0, description="Attempts to sign in from one address in 15 minutes. 0: no limit."
+    )
+    allowed_origins: str | None = Field(
+        None,
+        description="Origins, comma-separated (`https://credit.bank.example`), that count as the service's own beside"
+        " the address that a request names; an identity provider sends people back to the first.",
+    )
+    oidc_issuer: str | None = Field(
+        None,
+        description="OpenID Connect issuer that people may sign in by (`https://...`). Empty: by password only.",
+    )
+    oidc_client_id: str | None = Field(None, description="This service's client id at the issuer.")
+    oidc_client_secret: SecretStr | None = Field(
+        None, min_length=8, description="Its client secret; it also seals what a browser keeps during a sign-in."
+    )
+    oidc_organisation: str | None = Field(None, description="Tenant whose people sign in by the issuer.")
+    oidc_claim: str = Field(
+        "sub", min_length=1, description="Claim of the id token that is compared with a person's `oidc_subject`."
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", description="Least severe log line that is written: DEBUG, INFO, WARNING or ERROR."
     )
+
+    @property
+    def keyring(self) -> Path:
+        """Folder of the keys of natural persons."""
+        return self.keyring_dir or self.local_dir / "keyring"
 
     @field_validator("trusted_proxies")
     @classmethod
@@ -89,6 +118,21 @@ class Settings(BaseSettings):
         return proxies
 
     @property
-    def keyring(self) -> Path:
-        """Folder of the keys of natural persons."""
-        return self.keyring_dir or self.local_dir / "keyring"
+    def origins(self) -> tuple[str, ...]:
+        """The allowed origins, one by one."""
+        return tuple(origin.strip().lower() for origin in (self.allowed_origins or "").split(",") if origin.strip())
+
+    @field_validator("oidc_issuer")
+    @classmethod
+    def _is_https(cls, issuer: str | None) -> str | None:
+        parts = urlsplit(issuer or "https://none")
+        if parts.scheme != "https" and parts.hostname not in {"127.0.0.1", "::1", "localhost"}:
+            raise ValueError("must be an https:// URL")
+        return issuer
+
+    @model_validator(mode="after")
+    def _oidc_is_whole(self) -> Self:
+        parts = (self.oidc_issuer, self.oidc_client_id, self.oidc_client_secret, self.oidc_organisation)
+        if any(parts) and not all(parts):
+            raise ValueError("oidc_issuer, oidc_client_id, oidc_client_secret and oidc_organisation belong together")
+        return self

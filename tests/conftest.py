@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from http_client import Client, make_client
+from http_client import UNLIMITED, Client, make_client
 
 from service.app import create_app
 from service.identity.use_cases import create_tenant, tenant_id_of
@@ -56,6 +56,14 @@ def database(server) -> Iterator[Database]:
         yield database
 
 
+@pytest.fixture(autouse=True)
+def _few_connections(request) -> Iterator[None]:
+    """Give a test's connections back: the server has 60, for all workers and the servers that tests start."""
+    yield
+    if "database" in request.fixturenames:
+        request.getfixturevalue("database").dispose()
+
+
 @pytest.fixture
 def empty_database(server) -> Iterator[Database]:
     """Return a database without any table."""
@@ -89,16 +97,7 @@ def keyring(tmp_path_factory) -> Keyring:
 
 @pytest.fixture(scope="session")
 def app(database, keyring):
-    return create_app(
-        Settings(
-            max_body_bytes=1 << 20,
-            keyring_dir=keyring.folder,
-            requests_per_minute=0,
-            tenant_requests_per_minute=0,
-            failed_requests_per_minute=0,
-        ),
-        database,
-    )
+    return create_app(Settings(max_body_bytes=1 << 20, keyring_dir=keyring.folder, **UNLIMITED), database)
 
 
 @pytest.fixture

@@ -3,14 +3,14 @@
 No statistics are collected of keyed hashes and encrypted texts: samples of them would outlive an erasure.
 
 Revision ID: 0004
-Revises: 0008
+Revises: 0005
 """
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0004"
-down_revision = "0008"
+down_revision = "0005"
 branch_labels = None
 depends_on = None
 

@@ -47,30 +47,6 @@ class FirmView:
 
 
 @dataclass(frozen=True)
-class Link:
-    """What a person is to a firm, as newest known."""
-
-    person_id: str
-    firm_id: UUID
-    role: str
-    trade_since: date | None
-    observed_on: date
-
-
-@dataclass(frozen=True)
-class ConsentView:
-    """What a person consented to or refused on a day, for a firm."""
-
-    firm_id: UUID
-    scope: str
-    purpose: str
-    is_given: bool
-    observed_on: date
-    known_on: date
-    content_sha256: bytes
-
-
-@dataclass(frozen=True)
 class LoanView:
     """A loan, as newest known."""
 
@@ -95,6 +71,30 @@ class AutomatedDecision:
     is_allowed: bool
     own_is_allowed: bool | None
     own_observed_on: date | None
+
+
+@dataclass(frozen=True)
+class Link:
+    """What a person is to a firm, as newest known."""
+
+    person_id: str
+    firm_id: UUID
+    role: str
+    trade_since: date | None
+    observed_on: date
+
+
+@dataclass(frozen=True)
+class ConsentView:
+    """What a person consented to or refused on a day, for a firm."""
+
+    firm_id: UUID
+    scope: str
+    purpose: str
+    is_given: bool
+    observed_on: date
+    known_on: date
+    content_sha256: bytes
 
 
 def check_firm_key(key: str) -> str:

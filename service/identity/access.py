@@ -67,7 +67,12 @@ ROLES_OF: Final[dict[Organisation, Roles]] = {
 BRANCH_ROLES: Final = frozenset({Role.LOAN_OFFICER, Role.CO_INVESTIGATOR, Role.BRANCH_HEAD})
 """Whose reach is a branch unless it is set to all."""
 
-PUBLIC: Final[Roles] = frozenset()
+
+class _Anybody(frozenset[Role]):
+    """A set of its own: Python has but one empty frozenset, and a route without roles must stay closed."""
+
+
+PUBLIC: Final[Roles] = _Anybody()
 """Open to anybody: signing in. A marker, compared by identity."""
 
 _ALL = frozenset(Role)
@@ -82,7 +87,16 @@ _ASKING = _OFFICERS | {Role.RISK_MANAGER, Role.FIRM}
 _CLERK = frozenset({Role.ASSOCIATION_CLERK})
 
 ACCESS: Final[dict[str, Roles]] = {
+    "POST /v1/sessions": PUBLIC,
+    "DELETE /v1/sessions/current": _ALL,
+    "GET /v1/oidc/login": PUBLIC,
+    "GET /v1/oidc/callback": PUBLIC,
     "GET /v1/me": _ALL,
+    "POST /v1/me/password": _ALL,
+    "POST /v1/users": _ADMINISTRATOR,
+    "GET /v1/users": _ADMINISTRATOR,
+    "GET /v1/users/{user_id}": _ADMINISTRATOR,
+    "PATCH /v1/users/{user_id}": _ADMINISTRATOR,
     "POST /v1/branches": _ADMINISTRATOR,
     "GET /v1/branches": _LENDING | _ADMINISTRATOR,
     "GET /v1/branches/{branch_id}": _LENDING | _ADMINISTRATOR,

@@ -37,6 +37,8 @@ class Actor:
         What goes on record.
     limits
         What an approver may approve.
+    session_id
+        Of a person's session; None for the holder of a key.
     """
 
     tenant_id: UUID
@@ -46,6 +48,7 @@ class Actor:
     role: Role
     reach: Reach
     limits: tuple[ApprovalLimit, ...]
+    session_id: UUID | None = None
 
 
 def act(session: TenantSession, actor: Actor) -> None:

@@ -2,10 +2,14 @@
 
 import hashlib
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from psycopg.errors import ForeignKeyViolation
 from sqlalchemy import or_, tuple_, update
+from sqlalchemy.exc import IntegrityError
 from sqlmodel import col, select
 
 from service.errors import InvalidPayload, NotFound, Unauthenticated
@@ -54,7 +58,7 @@ def create_key(
     InvalidPayload
         If the organisation has no such role, or reach and limits do not fit it.
     NotFound
-        If there is no such branch.
+        If there is no such branch or firm.
     """
     fit(session, role, branch_id, firm_id, limits)
     token = KEY_PREFIX + secrets.token_urlsafe(32)
@@ -74,8 +78,9 @@ def create_key(
         revoked_at=None,
         last_used_at=None,
     )
-    session.add(key)
-    session.flush()
+    with firm_must_exist(session):
+        session.add(key)
+        session.flush()
     return key, token
 
 
@@ -107,6 +112,25 @@ def fit(
         raise InvalidPayload(f"This role cannot be given: {error}.") from None
     if branch_id is not None:
         get_branch(session, branch_id)
+
+
+@contextmanager
+def firm_must_exist(session: TenantSession) -> Iterator[None]:
+    """Keep a holder; only the database, which sees every domain's rows, knows whether its firm is there.
+
+    Raises
+    ------
+    NotFound
+        If it is not.
+    """
+    try:
+        with session.begin_nested():
+            yield
+    except IntegrityError as error:
+        cause = error.orig
+        if isinstance(cause, ForeignKeyViolation) and str(cause.diag.constraint_name).endswith("_firm_id"):
+            raise NotFound("No firm has this id.") from None
+        raise
 
 
 def authenticate(session: TenantSession, token: str) -> Actor:

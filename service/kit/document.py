@@ -13,7 +13,7 @@ _SECONDS = {"type": "integer", "minimum": 1}
 _RETRY_AFTER = {"description": "Seconds to wait before sending it again.", "schema": _SECONDS}
 _CHALLENGE = {"description": "How to show who is asking.", "schema": _TEXT, "required": True}
 _NEEDED = {"idempotency-key", "if-match"}
-_ALWAYS = {"401": {"WWW-Authenticate": _CHALLENGE}, "429": {"Retry-After": {**_RETRY_AFTER, "required": True}}}
+_ALWAYS = {"401": {"WWW-Authenticate": _CHALLENGE}}
 _SOMETIMES = {"409": {"Retry-After": _RETRY_AFTER}, "503": {"Retry-After": _RETRY_AFTER}}
 
 

@@ -4,9 +4,11 @@
 A route without an entry fails that test.
 """
 
+import itertools
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import date, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -73,6 +75,8 @@ _reads("GET /v1/firms", Of.LIST, "firm")
 _reads("GET /v1/firms/{firm_id}", Of.FIRM, "firm")
 _reads("GET /v1/scores/{score_id}", Of.FIRM, "score")
 _reads("GET /v1/firms/{firm_id}/scores", Of.FIRM, "score")
+_reads("GET /v1/models", Of.LIST, "model")
+_reads("GET /v1/models/{model_id}", Of.TENANT, "model")
 _reads("GET /v1/alerts", Of.LIST, "alert")
 _reads("GET /v1/alerts/{alert_id}", Of.FIRM, "alert")
 
@@ -163,9 +167,9 @@ def _(owner: Owner) -> Call:
     return Call(f"/v1/reviews/{owner['review']}/decision", {"decision": "decline", "words": "no"})
 
 
-@request("POST /v1/reviews/{review_id}/withdraw", Of.FIRM, "review", settled=409)
+@request("POST /v1/reviews/{review_id}/withdraw", Of.FIRM, "closed_review", settled=409)
 def _(owner: Owner) -> Call:
-    return Call(f"/v1/reviews/{owner['review']}/withdraw")
+    return Call(f"/v1/reviews/{owner['closed_review']}/withdraw")
 
 
 @request("POST /v1/firms/{firm_id}/automated-decision", Of.FIRM, "firm")
@@ -188,6 +192,47 @@ def _(owner: Owner) -> Call:
 @request("POST /v1/peer-reports/{report_id}/verify", Of.FIRM, "report", settled=409)
 def _(owner: Owner) -> Call:
     return Call(f"/v1/peer-reports/{owner['report']}/verify")
+
+
+_reads("GET /v1/guarantee-grants", Of.LIST, "grant")
+_reads("GET /v1/guarantee-grants/{grant_id}", Of.TENANT, "grant")
+_reads("GET /v1/guarantees/{guarantee_id}", Of.FIRM, "guarantee")
+_reads("GET /v1/book", Of.LIST, "own_loan")
+_reads("GET /v1/book/summary", Of.LIST, "bank")
+_days = itertools.count(1)
+
+
+@request("POST /v1/guarantee-grants", Of.NOTHING, settled=409)
+def _(owner: Owner) -> Call:
+    return Call("/v1/guarantee-grants", {"fund": owner["_new_fund"]})
+
+
+@request("DELETE /v1/guarantee-grants/{grant_id}", Of.TENANT, "spare_grant")
+def _(owner: Owner) -> Call:
+    return Call(f"/v1/guarantee-grants/{owner['spare_grant']}")
+
+
+@request("POST /v1/loans/{loan_id}/guarantees", Of.FIRM, "own_loan")
+def _(owner: Owner) -> Call:
+    """Guarantee the loan for a day on which nobody does yet."""
+    day = str(date(1990, 1, 1) + timedelta(next(_days)))
+    terms = {"fund": owner["_fund"], "coverage": "0.8", "starts_on": day, "ends_on": day}
+    return Call(f"/v1/loans/{owner['own_loan']}/guarantees", terms)
+
+
+@request("GET /v1/loans/{loan_id}/guarantees", Of.FIRM, "guarantee")
+def _(owner: Owner) -> Call:
+    return Call(f"/v1/loans/{owner['own_loan']}/guarantees")
+
+
+@request("PATCH /v1/guarantees/{guarantee_id}", Of.FIRM, "guarantee")
+def _(owner: Owner) -> Call:
+    return Call(f"/v1/guarantees/{owner['guarantee']}", {"ends_on": None})
+
+
+@request("GET /v1/book/{bank_id}/{loan_id}", Of.TENANT, "own_loan")
+def _(owner: Owner) -> Call:
+    return Call(f"/v1/book/{owner['bank']}/{owner['own_loan']}")
 
 
 _reads("GET /v1/firms/{firm_id}/people", Of.FIRM, "person")

@@ -36,21 +36,25 @@ CHECKS = {
 
 @pytest.fixture
 def own_app(database, keyring):
-    """Return the application with the limits that it is shipped with."""
-    return create_app(Settings(keyring_dir=keyring.folder), database)
+    """Return the application with the limits that it is shipped with, but for those of requests a minute."""
+    no_limit = {"requests_per_minute": 0, "tenant_requests_per_minute": 0, "failed_requests_per_minute": 0}
+    return create_app(Settings(keyring_dir=keyring.folder, **no_limit), database)
 
 
 @pytest.fixture
 def new_key(database, keyring):
     """Return what makes keys of a bank with everything in it; each reaches all of it."""
     tenant = f"contract-{uuid.uuid4().hex[:8]}"
-    tenant_id = tenant_id_of(tenant)
-    add_bank(database, keyring, "contract", tenant)
-    limits = {Role.APPROVER: {"limits": (ApprovalLimit(worst_grade=15, amount="5000000"),)}}
+    home = add_bank(database, keyring, "contract", tenant)["contract home"]
+    reach = {
+        Role.APPROVER: {"limits": (ApprovalLimit(worst_grade=15, amount="5000000"),)},
+        Role.FIRM: {"firm_id": uuid.UUID(home["firm"])},
+    }
 
     def make(role: Role) -> str:
-        with database.session(tenant_id) as session:
-            return create_key(session, str(role), role, **limits.get(role, {}))[1]
+        name = home["_fund"] if role is Role.FUND_AUDITOR else tenant
+        with database.session(tenant_id_of(name)) as session:
+            return create_key(session, str(role), role, **reach.get(role, {}))[1]
 
     return make
 

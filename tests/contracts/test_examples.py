@@ -5,6 +5,7 @@ import pytest
 from service.alerts.schemas import AcknowledgeIn, AlertOut
 from service.associations.schemas import AssociationActIn, AssociationActOut, PeerReportIn, PeerReportOut
 from service.firms.schemas import FirmIn, InvoicesIn, LoanIn, RepaymentStatusIn
+from service.identity.user_schemas import PasswordChange, SignIn, UserIn, UserPatch
 from service.people.schemas import ConsentIn, IdIn, PersonIn, PersonOut, RecordIn
 from service.reviews.schemas import AutomatedDecisionIn, AutomatedDecisionOut, DecisionIn, ReviewIn, ReviewOut
 from service.scoring.schemas import PlanOut, ScoreOut, ScoreRequest
@@ -13,6 +14,7 @@ SCHEMAS = (
     *(FirmIn, InvoicesIn, LoanIn, RepaymentStatusIn, ScoreRequest, ScoreOut, PlanOut, AcknowledgeIn, AlertOut),
     *(ReviewIn, ReviewOut, DecisionIn, AutomatedDecisionIn, AutomatedDecisionOut),
     *(AssociationActIn, AssociationActOut, PeerReportIn, PeerReportOut),
+    *(UserIn, UserPatch, SignIn, PasswordChange),
     *(IdIn, PersonIn, PersonOut, ConsentIn, RecordIn),
 )
 

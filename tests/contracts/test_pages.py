@@ -37,10 +37,8 @@ ALERTS = text("""
     from generate_series(1, :rows) number
 """)
 SCORES = text("""
-    insert into score select s.tenant_id, gen_random_uuid(), s.firm_id, s.product, s.as_of,
-      s.scored_at - number / 7 * interval '1 second', s.actor, s.model_version_id, s.context_id, null, s.pd, s.pd_basis,
-      s.interval_low, s.interval_high, s.interval_kind, s.grade, s.stable_grade, s.points, s.reasons, s.features,
-      s.missing
+    insert into score select (jsonb_populate_record(s, jsonb_build_object(
+      'id', gen_random_uuid(), 'run_id', null, 'scored_at', s.scored_at - number / 7 * interval '1 second'))).*
     from score s, generate_series(1, :rows) number where s.id = :score
 """)
 """Rows share their instants in sevens, so that pages begin and end within a tie."""

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
+from decimal import Decimal
 from typing import Any
 
 import anyio.from_thread
@@ -22,12 +23,14 @@ from service.alerts.tables import Alert
 from service.alerts.use_cases import raise_alerts
 from service.associations import use_cases as associations
 from service.firms import use_cases as firms
+from service.funds import use_cases as funds
 from service.identity.access import BRANCH_ROLES, ROLES_OF, Organisation, Role
 from service.identity.actor import Actor, ApprovalLimit, Reach
 from service.identity.keys import create_key
 from service.identity.use_cases import create_branch, create_tenant
 from service.kit import clock
 from service.kit.db import Database, TenantSession, tenant_of
+from service.kit.etag import Precondition
 from service.kit.idempotency import Once
 from service.kit.keyring import Keyring
 from service.kit.personal_id import IdKind
@@ -37,10 +40,11 @@ from service.rescoring.use_cases import rescore
 from service.reviews import use_cases as reviews
 from service.scoring.use_cases import score_firm
 from service.training.tables import ModelVersion
+from service.training.use_cases import live_model
 from tests.models import handmade
 
 PRODUCT = "credit-score"
-OF_THE_TENANT = ("branch", "key")
+OF_THE_TENANT = ("branch", "key", "model", "bank", "grant", "spare_grant")
 """What a whole tenant shares, whatever the reach."""
 FIRST, SECOND = date(2024, 6, 30), date(2024, 9, 30)
 
@@ -116,6 +120,11 @@ def key(session: TenantSession, owner: Owner) -> uuid.UUID:
 
 
 @seed
+def model(session: TenantSession, owner: Owner) -> uuid.UUID:
+    return live_model(session, PRODUCT).version.id
+
+
+@seed
 def _status(session: TenantSession, owner: Owner) -> str:
     row = {"observed_on": FIRST, "known_on": FIRST, "days_past_due": 0, "default_event": None, "is_closed": False}
     firms.add_repayment_status(session, owner["_loan"], {**row, "balance_fen": 100_00, "is_undated": False})
@@ -131,6 +140,54 @@ def own_loan(session: TenantSession, owner: Owner) -> str:
 
 
 @seed
+def bank(session: TenantSession, owner: Owner) -> uuid.UUID:
+    return owner.tenant_id
+
+
+@seed
+def grant(session: TenantSession, owner: Owner) -> uuid.UUID:
+    return _grant(session, owner["_fund"])
+
+
+@seed
+def spare_grant(session: TenantSession, owner: Owner) -> uuid.UUID:
+    return _grant(session, owner["_spare_fund"])
+
+
+def _grant(session: TenantSession, fund: str) -> uuid.UUID:
+    """Return a grant of the bank's to a fund, the one that the bank has made already if there is one."""
+    made = {grant.fund: grant.id for grant in funds.list_grants(session, None, 100)}
+    return made.get(fund) or funds.grant_view(session, fund, "manager").id
+
+
+@seed
+def guarantee(session: TenantSession, owner: Owner) -> uuid.UUID:
+    terms = funds.Terms(Decimal("0.8"), None, date(2024, 1, 31), None)
+    return funds.add_guarantee(session, owner["own_loan"], owner["_fund"], terms, "officer").guarantee.id
+
+
+@seed
+def _records(session: TenantSession, owner: Owner) -> str:
+    times = {"firm_id": owner["_key"], "observed_on": date(2023, 1, 31), "known_on": date(2023, 1, 31)}
+    of_person = {**times, "person_id": f"P-{owner['_key']}"}
+    consent = {"scope": "owner_data", "purpose": "credit_assessment", "is_given": True}
+    firms._add(session, "consent", [{**of_person, **consent}])
+    record = {"record": "late_payment", "days_past_due": 45, "ended_on": None}
+    firms._add(session, "personal_record", [{**of_person, **record}])
+    return owner["_key"]
+
+
+@seed
+def _window(session: TenantSession, owner: Owner) -> str:
+    window = text("""
+        insert into rate_window (tenant_id, window_end, window_start, subject, used, last_lease)
+        values (:tenant, now() + interval '1 minute', now(), :subject, 1, 1)
+    """)
+    session.execute(window, {"tenant": owner.tenant_id, "subject": owner["firm"]})
+    return owner["firm"]
+
+
+@seed
 def score(session: TenantSession, owner: Owner) -> uuid.UUID:
     return score_firm(session, uuid.UUID(owner["firm"]), PRODUCT, SECOND, "officer").score.id
 
@@ -143,6 +200,14 @@ def alert(session: TenantSession, owner: Owner) -> uuid.UUID:
 def _somebody(session: TenantSession, role: Role) -> Actor:
     """Return an actor who did something once and holds no key."""
     return Actor(tenant_of(session), Organisation.BANK, uuid.uuid4(), "somebody", role, Reach(), ())
+
+
+@seed
+def closed_review(session: TenantSession, owner: Owner) -> uuid.UUID:
+    """A review that is over: only who opened one that is not may end it, whatever the role."""
+    opener, request = _somebody(session, Role.RISK_MANAGER), reviews.Request(PRODUCT, "other")
+    opened = reviews.open_review(session, opener, uuid.UUID(owner["firm"]), request)
+    return reviews.withdraw(session, opener, opened.id, Precondition('"1"')).id
 
 
 @seed
@@ -247,16 +312,27 @@ def build(database: Database, keyring: Keyring) -> World:
     holders = list(_bank_holders(database, owners))
     others = ((Organisation.FUND, Role.FUND_AUDITOR), (Organisation.ASSOCIATION, Role.ASSOCIATION_CLERK))
     for kind, role in others:
+        name = f"{kind} of bank-{suffix}"
         with database.session() as session:
-            tenant_id = create_tenant(session, f"{kind}-{suffix}", kind)
-            own = Owner(f"{kind}-{suffix}", tenant_id, {})
+            tenant_id = create_tenant(session, name, kind)
+            own = Owner(name, tenant_id, {})
+            if kind is Organisation.FUND:
+                own.ids |= _in_the_book(owners)
             if kind is Organisation.ASSOCIATION:
                 own.ids |= {"_key": "E-home"}
                 own.ids |= {make.__name__: str(make(session, own)) for make in (act, report)}
             _, token = create_key(session, str(role), role)
-            name = f"{role} of {kind}"
-            holders.append(Holder(name, role, token, own, own, owners["rival home"], reaches_away=True))
+            holder = f"{role} of {kind}"
+            holders.append(Holder(holder, role, token, own, own, owners["rival home"], reaches_away=True))
     return World(owners, holders, _ended_keys(database, owners["bank home"]))
+
+
+def _in_the_book(owners: dict[str, Owner]) -> dict[str, str]:
+    """Return what a fund may see of the bank that lets it look: no ids but these cross."""
+    banks = {name: owner for name, owner in owners.items() if name.startswith("bank ")}
+    crossing = {f"{what} of {name}": owner[what] for name, owner in banks.items() for what in ("own_loan", "guarantee")}
+    home = owners["bank home"]
+    return {"bank": home["bank"], "own_loan": home["own_loan"], "_key": home["_key"], **crossing}
 
 
 @seed
@@ -268,6 +344,10 @@ def _answered(session: TenantSession, owner: Owner) -> str:
 
 def add_bank(database: Database, keyring: Keyring, bank: str, tenant: str) -> dict[str, Owner]:
     """Make a bank of two branches, with a live model, two rescorings, three firms and all that they own."""
+    around = {f"_{name}": f"{name} of {tenant}" for name in ("fund", "spare_fund", "new_fund")}
+    for fund in around.values():
+        with database.session() as session:
+            create_tenant(session, fund, Organisation.FUND)
     with database.session() as session:
         tenant_id = create_tenant(session, tenant)
         add_model(session)
@@ -281,6 +361,8 @@ def add_bank(database: Database, keyring: Keyring, bank: str, tenant: str) -> di
         assert rescore(database, tenant_id, PRODUCT, day, "nightly", raise_alerts).scored == len(owners)
     with database.session(tenant_id) as session:
         session.info["keyring"] = keyring
+        for owner in owners.values():
+            owner.ids |= around
         for name, make in SEEDS.items():
             for owner in owners.values():
                 owner.ids[name] = str(make(session, owner))

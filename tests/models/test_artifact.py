@@ -5,13 +5,13 @@ from typing import get_args
 
 import numpy as np
 import pytest
-from handmade import NAMES, SCORE, bootstrap_interval, matrix, model, venn_abers_interval
 
 from models import artifact
 from models.additive import AdditiveScore, Step
 from models.artifact import ArtifactError, canonical, digest, dump, export, load
 from models.fitted import EstimatorName
 from models.train import ESTIMATORS
+from tests.models.handmade import NAMES, SCORE, bootstrap_interval, matrix, model, venn_abers_interval
 
 FIELDS = ("pd", "low", "high", "points", "grade", "contributions")
 

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
-from handmade import NAMES, SCORE, bootstrap_interval, matrix, model, venn_abers_interval
 from scipy.special import expit
 
 from models.grades import PD_FLOOR, grade_of, points_of
 from models.reasons import points_to_mean
+from tests.models.handmade import NAMES, SCORE, bootstrap_interval, matrix, model, venn_abers_interval
 
 FIELDS = ("pd", "low", "high", "points", "grade", "contributions")
 

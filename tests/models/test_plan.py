@@ -3,7 +3,6 @@ from itertools import product
 
 import numpy as np
 import pytest
-from handmade import NAMES, SCORE, matrix, model
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
@@ -12,6 +11,7 @@ from features.build import CATALOG
 from models.additive import AdditiveScore, Line, Step
 from models.grades import MASTER_SCALE, notches
 from models.plan import plan
+from tests.models.handmade import NAMES, SCORE, matrix, model
 
 many = settings(max_examples=150, deadline=None)
 KNOWN = frozenset()

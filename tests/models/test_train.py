@@ -6,7 +6,6 @@ from unittest import mock
 import numpy as np
 import pytest
 from scipy.special import expit, logit
-from test_artifact import assert_card_agrees
 
 from models.artifact import digest, dump, load
 from models.calibration import MIN_SLOPE
@@ -16,6 +15,7 @@ from models.products import PRODUCTS
 from models.report import plain
 from models.train import TrainingData, TrainingError, eligible, fit, is_small, select
 from models.validation import auc
+from tests.models.test_artifact import assert_card_agrees
 
 PRODUCT = PRODUCTS["credit-score"]
 EFFECTS = {

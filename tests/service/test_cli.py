@@ -4,11 +4,11 @@ import json
 import uuid
 
 import pytest
-from http_client import make_client
+from http_client import Browser, make_client
 from typer.testing import CliRunner
 
 from service.app import create_app
-from service.cli import app
+from service.cli import app as app_of_commands
 from service.identity.use_cases import tenant_id_of
 from service.kit import migrations
 from service.settings import Settings
@@ -22,8 +22,8 @@ def run(database, tenant, monkeypatch, tmp_path):
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setattr("service.cli.runtime.Database", lambda *_: database)
 
-    def call(*arguments, code=0):
-        result = CliRunner().invoke(app, list(arguments))
+    def call(*arguments, code=0, typed=None):
+        result = CliRunner().invoke(app_of_commands, list(arguments), input=typed)
         assert result.exit_code == code, (result.output, result.exception)
         return result.output
 
@@ -44,6 +44,7 @@ def test_help_shows_examples(run):
         "demo",
         "db",
         "key",
+        "user",
         "person",
     ):
         assert command in run("--help")
@@ -76,6 +77,27 @@ def test_a_key_stands_alone_on_its_line(run):
     assert run("key", "create", "--name", "li.na", "--role", "model_validator").splitlines()[-1].startswith("cck_")
 
 
+def test_the_first_administrator_signs_in(run, app, tenant):
+    create = ("user", "create", "--login", "Zhang.Wei", "--role", "administrator")
+    assert "zhang.wei: " in run(*create, "--password-stdin", typed="seven geese over Luqiao\n")
+    browser = Browser(app)
+    assert browser.sign_in(tenant, "zhang.wei", "seven geese over Luqiao").json()["role"] == "administrator"
+    typed = "a button for every coat\n"
+    run(*create[:3], "second", *create[4:], typed=typed * 2)
+    assert browser.sign_in(tenant, "second", typed.strip()).status_code == 201
+
+
+@pytest.mark.parametrize(
+    ("login", "password", "words"),
+    [("李", "seven geese over Luqiao", "A login has"), ("wang", "passwordpassword", "Choose another password")],
+)
+def test_a_login_or_a_password_that_will_not_do_is_refused_in_words(run, login, password, words):
+    arguments = ["user", "create", "--login", login, "--role", "administrator", "--password-stdin"]
+    result = CliRunner().invoke(app_of_commands, arguments, input=f"{password}\n")
+    assert result.exit_code == 1
+    assert words in str(result.exception)
+
+
 def test_tenants_are_made_once(run):
     assert run("tenant", "create", "luqiao") == run("tenant", "create", "luqiao")
     assert str(tenant_id_of("luqiao")) in run("tenant", "create", "luqiao")
@@ -100,7 +122,7 @@ def test_empty_answers_say_what_to_do(run):
     ],
 )
 def test_what_cannot_be_done_is_an_error_in_words(run, arguments, words):
-    result = CliRunner().invoke(app, list(arguments))
+    result = CliRunner().invoke(app_of_commands, list(arguments))
     assert result.exit_code == 1
     assert words in str(result.exception), result.exception
 

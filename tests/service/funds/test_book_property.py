@@ -13,7 +13,7 @@ from service.funds.repository import FUND_ROLE
 from service.funds.use_cases import list_book, summarise_book
 from service.identity.use_cases import tenant_id_of
 from service.kit.db import TenantSession, in_role
-from tests.service.funds.world import (
+from tests.service.funds.book_world import (
     Bank,
     Firm,
     Guarantee,

@@ -9,7 +9,7 @@ from http_client import make_client
 from service.identity.access import Organisation, Role
 from service.identity.use_cases import create_tenant, tenant_id_of
 from service.kit import clock
-from tests.service.funds.world import day
+from tests.service.funds.book_world import day
 
 FIRM = {"key": "E1", "name": "远航鞋业", "observed_on": "2024-01-31"}
 LOAN = {"product": "credit-score", "principal": "500000.01", "started_on": "2024-01-31"}
