@@ -281,9 +281,9 @@ def _(owner: Owner) -> Call:
     return Call(f"/v1/firms/{owner['firm']}/people", {**person, "observed_on": "2024-01-31"})
 
 
-@request("POST /v1/people/search", Of.LIST, "person")
+@request("POST /v1/search/people", Of.LIST, "person")
 def _(owner: Owner) -> Call:
-    return Call("/v1/people/search", {"id_kind": "national_id", "number": NUMBERS[owner["_key"]]})
+    return Call("/v1/search/people", {"id_kind": "national_id", "number": NUMBERS[owner["_key"]]})
 
 
 @request("DELETE /v1/people/{person_id}", Of.FIRM, "spare_person")
