@@ -17,6 +17,8 @@ log = structlog.get_logger()
 
 MEDIA_TYPE = "application/problem+json"
 MAX_REPORTED = 100
+LONGEST_NAME = 200
+"""Of a field in an error; cut before anything looks at it."""
 _DIGITS = re.compile(r"\w*\d{6}\w*")
 """Of the name of a field that a client made up: it may be a person's number."""
 
@@ -281,7 +283,8 @@ def field_name(path: Sequence[object]) -> str:
     >>> field_name(["invoices", 3, "net"])
     'invoices.3.net'
     """
-    return _DIGITS.sub("***", ".".join(str(part) for part in path).encode(errors="replace").decode())[:200]
+    name = ".".join(str(part)[:LONGEST_NAME] for part in path)[:LONGEST_NAME]
+    return _DIGITS.sub("***", name.encode(errors="replace").decode())
 
 
 def _on_http(_: Request, error: Exception) -> JSONResponse:

@@ -97,9 +97,14 @@ def _upgrade_idempotency_key() -> None:
     op.execute("truncate idempotency_key")
     op.drop_column("idempotency_key", "request_sha256")
     op.drop_column("idempotency_key", "body")
+    op.add_column("idempotency_key", sa.Column("asker_id", sa.Uuid(), nullable=False))
+    op.add_column("idempotency_key", sa.Column("secret_mac", sa.LargeBinary(), nullable=False))
     op.add_column("idempotency_key", sa.Column("request_mac", sa.LargeBinary(), nullable=False))
     op.add_column("idempotency_key", sa.Column("version", sa.Integer(), nullable=True))
     op.add_column("idempotency_key", sa.Column("sealed_body", sa.LargeBinary(), nullable=False))
+    op.drop_constraint("pk_idempotency_key", "idempotency_key")
+    op.create_primary_key(op.f("pk_idempotency_key"), "idempotency_key", ["tenant_id", "asker_id", "key"])
+    op.create_index("ix_idempotency_key_created_at", "idempotency_key", ["tenant_id", "created_at"])
 
 
 def _rename_roles(pairs: tuple[tuple[str, str], ...]) -> None:
@@ -114,8 +119,11 @@ def downgrade() -> None:
     op.execute("SET LOCAL lock_timeout = '5s'")
     op.drop_column("alert", "version")
     op.execute("truncate idempotency_key")
-    for column in ("request_mac", "version", "sealed_body"):
+    op.drop_index("ix_idempotency_key_created_at", "idempotency_key")
+    op.drop_constraint("pk_idempotency_key", "idempotency_key")
+    for column in ("asker_id", "secret_mac", "request_mac", "version", "sealed_body"):
         op.drop_column("idempotency_key", column)
+    op.create_primary_key(op.f("pk_idempotency_key"), "idempotency_key", ["tenant_id", "key"])
     op.add_column("idempotency_key", sa.Column("request_sha256", sa.LargeBinary(), nullable=False))
     op.add_column("idempotency_key", sa.Column("body", sa.Text(), nullable=False))
     op.execute("drop policy holder_of_the_key on api_key")

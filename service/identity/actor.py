@@ -53,7 +53,7 @@ class Actor:
 
 def act(session: TenantSession, actor: Actor) -> None:
     """Let the session reach what the actor may reach, and no more."""
-    session.info["actor"] = actor
+    session.info["asker_id"] = actor.id
     session.info["reach"] = actor.reach
 
 

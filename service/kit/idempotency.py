@@ -1,7 +1,7 @@
 """Doing it once: a creating POST's answer is stored in the same transaction as its effect, and replayed.
 
-Same key and body: the same answer. Same key, other body or other asker: 422. Same key while the first is still at
-work: 409. Keys are kept for 24 hours.
+Same key and body: the same answer. Same key, other body: 422. Same key while the first is still at work: 409. Keys are
+each asker's own, and kept for 24 hours.
 
 An answer may hold a secret, a request a person's id. So the answer is kept encrypted and the request as a keyed hash,
 both under the asker's own secret, which the database does not have. Once the person is erased, neither is kept.
@@ -18,7 +18,7 @@ from uuid import UUID
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from fastapi import Depends, Header, Request, Response
 from pydantic import BaseModel
-from sqlalchemy import DateTime, Index, LargeBinary, Text, delete, func, select, text, update
+from sqlalchemy import DateTime, Index, LargeBinary, Text, delete, func, select, text, tuple_, update
 from sqlmodel import Field, col
 
 from service.errors import Conflict, IdempotencyKeyReused, InvalidPayload, MissingIdempotencyKey
@@ -29,6 +29,8 @@ from service.kit.personal_id import holds_national_id
 from service.kit.rows import TenantRow
 
 KEPT = timedelta(hours=24)
+PRUNED_AT_ONCE = 100
+"""Old keys that a request forgets on its way: more than it adds, too few to be felt."""
 _NONCE = 12
 
 
@@ -37,11 +39,14 @@ class IdempotencyKey(TenantRow, table=True):
 
     __tablename__ = "idempotency_key"
     __table_args__ = (
+        Index("ix_idempotency_key_created_at", "tenant_id", "created_at"),
         Index("ix_idempotency_key_subject", "tenant_id", "subject_id", postgresql_where=text("subject_id is not null")),
     )
 
     tenant_id: UUID = Field(primary_key=True, foreign_key="tenant.id")
+    asker_id: UUID = Field(primary_key=True)
     key: str = Field(primary_key=True, sa_type=Text)
+    secret_mac: bytes = Field(sa_type=LargeBinary)
     request_mac: bytes = Field(sa_type=LargeBinary)
     status: int
     version: int | None
@@ -65,6 +70,7 @@ class Once:
 
     def __init__(self, key: str, request: bytes, secret: str) -> None:
         self.key = key
+        self.secret_mac = hmac.digest(secret.encode(), b"secret", "sha256")
         self.request_mac = hmac.digest(secret.encode(), b"request\n" + request, "sha256")
         self._seal = AESGCM(hmac.digest(secret.encode(), b"answer\n" + key.encode(), "sha256"))
 
@@ -88,29 +94,37 @@ class Once:
         Raises
         ------
         Conflict
-            If another request with the key is still at work, or the person of its answer has been erased.
+            If another request with the key is still at work, the person of its answer has been erased, or the asker
+            has signed in anew since, so that the answer cannot be read.
         IdempotencyKeyReused
             If the key was used for another request.
         """
-        tenant_id, now = tenant_of(session), clock.now()
-        lock = func.hashtextextended(f"{tenant_id}/{self.key}", 0)
+        tenant_id, asker_id, now = tenant_of(session), session.info["asker_id"], clock.now()
+        lock = func.hashtextextended(f"{tenant_id}/{asker_id}/{self.key}", 0)
         if not session.scalar(select(func.pg_try_advisory_xact_lock(lock))):
             words = "A request with this Idempotency-Key is still at work. Wait, then send it again."
             raise Conflict(words, headers={"Retry-After": "1"})
-        expired = col(IdempotencyKey.created_at) < now - KEPT
-        session.execute(delete(IdempotencyKey).where(expired, col(IdempotencyKey.key) == self.key))
-        stored = session.scalars(select(IdempotencyKey).where(col(IdempotencyKey.key) == self.key)).one_or_none()
+        of_asker = (col(IdempotencyKey.asker_id) == asker_id, col(IdempotencyKey.key) == self.key)
+        session.execute(delete(IdempotencyKey).where(*of_asker, col(IdempotencyKey.created_at) < now - KEPT))
+        prune(session, PRUNED_AT_ONCE)
+        stored = session.scalars(select(IdempotencyKey).where(*of_asker)).one_or_none()
         if stored is None:
             answer = act()
             body = answer.model_dump_json().encode()
             stored = IdempotencyKey(
-                tenant_id=tenant_id, key=self.key, request_mac=self.request_mac, status=int(status),
-                version=getattr(answer, "version", None), sealed_body=self._sealed(body), created_at=now,
+                tenant_id=tenant_id, asker_id=asker_id, key=self.key, secret_mac=self.secret_mac,
+                request_mac=self.request_mac, status=int(status), version=getattr(answer, "version", None),
+                sealed_body=self._sealed(body), created_at=now,
                 subject_id=getattr(answer, "id", None) if is_about_person else None,
             )  # fmt: skip
             session.add(stored)
         elif not stored.sealed_body:
             raise Conflict("The person that this request was about has been erased. Choose a new key to enter anew.")
+        elif not hmac.compare_digest(stored.secret_mac, self.secret_mac):
+            raise Conflict(
+                "You used this Idempotency-Key before you signed in anew. What it asked for was done then; its answer "
+                "can no longer be read. Look whether it is there before you send it again with another key."
+            )
         elif not hmac.compare_digest(stored.request_mac, self.request_mac):
             raise IdempotencyKeyReused("This Idempotency-Key was used for another request. Choose a new key.")
         else:
@@ -155,7 +169,11 @@ def forget(session: TenantSession, subject_id: UUID) -> None:
     session.execute(blank.values(request_mac=b"", sealed_body=b""))
 
 
-def prune(session: TenantSession) -> int:
-    """Forget the tenant's keys older than 24 hours; return how many."""
-    result: Any = session.execute(delete(IdempotencyKey).where(col(IdempotencyKey.created_at) < clock.now() - KEPT))
+def prune(session: TenantSession, limit: int | None = None) -> int:
+    """Forget the tenant's keys older than 24 hours, all or some; return how many. Nobody waits for it."""
+    row = (col(IdempotencyKey.asker_id), col(IdempotencyKey.key))
+    old = select(*row).where(col(IdempotencyKey.created_at) < clock.now() - KEPT)
+    some = old.limit(limit).with_for_update(skip_locked=True)
+    which = tuple_(*row)
+    result: Any = session.execute(delete(IdempotencyKey).where(which.in_(some)))
     return int(result.rowcount)

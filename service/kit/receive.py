@@ -20,6 +20,10 @@ UNCOUNTED_BYTES = 64 * 1024
 """What every body has outside the memory for bodies, so that a score's request is read whoever fills that memory."""
 
 
+MOST_VALUES = 200_000
+"""Twice what the fullest list of invoices has. Brackets and commas cost one byte each, and many as Python objects."""
+
+
 class Refused(Problem):
     """A request that is not read to its end."""
 
@@ -67,7 +71,8 @@ class WholeRequest:
     seconds
         Time for the whole request, from its first byte where the server says when that was.
     max_body
-        Longest body in bytes: 413 at once where Content-Length is longer, else as soon as too many bytes have come.
+        Longest body in bytes, 64 KiB of who brings neither key nor session: 413 at once where Content-Length is
+        longer, else as soon as too many bytes have come.
     max_buffered
         Bytes of all the bodies that are being read or worked on at a time.
     """
@@ -94,15 +99,19 @@ class WholeRequest:
             share.release()
 
     async def _read_in_time(self, scope: Scope, receive: Receive, share: "_Share") -> bytes:
-        declared = dict(scope["headers"]).get(b"content-length", b"0")
-        if declared.isdigit() and int(declared[:20]) > self.max_body:
-            raise self._too_large()
+        headers = dict(scope["headers"])
+        longest = (
+            self.max_body if {b"authorization", b"cookie"} & headers.keys() else min(self.max_body, UNCOUNTED_BYTES)
+        )
+        declared = headers.get(b"content-length", b"0")
+        if declared.isdigit() and int(declared[:20]) > longest:
+            raise _too_large(longest)
         deadline = scope.get("state", {}).get(RECEIVE_BY, anyio.current_time() + self.seconds)
         with anyio.CancelScope(deadline=deadline):
-            return await self._read(receive, share)
+            return await self._read(receive, share, longest)
         raise RequestTimeout(f"A request, headers and body, has {self.seconds} seconds to arrive. Send it again.")
 
-    async def _read(self, receive: Receive, share: "_Share") -> bytes:
+    async def _read(self, receive: Receive, share: "_Share", longest: int) -> bytes:
         parts, size = [], 0
         while True:
             message = await receive()
@@ -110,16 +119,21 @@ class WholeRequest:
                 raise RequestIncomplete("The client left before the request was whole.")
             parts.append(message.get("body", b""))
             size += len(parts[-1])
-            if size > self.max_body:
-                raise self._too_large()
+            if size > longest:
+                raise _too_large(longest)
             share.grow(max(0, size - UNCOUNTED_BYTES))
             if not message.get("more_body", False):
-                return b"".join(parts)
+                return _sparse(b"".join(parts))
 
-    def _too_large(self) -> ContentTooLarge:
-        return ContentTooLarge(
-            f"A request's body may have {self.max_body:,} bytes. Send fewer rows a call, or import a file."
-        )
+
+def _sparse(body: bytes) -> bytes:
+    if sum(body.count(mark) for mark in (b"[", b"{", b",")) > MOST_VALUES:
+        raise ContentTooLarge(f"A request's body may hold {MOST_VALUES:,} values. Send fewer rows a call.")
+    return body
+
+
+def _too_large(longest: int) -> ContentTooLarge:
+    return ContentTooLarge(f"A request's body may have {longest:,} bytes. Send fewer rows a call, or import a file.")
 
 
 class _Share:

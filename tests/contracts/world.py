@@ -347,6 +347,7 @@ def _in_the_book(owners: dict[str, Owner]) -> dict[str, str]:
 
 @seed
 def _answered(session: TenantSession, owner: Owner) -> str:
+    session.info["asker_id"] = uuid.uuid4()
     once = Once(uuid.uuid4().hex, b"a request", "a secret")
     once.answer(session, lambda: AcknowledgeIn(note="an answer"))
     return once.key

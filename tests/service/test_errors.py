@@ -5,6 +5,7 @@ import json
 
 import httpx
 import pytest
+from http_client import Client
 
 FIRM = {"key": "E1", "name": "远航鞋业", "observed_on": "2024-01-31"}
 
@@ -109,3 +110,25 @@ def test_a_burst_is_worked_off_in_turns(app, client):
             return await asyncio.gather(*(http.get("/v1/firms", headers=headers) for _ in range(130)))
 
     assert {answer.status_code for answer in asyncio.run(burst())} == {200}
+
+
+@pytest.mark.parametrize("name", ["a" * 500_000, "11111a" * 80_000, "\u4e2d" * 200_000])
+def test_a_long_name_of_a_field_is_cut_before_it_is_looked_at(client, name):
+    """Were it not, a pattern would walk over half a megabyte for hours; the test's time limit would end it."""
+    answer = client.post("/v1/firms", {**FIRM, name: 1})
+    assert answer.status_code == 422
+    assert len(answer.json()["errors"][0]["field"]) <= 200
+
+
+def test_a_body_of_too_many_values_is_not_parsed(client):
+    dense = b"[" + b"[]," * 250_000 + b"[]]"
+    answer = client.post("/v1/firms", content=dense, headers={"Content-Type": "application/json"})
+    assert answer.status_code == 413
+    assert "values" in answer.json()["detail"]
+
+
+def test_who_shows_no_secret_sends_little(app):
+    longest = b'{"key": "' + b"x" * (64 << 10) + b'"}'
+    answer = Client(app, None).post("/v1/firms", content=longest, headers={"Content-Type": "application/json"})
+    assert answer.status_code == 413
+    assert Client(app, None).post("/v1/firms", {"key": "x"}).status_code == 401

@@ -42,10 +42,13 @@ def test_a_retry_shows_the_same_key_and_the_database_does_not_have_it(database, 
     assert first.json()["key"] not in str(dict(kept))
 
 
-def test_another_asker_does_not_get_the_answer(app, database, tenant, administrator):
-    administrator.post("/v1/keys", KEY, key="once")
+def test_keys_of_retries_are_each_askers_own(app, database, tenant, administrator):
+    """Neither is an answer given to another asker, nor can one asker use up what another will choose."""
+    first = administrator.post("/v1/keys", KEY, key="nightly-2026-11-30").json()
     other = make_client(app, database, tenant, Role.ADMINISTRATOR)
-    assert other.post("/v1/keys", KEY, key="once").json()["type"] == "urn:clustercredit:idempotency-key-reused"
+    second = other.post("/v1/keys", {**KEY, "name": "other"}, key="nightly-2026-11-30")
+    assert second.status_code == 201
+    assert second.json()["key"] != first["key"]
 
 
 def test_a_revoked_key_opens_nothing_and_stays_listed(app, administrator):

@@ -56,3 +56,22 @@ def test_a_key_is_forgotten_after_a_day(client, database, tenant):
     with database.engine.begin() as connection:
         connection.execute(text("update idempotency_key set created_at = created_at - interval '25 hours'"))
     assert client.post("/v1/firms", {**FIRM, "name": "other"}, key="k").status_code == 201
+
+
+def test_old_keys_of_others_are_forgotten_on_the_way(app, client, database, tenant):
+    client.post("/v1/firms", FIRM, key="old")
+    with database.engine.begin() as connection:
+        connection.execute(text("update idempotency_key set created_at = created_at - interval '25 hours'"))
+    client.post("/v1/firms", FIRM, key="new")
+    with database.session(tenant_id_of(tenant)) as session:
+        assert session.execute(text("select key from idempotency_key")).scalars().all() == ["new"]
+
+
+def test_who_signed_in_anew_is_told_to_look_first(client, database, tenant):
+    client.post("/v1/firms", FIRM, key="k")
+    with database.engine.begin() as connection:
+        connection.execute(text("update idempotency_key set secret_mac = 'another session of the same person'"))
+    answer = client.post("/v1/firms", FIRM, key="k")
+    assert answer.status_code == 409
+    assert "Look whether it is there" in answer.json()["detail"]
+    assert _count(database, tenant) == 1

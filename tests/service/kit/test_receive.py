@@ -42,7 +42,7 @@ class Call:
         self.sent.append(message)
 
     async def __call__(self):
-        scope = {"type": "http", "headers": self.headers, "state": self.state}
+        scope = {"type": "http", "headers": [(b"authorization", b"Bearer of a test"), *self.headers], "state": self.state}
         async with asyncio.timeout(LONG):
             await self.app(scope, self.messages.get, self.send)
         return self
