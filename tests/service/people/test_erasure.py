@@ -54,6 +54,7 @@ from service.kit.keyring import Keyring
 from service.people import use_cases
 
 database, keyring, tenant = Database(sys.argv[1]), Keyring(Path(sys.argv[2])), uuid.UUID(sys.argv[3])
+print("ready", flush=True)
 for person in sys.argv[4:]:
     with database.session(tenant) as session:
         use_cases.erase(session, keyring, uuid.UUID(person))
@@ -319,11 +320,13 @@ def test_hundreds_of_persons_and_random_kills(own_house):
     victims = list(numbers)[:200]
     kills = 0
     while left := [person for person in victims if _row(house.database, person).erased_at is None]:
-        child = subprocess.Popen(_command(house, ERASE_ALL, *left))
-        time.sleep(1.5 + generator.random())
+        child = subprocess.Popen(_command(house, ERASE_ALL, *left), stdout=subprocess.PIPE, text=True)
+        assert child.stdout.readline().strip() == "ready"
+        time.sleep(generator.uniform(0.1, 0.6))
         kills += child.poll() is None
         child.kill()
         child.wait(10)
+        child.stdout.close()
     assert kills >= 5
     sweep(house.database, house.keyring)
     assert house.database.rewrite(*PURGED)
