@@ -14,6 +14,7 @@ from service.identity.use_cases import create_tenant, tenant_id_of
 from service.kit import migrations
 from service.kit.db import Database
 from service.kit.embedded_postgres import EmbeddedPostgres
+from service.kit.keyring import Keyring
 from service.kit.logs import configure_logging
 from service.settings import Settings
 
@@ -89,9 +90,14 @@ def session(database, tenant):
 
 
 @pytest.fixture(scope="session")
-def app(database, tmp_path_factory):
-    keyring = tmp_path_factory.mktemp("keyring")
-    return create_app(Settings(max_body_bytes=1 << 20, keyring_dir=keyring, **UNLIMITED), database)
+def keyring(tmp_path_factory) -> Keyring:
+    """Return the keyring of the worker's database."""
+    return Keyring(tmp_path_factory.mktemp("keyring"))
+
+
+@pytest.fixture(scope="session")
+def app(database, keyring):
+    return create_app(Settings(max_body_bytes=1 << 20, keyring_dir=keyring.folder, **UNLIMITED), database)
 
 
 @pytest.fixture

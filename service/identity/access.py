@@ -68,7 +68,6 @@ BRANCH_ROLES: Final = frozenset({Role.LOAN_OFFICER, Role.CO_INVESTIGATOR, Role.B
 """Whose reach is a branch unless it is set to all."""
 
 
-
 class _Anybody(frozenset[Role]):
     """A set of its own: Python has but one empty frozenset, and a route without roles must stay closed."""
 
@@ -114,7 +113,7 @@ ACCESS: Final[dict[str, Roles]] = {
     "POST /v1/firms/{firm_id}/invoices": _ENTERING,
     "POST /v1/firms/{firm_id}/people": _ENTERING,
     "GET /v1/firms/{firm_id}/people": _LENDING | {Role.FIRM},
-    "POST /v1/people/search": _LENDING,
+    "POST /v1/search/people": _LENDING,
     "GET /v1/people/{person_id}": _LENDING,
     "DELETE /v1/people/{person_id}": frozenset({Role.BRANCH_HEAD, Role.RISK_MANAGER}),
     "POST /v1/people/{person_id}/consents": _ENTERING | {Role.FIRM},

@@ -14,7 +14,7 @@ from service.identity.throttle import count_address, count_attempt
 from service.identity.use_cases import own_organisation
 from service.identity.user_schemas import PasswordChange, SessionOut, SignIn
 from service.kit import clock
-from service.kit.http import Session
+from service.kit.http import Session, open_query
 from service.settings import Settings
 
 router = APIRouter(prefix="/v1", tags=["signing in"])
@@ -24,7 +24,10 @@ FLOW_CLEARED: Final = f'{FLOW_COOKIE}=""; HttpOnly; Max-Age=0; Path=/; SameSite=
 CALLBACK: Final = "/v1/oidc/callback"
 LANDING: Final = "/docs"
 """Where a person lands; there are no other pages."""
-Sent = Annotated[str | None, Query(max_length=4096, description="As the identity provider sends it.")]
+Sent = Annotated[
+    str | None,
+    Query(max_length=4096, pattern=r"^[\x20-\x7e]+$", description="As the identity provider sends it."),
+]
 
 
 @router.post(
@@ -55,7 +58,7 @@ def post_session(request: Request, response: Response, session: Session, body: S
 )
 def delete_session(response: Response, session: Session, actor: Acting) -> None:
     """End the session that the request came with, and take its cookie back."""
-    sessions.end_own_session(session, actor)
+    sessions.end_session(session, sessions.session_of(actor))
     clear_cookie(response)
 
 
@@ -67,10 +70,11 @@ def delete_session(response: Response, session: Session, actor: Acting) -> None:
 )
 def post_password(request: Request, session: Session, actor: Acting, body: PasswordChange) -> None:
     """Replace the asker's password; its other sessions end. Sent again it is refused, since the old one is gone."""
+    own = sessions.session_of(actor)
     with passwords.PLACES.place():
         count_attempt(request, str(actor.id))
         current, new = body.current.get_secret_value(), body.new.get_secret_value()
-        sessions.change_own_password(session, actor, current, new)
+        sessions.change_own_password(session, actor.id, current, new, kept=own)
 
 
 @router.get(
@@ -103,6 +107,7 @@ def get_oidc_login(request: Request) -> Response:
     ),
     summary="Come back from the identity provider",
 )
+@open_query
 def get_oidc_callback(
     request: Request,
     session: Session,
@@ -111,7 +116,10 @@ def get_oidc_callback(
     iss: Sent = None,
     error: Sent = None,
 ) -> Response:
-    """Begin a session for the person whom the identity provider names, and send the browser to `/docs`."""
+    """Begin a session for the person whom the identity provider names, and send the browser to `/docs`.
+
+    Providers add parameters of their own, which are passed over (RFC 6749, section 4.1.2).
+    """
     provider = oidc.provider_of(request.app.state.settings)
     count_address(request)
     answer = oidc.Answer(code, state, iss, error)

@@ -136,16 +136,22 @@ def authenticate_session(session: TenantSession, token: str) -> Actor:
     return actor
 
 
-def end_own_session(session: TenantSession, actor: Actor) -> None:
-    """Sign out.
+def session_of(actor: Actor) -> UUID:
+    """Return the id of the session that the asker came with.
 
     Raises
     ------
     Conflict
-        If the asker came with a key.
+        If it came with a key.
     """
-    own = _own_session(actor)
-    ended = update(LoginSession).where(col(LoginSession.id) == own, col(LoginSession.ended_at).is_(None))
+    if actor.session_id is None:
+        raise Conflict("You came with an API key, not with a session: this is for people who have signed in.")
+    return actor.session_id
+
+
+def end_session(session: TenantSession, session_id: UUID) -> None:
+    """Sign out."""
+    ended = update(LoginSession).where(col(LoginSession.id) == session_id, col(LoginSession.ended_at).is_(None))
     session.execute(ended.values(ended_at=clock.now()))
 
 
@@ -157,33 +163,37 @@ def end_sessions(session: TenantSession, user_id: UUID, *, but: UUID | None = No
     session.execute(ended.values(ended_at=clock.now()))
 
 
-def change_own_password(session: TenantSession, actor: Actor, current: str, new: str) -> None:
-    """Replace the asker's password, and end its other sessions; the caller holds a place of `passwords.PLACES`.
+def change_own_password(session: TenantSession, user_id: UUID, current: str, new: str, *, kept: UUID) -> None:
+    """Replace a person's password by its own wish; the caller holds a place of `passwords.PLACES`.
+
+    Parameters
+    ----------
+    kept
+        The session that goes on; the person's others end.
 
     Raises
     ------
     Conflict
-        If the asker came with a key, has no password, or has just got another.
+        If the person has no password, or has just got another.
     InvalidPayload
         If the present password is another, or the new one too easy to guess.
     TooManyRequests
         If too many passwords are at work.
     """
-    own = _own_session(actor)
-    stored = session.exec(select(AppUser.password_hash).where(AppUser.id == actor.id)).one()
+    found = session.exec(select(AppUser).where(AppUser.id == user_id)).one()
+    login, stored = found.login, found.password_hash
     if stored is None:
         raise Conflict("You have no password to change. An administrator can set one.")
     is_right, _ = passwords.verify(current, stored)
     if not is_right:
         raise InvalidPayload("The present password is another.")
-    login = session.exec(select(AppUser.login).where(AppUser.id == actor.id)).one()
     new_hash = passwords.hash_new(new, login)
-    user = lock_user(session, actor.id)
+    user = lock_user(session, user_id)
     if user.password_hash != stored:
         raise Conflict("The password was changed a moment ago. Sign in again.")
     user.password_hash, user.password_changed_at = new_hash, clock.now()
     save(session, user)
-    end_sessions(session, user.id, but=own)
+    end_sessions(session, user_id, but=kept)
 
 
 def lock_user(session: TenantSession, user_id: UUID) -> AppUser:
@@ -194,12 +204,6 @@ def lock_user(session: TenantSession, user_id: UUID) -> AppUser:
 
 def _person(session: TenantSession, user: AppUser, row: LoginSession) -> Actor:
     return replace(actor_of(session, user), session_id=row.id)
-
-
-def _own_session(actor: Actor) -> UUID:
-    if actor.session_id is None:
-        raise Conflict("You came with an API key, not with a session: this is for people who have signed in.")
-    return actor.session_id
 
 
 def _note_use(session: TenantSession, row: LoginSession, now: datetime) -> None:

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated, Self
 from uuid import UUID
 
-from pydantic import BeforeValidator, ConfigDict, Field, SecretStr, StrictBool, StringConstraints, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, StrictBool, StringConstraints, model_validator
 
 from service.identity.access import BRANCH_ROLES, Role
 from service.identity.passwords import LONGEST, SHORTEST
@@ -12,35 +12,28 @@ from service.identity.schemas import BRANCH, HolderIn, HolderOut, Limits, MeOut
 from service.identity.sessions import Begun
 from service.identity.tables import AppUser
 from service.identity.users import Duty, UserChange
-from service.kit.http import Schema, Text
+from service.kit.http import Schema, Secret, Text, impersonal
 
 Login = Annotated[
     str,
     StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@-]{1,63}$", to_lower=True),
+    AfterValidator(impersonal),
     Field(description="What a person signs in as: letters, digits and `._@-`; capitals are taken as small letters."),
 ]
 
-
-def _encodable(password: object) -> object:
-    """Refuse half a character, which JSON can write and no hash can read; a secret text is not checked for it."""
-    if isinstance(password, str) and any("\ud800" <= character <= "\udfff" for character in password):
-        raise ValueError("must be whole characters")
-    return password
-
-
 NewPassword = Annotated[
-    SecretStr,
-    BeforeValidator(_encodable),
+    Secret,
     Field(
         min_length=SHORTEST,
         max_length=LONGEST,
-        description="Any characters. Refused if it is among the best known ones or contains the login.",
+        description="Any characters that can be seen, but none of the best known ones, and not the login.",
     ),
 ]
-Password = Annotated[SecretStr, BeforeValidator(_encodable), Field(min_length=1, max_length=LONGEST)]
+Password = Annotated[Secret, Field(min_length=1, max_length=LONGEST)]
 Subject = Annotated[
     str,
     StringConstraints(min_length=1, max_length=255, pattern=r"^[\x21-\x7e]+$"),
+    AfterValidator(impersonal),
     Field(description="What the identity provider calls this person (its claim `sub`, or the one that is set)."),
 ]
 

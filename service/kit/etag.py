@@ -52,6 +52,17 @@ class Precondition:
         if etag_of(row.version) not in self._tags:
             raise PreconditionFailed("It has changed since you read it. Read it again, and send its new ETag.")
 
+    def check_repeated(self, row: MutableRow) -> None:
+        """Compare with the states just before and after a last change, so that its repetition may say the same.
+
+        Raises
+        ------
+        PreconditionFailed
+            If the request was made from neither.
+        """
+        if not {etag_of(row.version - 1), etag_of(row.version)} & self._tags:
+            raise PreconditionFailed("It has changed since you read it. Read it again, and send its new ETag.")
+
 
 def save(session: TenantSession, row: MutableRow) -> None:
     """Keep a changed row as its next version."""

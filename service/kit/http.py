@@ -1,19 +1,29 @@
 """What every router shares: the request's session, field types, and the Idempotency-Key."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import date
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Request
 from fastapi.dependencies.models import Dependant
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    StringConstraints,
+    WithJsonSchema,
+)
 
 from service.errors import MAX_REPORTED, InvalidPayload, field_name
 from service.kit.db import Database, TenantSession
 from service.kit.personal_id import holds_national_id
 
+Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 LONGEST_TEXT = 200
 _AMOUNT = re.compile(r"[+-]?[0-9]{1,13}(\.[0-9]{1,2})?")
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
@@ -31,6 +41,15 @@ def get_session(request: Request) -> Iterator[TenantSession]:
 Session = Annotated[TenantSession, Depends(get_session, scope="function")]
 
 
+_OPEN: set[object] = set()
+
+
+def open_query(endpoint: Endpoint) -> Endpoint:
+    """Let a route pass over query parameters that it does not know: those that another system adds."""
+    _OPEN.add(endpoint)
+    return endpoint
+
+
 def known_parameters(request: Request) -> None:
     """Refuse a query parameter that the route does not have, and one that is given twice.
 
@@ -41,7 +60,8 @@ def known_parameters(request: Request) -> None:
     """
     known = set(_query_names(request.scope["route"].dependant))
     given = [name for name, _ in request.query_params.multi_items()]
-    reasons = {name: "This route has no such query parameter" for name in given if name not in known}
+    strange = [] if request.scope["route"].endpoint in _OPEN else [name for name in given if name not in known]
+    reasons = dict.fromkeys(strange, "This route has no such query parameter")
     reasons |= {name: "Give it once" for name in known if given.count(name) > 1}
     if reasons:
         errors = [{"field": field_name(("query", name)), "row": None, "reason": why} for name, why in reasons.items()]
@@ -67,13 +87,26 @@ def _printable(text: object) -> object:
         raise ValueError(f"must have at most {LONGEST_TEXT} characters, blanks included")
     if isinstance(text, str) and _CONTROL.search(text):
         raise ValueError("must not contain control or invisible characters")
-    return _impersonal(text) if isinstance(text, str) else text
+    return impersonal(text) if isinstance(text, str) else text
 
 
-def _impersonal(text: str) -> str:
+def impersonal(text: str) -> str:
+    """Return a text that has no person's identity number in it.
+
+    Raises
+    ------
+    ValueError
+        If it has one.
+    """
     if holds_national_id(text):
         raise ValueError("must not contain a person's identity number; that goes to /v1/firms/{firm_id}/people alone")
     return text
+
+
+def _writable(secret: SecretStr) -> SecretStr:
+    if any("\ud800" <= character <= "\udfff" for character in secret.get_secret_value()):
+        raise ValueError("must be text")
+    return secret
 
 
 def _plain_amount(value: object) -> object:
@@ -95,7 +128,14 @@ Text = Annotated[
     BeforeValidator(_printable),  # named after the constraints, or these count blanks that are stripped later
     Field(json_schema_extra={"pattern": rf"^[^{_UNSEEN}]+$"}),
 ]
-Code = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$"), AfterValidator(_impersonal)]
+Secret = Annotated[
+    SecretStr,
+    BeforeValidator(_printable),
+    AfterValidator(_writable),
+    Field(json_schema_extra={"pattern": rf"^[^{_UNSEEN}]+$"}),
+]
+"""A secret that somebody types; neither shown nor logged."""
+Code = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$"), AfterValidator(impersonal)]
 Day = Annotated[
     date,
     BeforeValidator(_day_text),

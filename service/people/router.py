@@ -75,7 +75,7 @@ def get_people(
     return PeopleOut(items=[PersonOut.of(view) for view in views], next=None if last is None else encode([last]))
 
 
-@router.post("/people/search", responses=responses(NO_KEYS), summary="Find a person by a document's number")
+@router.post("/search/people", responses=responses(NO_KEYS), summary="Find a person by a document's number")
 def search_people(session: Session, keyring: Keys, body: IdIn) -> FoundOut:
     """Return who has the number, masked, and the firms within reach. The number is in the body, never in the URL."""
     views = use_cases.find_people(session, keyring, body.id_kind, body.number.get_secret_value())

@@ -125,6 +125,8 @@ def erase(
         if precondition is not None:
             precondition.check(person)
         _forget(session, person)
+    elif precondition is not None:
+        precondition.check_repeated(person)
     after_commit(session, lambda: finish_erasures(session, keyring))
     return _views(session, keyring, [person])[0]
 

@@ -72,6 +72,8 @@ _reads("GET /v1/branches", Of.LIST, "branch")
 _reads("GET /v1/branches/{branch_id}", Of.TENANT, "branch")
 _reads("GET /v1/keys", Of.LIST, "key")
 _reads("GET /v1/keys/{key_id}", Of.TENANT, "key")
+_reads("GET /v1/users", Of.LIST, "user")
+_reads("GET /v1/users/{user_id}", Of.TENANT, "user")
 _reads("GET /v1/firms", Of.LIST, "firm")
 _reads("GET /v1/firms/{firm_id}", Of.FIRM, "firm")
 _reads("GET /v1/scores/{score_id}", Of.FIRM, "score")
@@ -105,6 +107,37 @@ def _(owner: Owner) -> Call:
 @request("DELETE /v1/keys/{key_id}", Of.TENANT, "key")
 def _(owner: Owner) -> Call:
     return Call(f"/v1/keys/{owner['key']}")
+
+
+@request("POST /v1/users", Of.TENANT, "branch")
+def _(owner: Owner) -> Call:
+    login = f"p-{uuid.uuid4().hex}"
+    return Call("/v1/users", {"login": login, "name": "n", "role": "loan_officer", "branch_id": owner["branch"]})
+
+
+@request("PATCH /v1/users/{user_id}", Of.TENANT, "user")
+def _(owner: Owner) -> Call:
+    return Call(f"/v1/users/{owner['user']}", {"name": uuid.uuid4().hex})
+
+
+@request("POST /v1/sessions", Of.NOTHING)
+def _(owner: Owner) -> Call:
+    return Call("/v1/sessions", {"organisation": owner.tenant, "login": "nobody", "password": "seven geese"})
+
+
+_reads("GET /v1/oidc/login", Of.NOTHING, "")
+_reads("GET /v1/oidc/callback", Of.NOTHING, "")
+
+
+@request("DELETE /v1/sessions/current", Of.NOTHING, settled=409)
+def _(owner: Owner) -> Call:
+    """Answered 409 to whoever comes with a key; tests/service/identity/test_sessions.py comes with sessions."""
+    return Call("/v1/sessions/current")
+
+
+@request("POST /v1/me/password", Of.NOTHING, settled=409)
+def _(owner: Owner) -> Call:
+    return Call("/v1/me/password", {"current": "seven geese over Luqiao", "new": "a button for every coat"})
 
 
 @request("POST /v1/firms", Of.NOTHING)
@@ -236,41 +269,6 @@ def _(owner: Owner) -> Call:
     return Call(f"/v1/book/{owner['bank']}/{owner['own_loan']}")
 
 
-_reads("GET /v1/users", Of.LIST, "user")
-_reads("GET /v1/users/{user_id}", Of.TENANT, "user")
-
-
-@request("POST /v1/users", Of.NOTHING)
-def _(owner: Owner) -> Call:
-    subject = uuid.uuid4().hex
-    return Call("/v1/users", {"login": subject, "name": "李娜", "role": "risk_manager", "oidc_subject": subject})
-
-
-@request("PATCH /v1/users/{user_id}", Of.TENANT, "user")
-def _(owner: Owner) -> Call:
-    return Call(f"/v1/users/{owner['user']}", {"name": uuid.uuid4().hex})
-
-
-@request("POST /v1/sessions", Of.NOTHING)
-def _(owner: Owner) -> Call:
-    return Call("/v1/sessions", {"organisation": owner.tenant, "login": "nobody", "password": "no geese at all"})
-
-
-@request("DELETE /v1/sessions/current", Of.NOTHING, settled=409)
-def _(owner: Owner) -> Call:
-    """Be told that a key is no session."""
-    return Call("/v1/sessions/current")
-
-
-@request("POST /v1/me/password", Of.NOTHING, settled=409)
-def _(owner: Owner) -> Call:
-    return Call("/v1/me/password", {"current": "no geese at all", "new": "a button for every coat in town"})
-
-
-_reads("GET /v1/oidc/login", Of.NOTHING, "")
-_reads("GET /v1/oidc/callback", Of.NOTHING, "")
-
-
 _reads("GET /v1/firms/{firm_id}/people", Of.FIRM, "person")
 _reads("GET /v1/people/{person_id}", Of.FIRM, "person")
 _reads("GET /v1/people/{person_id}/consents", Of.FIRM, "firm")
@@ -283,9 +281,9 @@ def _(owner: Owner) -> Call:
     return Call(f"/v1/firms/{owner['firm']}/people", {**person, "observed_on": "2024-01-31"})
 
 
-@request("POST /v1/people/search", Of.LIST, "person")
+@request("POST /v1/search/people", Of.LIST, "person")
 def _(owner: Owner) -> Call:
-    return Call("/v1/people/search", {"id_kind": "national_id", "number": NUMBERS[owner["_key"]]})
+    return Call("/v1/search/people", {"id_kind": "national_id", "number": NUMBERS[owner["_key"]]})
 
 
 @request("DELETE /v1/people/{person_id}", Of.FIRM, "spare_person")

@@ -12,9 +12,9 @@ from service.scoring.schemas import PlanOut, ScoreOut, ScoreRequest
 
 SCHEMAS = (
     *(FirmIn, InvoicesIn, LoanIn, RepaymentStatusIn, ScoreRequest, ScoreOut, PlanOut, AcknowledgeIn, AlertOut),
+    *(UserIn, UserPatch, SignIn, PasswordChange),
     *(ReviewIn, ReviewOut, DecisionIn, AutomatedDecisionIn, AutomatedDecisionOut),
     *(AssociationActIn, AssociationActOut, PeerReportIn, PeerReportOut),
-    *(UserIn, UserPatch, SignIn, PasswordChange),
     *(IdIn, PersonIn, PersonOut, ConsentIn, RecordIn),
 )
 

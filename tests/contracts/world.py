@@ -46,7 +46,7 @@ from tests.models import handmade
 from tests.service.people.invented_ids import national_id
 
 PRODUCT = "credit-score"
-OF_THE_TENANT = ("branch", "key", "model", "bank", "grant", "spare_grant", "user")
+OF_THE_TENANT = ("branch", "key", "user", "model", "bank", "grant", "spare_grant")
 """What a whole tenant shares, whatever the reach."""
 NUMBERS = {"E-home": national_id(1), "E-sibling": national_id(2), "E-away": national_id(3)}
 """Of the person behind a firm; the same at both banks."""

@@ -50,7 +50,7 @@ class Issuer:
         assert (asked["response_type"], asked["scope"], asked["code_challenge_method"]) == ("code", "openid", "S256")
         code = secrets.token_urlsafe(16)
         self.codes[code] = asked
-        return f"/v1/oidc/callback?code={code}&state={asked['state']}"
+        return f"/v1/oidc/callback?code={code}&state={asked['state']}&session_state=its-own"
 
     def token(self, form: dict[str, str], authorization: str) -> tuple[int, dict[str, Any]]:
         """Exchange a code, once, for its verifier's holder."""

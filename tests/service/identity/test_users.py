@@ -109,6 +109,8 @@ def test_twenty_at_once_make_one_person(administrator):
         {"role": "approver"},
         {"branch_id": "0f4d8f0a-1b0e-4a3c-9a53-5a7d0a4f6c01"},
         {"oidc_subject": ""},
+        {"oidc_subject": "cn:11010519491231002X"},
+        {"login": "11010519491231002x"},
         {"is_admin": True},
     ],
     ids=str,

@@ -2,6 +2,7 @@
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,13 +19,15 @@ from service.app import create_app
 from service.firms.use_cases import read_inputs
 from service.identity.use_cases import tenant_id_of
 from service.kit import clock
+from service.kit.db import Database
+from service.kit.embedded_postgres import EmbeddedPostgres
 from service.kit.keyring import Keyring, KeyringError
 from service.people import repository, use_cases
 from service.people.tables import Person
 from service.people.use_cases import PURGED, Swept, sweep
 from service.scoring.use_cases import context_of
 from service.settings import Settings
-from tests.service.people.conftest import BANK, PRODUCT
+from tests.service.people.house import BANK, PRODUCT, built, logging_to
 from tests.service.people.invented_ids import national_id
 from tests.service.people.traces import forms, found, hash_forms, text_forms
 
@@ -57,6 +60,25 @@ for person in sys.argv[4:]:
 """
 
 
+@pytest.fixture
+def house(server, empty_database, tmp_path):
+    """Return a house on the tests' server, with a database of its own."""
+    with logging_to(tmp_path):
+        yield built(server, empty_database, tmp_path)
+
+
+@pytest.fixture
+def own_house(tmp_path):
+    """Return a house whose server has nothing else on its disk."""
+    server = EmbeddedPostgres(tmp_path / "local")
+    database = Database(server.start())
+    with logging_to(tmp_path):
+        yield built(server, database, tmp_path)
+    database.dispose()
+    server.stop()
+    shutil.rmtree(server.home)
+
+
 def _command(house, code, *arguments):
     return [sys.executable, "-c", code, house.url, house.keyring.folder, str(house.tenant_id), *arguments]
 
@@ -85,7 +107,7 @@ def _go_wrong(house, firm_id, number, monkeypatch):
         officer.post(f"/v1/people/{number}/{number}", person),
         officer.get(f"/v1/people/{number}", number=number),
         officer.get(f"/{number}"),
-        officer.send("POST", "/v1/people/search", content=f'{{"number": "{number}",'.encode()),
+        officer.send("POST", "/v1/search/people", content=f'{{"number": "{number}",'.encode()),
         Client(officer.app, number).get("/v1/me"),
     ]
     assert all(400 <= answer.status_code < 500 for answer in wrong), [answer.status_code for answer in wrong]
@@ -122,7 +144,7 @@ def test_a_number_is_never_on_the_disk_and_its_hash_goes_with_erasure(own_house,
     erased, kept = (house.add_person(firm_id, number, key=f"key-{n}") for n, number in enumerate(numbers))
     house.add_person(firm_id, numbers[0], key="key-0")
     search = {"id_kind": "national_id", "number": numbers[0]}
-    assert house.officer.post("/v1/people/search", search, key=None).json()["items"][0]["id"] == erased["id"]
+    assert house.officer.post("/v1/search/people", search, key=None).json()["items"][0]["id"] == erased["id"]
     with monkeypatch.context() as patch:
         _go_wrong(house, firm_id, numbers[0], patch)
     refused = house.keyring.keyed_hash(house.tenant_id, f"national_id\n{national_id(999)}")
@@ -148,7 +170,7 @@ def test_a_number_is_never_on_the_disk_and_its_hash_goes_with_erasure(own_house,
     house.erase(erased["id"])
     assert _key_files(house, erased["id"]) == []
     assert len(_key_files(house, kept["id"])) == 1
-    assert house.officer.post("/v1/people/search", search, key=None).json() == {"items": []}
+    assert house.officer.post("/v1/search/people", search, key=None).json() == {"items": []}
     house.database.analyze()
     assert house.database.rewrite(*PURGED)
     assert found([*plain, *hash_forms(macs[0])], *house.disk) == []
@@ -266,7 +288,7 @@ def test_a_keyring_that_is_missing_or_another_is_refused(house, tmp_path):
         entered = {**body, "name": "张伟", "role": "owner"}
         answers = [
             lost.get(f"/v1/people/{person['id']}"),
-            lost.post("/v1/people/search", body, key=None),
+            lost.post("/v1/search/people", body, key=None),
             lost.post(f"/v1/firms/{firm_id}/people", entered),
         ]
         assert {answer.status_code for answer in answers} == {503}

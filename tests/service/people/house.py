@@ -1,7 +1,6 @@
 """An embedded server of one's own with a keyring beside it, so that every file of both can be looked through."""
 
 import hashlib
-import shutil
 import subprocess
 import uuid
 from collections.abc import Iterator
@@ -11,7 +10,6 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-import pytest
 from http_client import Client, make_client
 
 from models import artifact
@@ -99,27 +97,8 @@ class House:
         assert self.manager.send("DELETE", f"/v1/people/{person_id}", headers={"If-Match": '"1"'}).is_success
 
 
-@pytest.fixture
-def house(server, empty_database, tmp_path) -> Iterator[House]:
-    """Return a house on the tests' server, with a database of its own."""
-    with _logging_to(tmp_path):
-        yield _built(server, empty_database, tmp_path)
-
-
-@pytest.fixture
-def own_house(tmp_path) -> Iterator[House]:
-    """Return a house whose server has nothing else on its disk."""
-    server = EmbeddedPostgres(tmp_path / "local")
-    database = Database(server.start())
-    with _logging_to(tmp_path):
-        yield _built(server, database, tmp_path)
-    database.dispose()
-    server.stop()
-    shutil.rmtree(server.home)
-
-
 @contextmanager
-def _logging_to(folder: Path) -> Iterator[None]:
+def logging_to(folder: Path) -> Iterator[None]:
     """Write everything that the service logs to a file."""
     (folder / "logs").mkdir()
     with (folder / "logs" / "service.log").open("w") as file, redirect_stderr(file):
@@ -128,10 +107,10 @@ def _logging_to(folder: Path) -> Iterator[None]:
     configure_logging("ERROR")
 
 
-def _built(server: EmbeddedPostgres, database: Database, folder: Path) -> House:
+def built(server: EmbeddedPostgres, database: Database, folder: Path) -> House:
     migrations.upgrade(database.engine)
     (folder / "exports").mkdir()
-    settings = Settings(keyring_dir=folder / "keyring")
+    settings = Settings(keyring_dir=folder / "keyring", requests_per_minute=0, tenant_requests_per_minute=0)
     app = create_app(settings, database)
     with database.session() as session:
         create_tenant(session, BANK)
