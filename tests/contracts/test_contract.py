@@ -1,9 +1,11 @@
 """Promise 12: what the service answers is what openapi.json says, and it takes nothing that the document refuses.
 
-`make test` runs the phases that do not depend on chance, `make chaos` all of them with 200 cases an operation.
+`make test` sends the document's examples, and the cases at the edges of a third of the operations: chance plays no
+part. `make chaos` runs every phase for every operation, with 200 cases each.
 """
 
 import uuid
+from zlib import crc32
 
 import pytest
 
@@ -59,24 +61,33 @@ def new_key(database, app):
     return make
 
 
-def _check(outcome):
+def _check(outcome, routes):
     assert not outcome.found, "\n\n".join(outcome.found[:20])
     assert set(outcome.checks) == CHECKS
-    assert set(outcome.operations) == set(ACCESS)
+    assert set(outcome.operations) == set(routes)
     assert outcome.statuses[201] > 0
     assert outcome.statuses[200] > 0
 
 
+def test_examples_are_answered_as_documented(own_app, new_key):
+    outcome = hold_against_the_document(own_app, new_key, ["examples"], 1, ACCESS)
+    assert not outcome.found, "\n\n".join(outcome.found[:20])
+    writing = {f"{m.upper()} {p}" for p, i in own_app.openapi()["paths"].items() for m in i if "requestBody" in i[m]}
+    assert set(outcome.operations) >= writing
+
+
 def test_answers_are_as_documented(own_app, new_key):
-    _check(hold_against_the_document(own_app, new_key, ["examples", "coverage"], 1))
+    third = [route for route in ACCESS if crc32(route.encode()) % 3 == 0]
+    assert len(third) >= len(ACCESS) / 5
+    _check(hold_against_the_document(own_app, new_key, ["coverage"], 1, third), third)
 
 
 @pytest.mark.chaos
 @pytest.mark.timeout(7200)
 def test_answers_are_as_documented_in_every_phase(own_app, new_key, capsys):
     phases = ["examples", "coverage", "fuzzing", "stateful"]
-    outcome = hold_against_the_document(own_app, new_key, phases, 200)
+    outcome = hold_against_the_document(own_app, new_key, phases, 200, ACCESS)
     with capsys.disabled():
         print("\npromise 12:", summary(outcome))  # noqa: T201
-    _check(outcome)
+    _check(outcome, ACCESS)
     assert set(outcome.cases) == set(phases)

@@ -5,7 +5,7 @@ import re
 import uuid
 from pathlib import Path
 from statistics import median
-from time import perf_counter
+from time import thread_time
 from typing import Any
 
 import pytest
@@ -176,7 +176,7 @@ def _body_models() -> dict[str, type[BaseModel]]:
     "margin", [pytest.param(MARGIN, id="fast"), pytest.param(1, marks=pytest.mark.chaos, id="full")]
 )
 def test_a_long_string_is_refused_at_once(world, route, margin, capsys):
-    """In every field, a million characters that the patterns have to look at, of the kinds that make them go back."""
+    """In every field, a million characters that make patterns go back; the time is the thread's own."""
     model, slowest = _body_models()[route], (0.0, "")
     body = REQUESTS[route].build(world.owners["bank home"]).body
     for number, slot in enumerate(DOCUMENT.slots(route)):
@@ -184,10 +184,10 @@ def test_a_long_string_is_refused_at_once(world, route, margin, capsys):
             hostile_body = json.loads(with_value(body, slot.path, json.dumps(attack)))
             times = []
             for _ in range(3):
-                begun = perf_counter()
+                begun = thread_time()
                 with pytest.raises(ValidationError):
                     model.model_validate(hostile_body)
-                times.append(perf_counter() - begun)
+                times.append(thread_time() - begun)
                 if times[-1] <= REFUSED_WITHIN:
                     break
             taken = min(times) if margin > 1 else median(times)
