@@ -27,6 +27,7 @@ from service.kit.rate_limit import Failures, Limiter
 from service.kit.receive import WholeRequest
 from service.people.router import router as people
 from service.reviews.router import router as reviews
+from service.reviews.use_cases import follow_refusals
 from service.scoring.router import router as scores
 from service.settings import Settings
 from service.training.router import router as models
@@ -83,6 +84,7 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
     app.state.limiter = Limiter(database)
     app.state.failures = Failures(app.state.limiter, settings.failed_requests_per_minute)
     app.state.keyring = Keyring(settings.keyring)
+    app.state.follow_refusals = follow_refusals
     install_handlers(app)
     app.add_exception_handler(HTTPStatus.METHOD_NOT_ALLOWED, _on_other_method)
     app.add_middleware(Admission, limit=settings.pool_size)

@@ -246,7 +246,7 @@ def newest_links(session: TenantSession, person_ids: Sequence[str]) -> list[Pers
     return list(session.exec(query))
 
 
-def page_people(session: TenantSession, firm_id: UUID, after: str | None, limit: int) -> list[str]:
+def page_people(session: TenantSession, firm_id: UUID, after: str | None, limit: int | None) -> list[str]:
     """Return the people of a firm whose pseudonyms have the form of our ids, in order of these."""
     name = col(PersonObservation.person_id)
     query = (
@@ -254,6 +254,19 @@ def page_people(session: TenantSession, firm_id: UUID, after: str | None, limit:
     )
     query = query if after is None else query.where(name > after)
     return list(session.exec(query.order_by(name).limit(limit)))
+
+
+def has_withdrawal(session: TenantSession, firm_id: UUID, since: datetime) -> bool:
+    """Tell whether a withdrawal or refusal of a person's, that touches features of a firm, came in since."""
+    query = select(Consent.firm_id).where(
+        Consent.firm_id == firm_id,
+        col(Consent.person_id).is_not(None),
+        col(Consent.scope).in_(SCOPES.values()),
+        Consent.purpose == PURPOSE,
+        ~col(Consent.is_given),
+        col(Consent.ingested_at) >= since,
+    )
+    return session.exec(query.limit(1)).first() is not None
 
 
 def page_consents(

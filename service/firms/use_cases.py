@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, fields
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
@@ -54,6 +54,7 @@ class LoanView:
     firm_id: UUID
     product: str
     principal_fen: int
+    matures_on: date | None
 
 
 @dataclass(frozen=True)
@@ -145,14 +146,29 @@ def observe_firm(session: TenantSession, row: dict[str, Any]) -> tuple[FirmView,
     Raises
     ------
     Conflict
-        If another branch looks after the firm.
+        If another branch looks after the firm, or none does and somebody has observed it.
     """
     register_firms(session, [row["firm_id"]])
     firm_id = firm_id_of(tenant_of(session), row["firm_id"])
     if repository.find_firm(session, firm_id) is None:
-        raise Conflict("Another branch looks after the firm of this key. Ask it, or a risk manager, to hand it over.")
+        _take_over(session, firm_id)
     added = _add(session, "firm", [row])
     return get_firm(session, firm_id), added
+
+
+def _take_over(session: TenantSession, firm_id: UUID) -> None:
+    """Let the asker's branch look after a firm that no branch does and of which nothing but its key is known."""
+    branch_id = reach.of(session).branch_id
+    with reach.whole_population(session):
+        firm = repository.find_firm(session, firm_id, for_update=True)
+        is_observed = bool(repository.newest_observations(session, [firm_id]))
+    if firm is None or branch_id is None or firm.branch_id not in {None, branch_id}:
+        raise Conflict("Another branch looks after the firm of this key. Ask it, or a risk manager, to hand it over.")
+    if firm.branch_id is None and is_observed:
+        raise Conflict("No branch looks after the firm of this key yet. Ask a risk manager to assign it to yours.")
+    if firm.branch_id is None:
+        firm.branch_id = branch_id
+        save(session, firm)
 
 
 def assign_firm(session: TenantSession, firm_id: UUID, branch_id: UUID | None, precondition: Precondition) -> FirmView:
@@ -250,18 +266,21 @@ def say_automated_decision(
 
 
 def add_loan(session: TenantSession, firm_id: UUID, row: dict[str, Any]) -> Added:
-    """Add a loan.
+    """Add a loan. Its number is the lender's own, one for the whole bank.
 
     Raises
     ------
     Conflict
-        If the loan's id is taken by a loan of another content.
+        If the loan's id is taken by a loan of another content, or of another firm, within reach or not.
     """
     key = get_firm(session, firm_id).key
     repository.lock_loan(session, row["loan_id"])
-    is_taken = repository.find_loan(session, row["loan_id"]) is not None
+    with reach.whole_population(session):
+        taken = repository.find_loan(session, row["loan_id"])
+    if taken is not None and taken.firm_id != firm_id:
+        raise Conflict(f"The loan number '{row['loan_id']}' is taken. Loan numbers are unique in the whole bank.")
     added = _add(session, "loan", [{**row, "firm_id": key}])
-    if is_taken and added.added:
+    if taken is not None and added.added:
         raise Conflict(f"Loan '{row['loan_id']}' is there already, with other content.")
     return added
 
@@ -277,7 +296,7 @@ def get_loan(session: TenantSession, loan_id: str) -> LoanView:
     loan = repository.find_loan(session, loan_id)
     if loan is None:
         raise NotFound("No loan has this id.")
-    return LoanView(loan.loan_id, loan.firm_id, loan.product, loan.principal_fen)
+    return LoanView(loan.loan_id, loan.firm_id, loan.product, loan.principal_fen, loan.matures_on)
 
 
 def loan_owners(session: TenantSession, loan_ids: list[str]) -> dict[str, str]:
@@ -345,6 +364,16 @@ def has_consent(session: TenantSession, firm_id: UUID, person_id: str, scope: st
     rows = repository.page_consents(session, person_id, None, None, firm_id)
     known = [{**row.model_dump(), "firm_id": str(row.firm_id)} for row in rows if row.known_on <= clock.today()]
     return not consenting(pl.DataFrame(known, schema=KINDS["consent"].schema), scope).is_empty()
+
+
+def has_withdrawal(session: TenantSession, firm_id: UUID, since: datetime) -> bool:
+    """Tell whether, from an instant on, a person withdrew or refused the use of its data for a firm."""
+    return repository.has_withdrawal(session, firm_id, since)
+
+
+def people_of(session: TenantSession, firm_id: UUID) -> list[str]:
+    """Return the people of a firm within reach whose pseudonyms have the form of our ids, in order."""
+    return repository.page_people(session, firm_id, None, None)
 
 
 def add_personal_record(session: TenantSession, firm_id: UUID, row: dict[str, Any]) -> Added:

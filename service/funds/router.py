@@ -84,7 +84,10 @@ def post_guarantee(session: Session, actor: Acting, once: OnceOnly, loan_id: Loa
     """Add a fund's guarantee of a loan. While it is in force and the grant lives, the fund sees the loan."""
 
     def act() -> GuaranteeOut:
-        return GuaranteeOut.of(use_cases.add_guarantee(session, loan_id, body.fund, body.terms(), actor.name))
+        view = use_cases.add_guarantee(
+            session, loan_id, body.fund, body.terms(), actor.name, is_until_maturity=body.is_until_maturity
+        )
+        return GuaranteeOut.of(view)
 
     return once.answer(session, act)
 

@@ -83,13 +83,21 @@ class GuaranteeIn(Schema):
     coverage: Share = Field(description="The guaranteed share of the principal.")
     cap: Annotated[Yuan, Field(gt=0)] | None = Field(None, description="The fund pays no more, in yuan.")
     starts_on: Day
-    ends_on: Day | None = Field(None, description="The last day; nothing: no end is set.")
+    ends_on: Day | None = Field(
+        None,
+        description="The last day; not given: the day on which the loan matures, if it has one; null: no end is set.",
+    )
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.ends_on is not None and self.ends_on < self.starts_on:
             raise ValueError("ends_on is before starts_on")
         return self
+
+    @property
+    def is_until_maturity(self) -> bool:
+        """Whether nothing is said of the end."""
+        return "ends_on" not in self.model_fields_set
 
     def terms(self) -> Terms:
         """Return what is guaranteed."""

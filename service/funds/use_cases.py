@@ -1,13 +1,13 @@
 """A bank grants a guarantee fund its view and ends it; the fund sees the loans that it guarantees, and no others."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
 from service.errors import Conflict, InvalidPayload, NotFound
-from service.firms.use_cases import get_loan
+from service.firms.use_cases import LoanView, get_loan
 from service.funds import repository
 from service.funds.tables import FundGuarantee, GuaranteeGrant
 from service.identity.use_cases import find_fund
@@ -132,19 +132,25 @@ def end_grant(session: TenantSession, grant_id: UUID, actor: str, precondition: 
     return grant
 
 
-def add_guarantee(session: TenantSession, loan_id: str, fund: str, terms: Terms, actor: str) -> GuaranteeView:
-    """Note that a fund guarantees a loan.
+def add_guarantee(
+    session: TenantSession, loan_id: str, fund: str, terms: Terms, actor: str, *, is_until_maturity: bool = False
+) -> GuaranteeView:
+    """Note that a fund guarantees a loan; until the loan matures, if so and if that day is known.
 
     Raises
     ------
     NotFound
         If there is no such loan within reach, or no such fund.
+    InvalidPayload
+        If the loan matures before the guarantee starts.
     Conflict
         If the fund has no live grant, or guarantees the loan already on one of these days.
     """
     loan, fund_id = get_loan(session, loan_id), find_fund(session, fund)
     if not repository.is_live(session, fund_id):
         raise Conflict(f"'{fund}' has no live grant. A risk manager makes one first: POST /v1/guarantee-grants.")
+    if is_until_maturity:
+        terms = replace(terms, ends_on=_maturity(loan, terms.starts_on))
     guarantee = FundGuarantee(
         tenant_id=tenant_of(session),
         firm_id=loan.firm_id,
@@ -160,6 +166,12 @@ def add_guarantee(session: TenantSession, loan_id: str, fund: str, terms: Terms,
     session.add(guarantee)
     session.flush()
     return GuaranteeView(guarantee, fund)
+
+
+def _maturity(loan: LoanView, starts_on: date) -> date | None:
+    if loan.matures_on is not None and loan.matures_on < starts_on:
+        raise InvalidPayload(f"The loan matures on {loan.matures_on}, before starts_on. Give ends_on.")
+    return loan.matures_on
 
 
 def get_guarantee(session: TenantSession, guarantee_id: UUID) -> GuaranteeView:

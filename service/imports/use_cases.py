@@ -141,7 +141,8 @@ class _Door:
         for loan_id, key in rows.select("loan_id", "firm_id").iter_rows():
             self.owners.setdefault(loan_id, key)
         owner = pl.col("loan_id").replace_strict(self.owners, default=None, return_dtype=pl.String)
-        return split(rows, [Check("loan_id", owner != pl.col("firm_id"), "another firm has a loan of this id")], file)
+        reason = "another firm has a loan of this number; loan numbers are unique in the whole bank"
+        return split(rows, [Check("loan_id", owner != pl.col("firm_id"), reason)], file)
 
     def _line(self, batch: Batch) -> FileSummary:
         if self.line is None or (self.line.file, self.line.kind) != (batch.file, batch.kind.name):

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import update
+from sqlalchemy import Text, cast, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import col, select
 
@@ -68,3 +68,10 @@ def read_fingerprint(session: TenantSession) -> bytes | None:
 def note_fingerprint(session: TenantSession, fingerprint: bytes) -> None:
     """Note the fingerprint of the database's keyring unless one is noted."""
     session.execute(insert(KeyringMark).values(id=1, fingerprint=fingerprint).on_conflict_do_nothing())
+
+
+def any_erased(session: TenantSession, pseudonyms: Sequence[str], since: datetime) -> bool:
+    """Tell whether a person of one of these pseudonyms was erased from an instant on."""
+    is_one = cast(col(Person.id), Text).in_(pseudonyms)
+    query = select(Person.id).where(col(Person.erased_at) >= since, is_one)
+    return session.exec(query.limit(1)).first() is not None

@@ -1,6 +1,8 @@
 """Routes of natural persons, their consents and records."""
 
+from collections.abc import Callable
 from datetime import date
+from functools import partial
 from http import HTTPStatus
 from typing import Annotated
 from uuid import UUID
@@ -10,6 +12,9 @@ from fastapi import APIRouter, Depends, Path, Request, Response
 from service.errors import CHANGING, CREATING, InvalidPayload, responses
 from service.firms.router import FirmId
 from service.firms.use_cases import ConsentView
+from service.identity.actor import Actor
+from service.identity.guard import Acting
+from service.kit.db import TenantSession
 from service.kit.etag import IfMatch, tag
 from service.kit.http import Session
 from service.kit.idempotency import OnceOnly
@@ -42,6 +47,16 @@ def _keyring(request: Request) -> Keyring:
 
 
 Keys = Annotated[Keyring, Depends(_keyring)]
+FollowRefusals = Callable[[TenantSession, Actor, UUID], object]
+
+
+def _follow_refusals(request: Request) -> FollowRefusals:
+    """Return what opens and withdraws reviews, which are a later domain's."""
+    follow: FollowRefusals = request.app.state.follow_refusals
+    return follow
+
+
+Following = Annotated[FollowRefusals, Depends(_follow_refusals)]
 
 
 @router.post(
@@ -107,11 +122,17 @@ def delete_person(
     responses=responses(*CREATING, HTTPStatus.NOT_FOUND),
     summary="Record a person's consent, refusal or withdrawal",
 )
-def post_consent(session: Session, once: OnceOnly, person_id: PersonId, body: ConsentIn) -> Response:
-    """Add to what the person consented to for a firm; of a firm, scope and purpose the newest day counts."""
+def post_consent(
+    session: Session, actor: Acting, once: OnceOnly, follow: Following, person_id: PersonId, body: ConsentIn
+) -> Response:
+    """Add to what the person consented to for a firm; of a firm, scope and purpose the newest day counts.
+
+    A refusal of `automated_decision` opens a review unless one is open.
+    """
 
     def act() -> NotedOut:
-        added = use_cases.add_consent(session, person_id, body.firm_id, body.row())
+        row, then = body.row(), partial(follow, session, actor)
+        added = use_cases.add_consent(session, person_id, body.firm_id, row, then)
         return NotedOut(person_id=person_id, firm_id=body.firm_id, added=added)
 
     return once.answer(session, act)

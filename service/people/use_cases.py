@@ -1,7 +1,7 @@
 """Enter, find, show and erase natural persons; their consents and records."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -177,8 +177,15 @@ def sweep(database: Database, keyring: Keyring) -> Swept:
     return Swept(keys, persons)
 
 
-def add_consent(session: TenantSession, person_id: UUID, firm_id: UUID, row: dict[str, Any]) -> int:
+def add_consent(
+    session: TenantSession, person_id: UUID, firm_id: UUID, row: dict[str, Any], follow: Callable[[UUID], object]
+) -> int:
     """Record what a person consented to or refused on a day, for a firm; return 1, or 0 if it was known.
+
+    Parameters
+    ----------
+    follow
+        Called with the firm once something was said of automated decisions, in the same transaction.
 
     Raises
     ------
@@ -190,7 +197,10 @@ def add_consent(session: TenantSession, person_id: UUID, firm_id: UUID, row: dic
     person = _person_of(session, person_id, firm_id)
     if row["is_given"] and person.erased_at is not None:
         raise Conflict("This person has been erased. A withdrawal is recorded, a consent is not.")
-    return firms.add_consent(session, firm_id, {**row, "person_id": str(person_id)}).added
+    added = firms.add_consent(session, firm_id, {**row, "person_id": str(person_id)}).added
+    if row["scope"] == "automated_decision":
+        follow(firm_id)
+    return added
 
 
 def list_consents(
@@ -205,6 +215,13 @@ def list_consents(
     """
     _in_reach(session, person_id)
     return firms.list_consents(session, str(person_id), after, limit)
+
+
+def data_withdrawn(session: TenantSession, firm_id: UUID, since: datetime) -> bool:
+    """Tell whether, from an instant on, a person behind a firm withdrew a consent to its data's use or was erased."""
+    if firms.has_withdrawal(session, firm_id, since):
+        return True
+    return repository.any_erased(session, firms.people_of(session, firm_id), since)
 
 
 def add_record(session: TenantSession, person_id: UUID, firm_id: UUID, row: dict[str, Any]) -> int:

@@ -4,11 +4,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import tuple_
+from sqlalchemy import func, tuple_
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import col, select
 
-from service.kit.db import TenantSession
+from service.kit.db import TenantSession, tenant_of
 from service.reviews.tables import Review
 
 
@@ -24,10 +24,27 @@ def find_review(session: TenantSession, review_id: UUID, *, for_update: bool = F
     return session.exec(query.with_for_update() if for_update else query).one_or_none()
 
 
-def find_open(session: TenantSession, firm_id: UUID) -> list[Review]:
-    """Return the open reviews about a firm, one a product."""
+def find_open(
+    session: TenantSession, firm_id: UUID, *, of_reason: str | None = None, for_update: bool = False
+) -> list[Review]:
+    """Return the open reviews about a firm, one a product, locked if they are to be changed."""
     query = select(Review).where(Review.firm_id == firm_id, Review.state == "open").order_by(col(Review.product))
-    return list(session.exec(query))
+    if of_reason is not None:
+        query = query.where(Review.reason_code == of_reason)
+    return list(session.exec(query.with_for_update() if for_update else query))
+
+
+def lock_approvals(session: TenantSession, firm_id: UUID) -> None:
+    """Let one transaction at a time decide about a firm."""
+    place = f"{tenant_of(session)}/{firm_id}"
+    session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(place, 11))))
+
+
+def sum_approved(session: TenantSession, firm_id: UUID, since: datetime) -> int:
+    """Return what was approved for a firm from an instant on, in fen."""
+    total = func.coalesce(func.sum(col(Review.decided_amount_fen)), 0)
+    query = select(total).where(Review.firm_id == firm_id, Review.state == "approved", col(Review.decided_at) >= since)
+    return int(session.exec(query).one())
 
 
 def page_reviews(

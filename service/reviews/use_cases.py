@@ -1,8 +1,8 @@
 """Open a review, decide it within limits, withdraw it; and take down what a firm says of automated decisions."""
 
 from dataclasses import dataclass
-from datetime import date, datetime
-from typing import Any, Literal
+from datetime import date, datetime, timedelta
+from typing import Any, Final, Literal
 from uuid import UUID
 
 from models.grades import DEFAULTED
@@ -17,11 +17,14 @@ from service.kit.etag import Precondition, save
 from service.kit.http import fen_of, yuan_of
 from service.reviews import repository
 from service.reviews.tables import Review
-from service.scoring.use_cases import ScoreView, current_score, scored_products
+from service.scoring.use_cases import ScoreView, check_fresh, current_score, scored_products
 from service.training.use_cases import product_of
 
 Reason = Literal["refusal_of_automated_decision", "beyond_limit", "borderline", "other"]
 State = Literal["open", "approved", "declined", "withdrawn"]
+REFUSAL: Final = "refusal_of_automated_decision"
+EXPOSURE_DAYS: Final = 365
+"""What was approved for a firm in so many days counts against an approver's limit."""
 
 
 @dataclass(frozen=True)
@@ -127,11 +130,11 @@ def decide(
     NotFound, PreconditionFailed
         If there is no such review, or it is no longer what it was.
     Conflict
-        If it is decided or withdrawn already; to approve, if the firm has no score or is in default.
+        If it is decided or withdrawn already; to approve, if the firm has no score, a stale one, or is in default.
     Forbidden
         If the actor opened it.
     BeyondLimits
-        If none of the actor's limits holds for the grade and the amount.
+        If none of the actor's limits holds for the grade and what was approved for the firm lately, with the amount.
     InvalidPayload
         If more is approved than was asked for.
     """
@@ -139,13 +142,16 @@ def decide(
     if review.opened_by_id == actor.id:
         raise Forbidden("You opened this review; another person must decide it.")
     score = current_score(session, review.firm_id, review.product)
-    limit = None if verdict.amount_fen is None else _limit_for(actor, review, score, verdict.amount_fen)
+    approved_fen = _approved_lately(session, review.firm_id)
+    if verdict.amount_fen is not None and score is not None:
+        check_fresh(session, score)
+    limit = None if verdict.amount_fen is None else _limit_for(actor, review, score, verdict.amount_fen, approved_fen)
     _close(review, actor, "declined" if verdict.amount_fen is None else "approved")
     review.decided_amount_fen, review.decision_words = verdict.amount_fen, verdict.words
     if score is not None:
         review.score_id_at_decision = score.score.id
         review.grade_at_decision, review.pd_at_decision = score.score.grade, score.score.pd
-    review.basis = _basis(actor, score, limit)
+    review.basis = _basis(actor, score, limit, approved_fen)
     save(session, review)
     return review
 
@@ -163,7 +169,15 @@ def _close(review: Review, actor: Actor, state: State) -> None:
     review.decided_by, review.decided_by_id = actor.name, actor.id
 
 
-def _limit_for(actor: Actor, review: Review, score: ScoreView | None, amount_fen: int) -> ApprovalLimit:
+def _approved_lately(session: TenantSession, firm_id: UUID) -> int:
+    """Return what was approved for a firm, of all products and by anybody; no other approval of it may go on now."""
+    repository.lock_approvals(session, firm_id)
+    return repository.sum_approved(session, firm_id, clock.now() - timedelta(days=EXPOSURE_DAYS))
+
+
+def _limit_for(
+    actor: Actor, review: Review, score: ScoreView | None, amount_fen: int, approved_fen: int
+) -> ApprovalLimit:
     """Return the limit within which the actor may approve."""
     if score is None:
         raise Conflict("The firm has no score of this product, so no limit holds for it. Score it first, or decline.")
@@ -171,11 +185,12 @@ def _limit_for(actor: Actor, review: Review, score: ScoreView | None, amount_fen
         raise Conflict("The firm is in default (grade D): nobody may approve.")
     if review.amount_fen is not None and amount_fen > review.amount_fen:
         raise InvalidPayload(f"amount is more than was asked for, {yuan_of(review.amount_fen)}.")
-    within = limit_within(actor.limits, int(score.score.grade), amount_fen)
+    within = limit_within(actor.limits, int(score.score.grade), approved_fen + amount_fen)
     if within is None:
         raise BeyondLimits(
-            f"None of your limits holds for {yuan_of(amount_fen)} yuan at grade {score.score.grade}."
-            " Leave it to an approver of wider limits, approve less, or decline."
+            f"None of your limits holds for {yuan_of(approved_fen + amount_fen)} yuan at grade {score.score.grade}:"
+            f" {yuan_of(approved_fen)} approved for the firm in the last {EXPOSURE_DAYS} days, of all products, and"
+            f" {yuan_of(amount_fen)} now. Leave it to an approver of wider limits, approve less, or decline."
         )
     return within
 
@@ -195,7 +210,7 @@ def limit_within(limits: tuple[ApprovalLimit, ...], grade: int, amount_fen: int)
     return min(holding, key=lambda limit: (limit.amount, -limit.worst_grade), default=None)
 
 
-def _basis(actor: Actor, score: ScoreView | None, limit: ApprovalLimit | None) -> dict[str, Any]:
+def _basis(actor: Actor, score: ScoreView | None, limit: ApprovalLimit | None, approved_fen: int) -> dict[str, Any]:
     """Return what a decision rested on, as it was."""
     seen = None
     if score is not None:
@@ -208,6 +223,7 @@ def _basis(actor: Actor, score: ScoreView | None, limit: ApprovalLimit | None) -
         "score": seen,
         "limits": [own.model_dump(mode="json") for own in actor.limits],
         "limit_used": None if limit is None else limit.model_dump(mode="json"),
+        "approved_before": str(yuan_of(approved_fen)),
     }
 
 
@@ -219,11 +235,18 @@ def withdraw(session: TenantSession, actor: Actor, review_id: UUID, precondition
     NotFound, PreconditionFailed
         If there is no such review, or it is no longer what it was.
     Conflict
-        If it is decided or withdrawn already.
+        If it is decided or withdrawn already, or a refusal of automated decisions keeps it open.
     Forbidden
         If the actor neither opened it nor is the firm.
     """
     review = _still_open(session, review_id, precondition)
+    if not automated_decision(session, review.firm_id).is_allowed:
+        if review.reason_code == REFUSAL:
+            raise Conflict("Automated decisions are refused. Allowing them again withdraws this review.")
+        if actor.role is not Role.FIRM:
+            raise Conflict(
+                "Automated decisions are refused, and this review stands for it. Only the firm withdraws it."
+            )
     if actor.role is not Role.FIRM and review.opened_by_id != actor.id:
         raise Forbidden("A review is withdrawn by who opened it, or by the firm.")
     _close(review, actor, "withdrawn")
@@ -246,15 +269,31 @@ def say(session: TenantSession, actor: Actor, firm_id: UUID, observed_on: date, 
     """Take down that a firm allows or refuses automated decisions; a refusal in force opens a review.
 
     Of each product that the firm has a score of, or of every product if it has none; where a review is open already,
-    that one stands.
+    that one stands. Once nobody refuses, what refusals opened is withdrawn.
 
     Raises
     ------
     NotFound
         If there is no such firm.
     """
-    said = say_automated_decision(session, firm_id, observed_on, is_allowed=is_allowed)
-    if not said.is_allowed:
+    say_automated_decision(session, firm_id, observed_on, is_allowed=is_allowed)
+    return follow_refusals(session, actor, firm_id)
+
+
+def follow_refusals(session: TenantSession, actor: Actor, firm_id: UUID) -> Standing:
+    """Open reviews while anybody refuses automated decisions of a firm; withdraw what refusals opened once none does.
+
+    Raises
+    ------
+    NotFound
+        If there is no such firm.
+    """
+    said = automated_decision(session, firm_id)
+    if said.is_allowed:
+        for review in repository.find_open(session, firm_id, of_reason=REFUSAL, for_update=True):
+            _close(review, actor, "withdrawn")
+            save(session, review)
+    else:
         for product in scored_products(session, firm_id) or PRODUCTS:
-            _open(session, actor, firm_id, Request(product, "refusal_of_automated_decision"))
+            _open(session, actor, firm_id, Request(product, REFUSAL))
     return Standing(firm_id, said, repository.find_open(session, firm_id))

@@ -25,6 +25,7 @@ from service.firms.reach import whole_population
 from service.firms.use_cases import firm_id_of, get_firm, list_keys, read_inputs
 from service.kit import clock
 from service.kit.db import TenantSession, tenant_of
+from service.people.use_cases import data_withdrawn
 from service.scoring import repository
 from service.scoring.tables import DayContext, Score
 from service.training.use_cases import LoadedModel, live_model, model_version, product_of, version_name
@@ -322,6 +323,21 @@ def current_score(session: TenantSession, firm_id: UUID, product: str) -> ScoreV
     return None if row is None else ScoreView(row, version_name(session, row.model_version_id))
 
 
+def check_fresh(session: TenantSession, view: ScoreView) -> None:
+    """Check that nothing that a score used was withdrawn since.
+
+    Raises
+    ------
+    Conflict
+        If a person behind the firm withdrew a consent to the use of its data, or was erased, since it was made.
+    """
+    if data_withdrawn(session, view.score.firm_id, view.score.scored_at):
+        raise Conflict(
+            "Since the firm was scored, a person behind it withdrew the consent to the use of its data, or was erased."
+            " Score the firm again."
+        )
+
+
 def scored_products(session: TenantSession, firm_id: UUID) -> list[str]:
     """Return the products that a firm within reach has a score of."""
     return repository.scored_products(session, firm_id)
@@ -335,13 +351,14 @@ def plan_firm(session: TenantSession, firm_id: UUID, product: str) -> PlanView:
     NotFound
         If there is no such firm or product, or no score of them.
     Conflict
-        If the firm is in default.
+        If the firm is in default, or the score is stale.
     """
     get_firm(session, firm_id)
     product_of(product)
     view = current_score(session, firm_id, product)
     if view is None:
         raise NotFound("The firm has no score of this product yet. Score it first.")
+    check_fresh(session, view)
     if view.score.grade == DEFAULTED:
         raise Conflict("The firm is in default (grade D). The default must be cured first; then score it again.")
     model = model_version(session, view.score.model_version_id).model

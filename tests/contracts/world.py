@@ -196,7 +196,7 @@ def _enter(session: TenantSession, owner: Owner, number: str) -> uuid.UUID:
         session, session.info["keyring"], firm_id, "national_id", Identity(number, "张伟"), row
     )
     consent = {"scope": "bureau", "purpose": "credit_assessment", "is_given": True, **day}
-    people.add_consent(session, entered.id, firm_id, consent)
+    people.add_consent(session, entered.id, firm_id, consent, lambda _: None)
     return entered.id
 
 

@@ -1,6 +1,8 @@
 """Within a bank: a branch's people see its firms, a firm sees itself, and no query forgets it."""
 
+import threading
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from http_client import make_client
@@ -62,6 +64,49 @@ def test_an_officer_cannot_write_to_another_branch(officers, firms):
     status = {"observed_on": "2024-02-29", "days_past_due": 3}
     assert officers[0].post("/v1/loans/L1/status", status).status_code == 404
     assert officers[1].post("/v1/loans/L1/status", status).status_code == 201
+
+
+def test_a_loan_number_is_one_firms_in_the_whole_bank(officers, client, firms):
+    """Of whichever branch: or else its status and its guarantee might land on another firm."""
+    loan = {"loan_id": "L1", "product": "credit-score", "principal": "5", "started_on": "2024-01-31"}
+    assert officers[0].post("/v1/loans", {**loan, "firm_id": firms[0]["id"]}).status_code == 201
+    for asker, firm in ((officers[1], firms[1]), (client, firms[2]), (client, firms[1])):
+        for changes in ({}, {"principal": "6", "started_on": "2024-02-01"}):
+            taken = asker.post("/v1/loans", {**loan, **changes, "firm_id": firm["id"]})
+            assert taken.status_code == 409, taken.text
+            assert "'L1' is taken" in taken.json()["detail"]
+            assert not [other for other in firms if other["id"] in taken.text or other["key"] in taken.text]
+    status = {"observed_on": "2024-06-01", "days_past_due": 120}
+    assert client.post("/v1/loans/L1/status", status).json()["firm_id"] == firms[0]["id"]
+    assert officers[1].post("/v1/loans/L1/status", status).status_code == 404
+
+
+def test_a_firm_of_which_only_the_key_is_known_goes_to_the_first_branch_that_enters_it(
+    app, database, tenant, officers, branches
+):
+    clerk = make_client(app, database, tenant, Role.ASSOCIATION_CLERK)
+    act = {"kind": "warning", "severity": 1, "words": "x", "observed_on": "2024-05-20", "firm_key": "N1"}
+    assert clerk.post("/v1/association-acts", act).status_code == 201
+    start = threading.Barrier(2)
+
+    def enter(officer):
+        start.wait()
+        return officer.post("/v1/firms", {**FIRM, "key": "N1"})
+
+    with ThreadPoolExecutor(2) as pool:
+        answers = list(pool.map(enter, officers))
+    assert sorted(answer.status_code for answer in answers) == [201, 409]
+    [(made, branch)] = [(a.json(), b) for a, b in zip(answers, branches, strict=True) if a.status_code == 201]
+    assert (made["branch_id"], made["name"], made["version"]) == (str(branch), FIRM["name"], 2)
+    [refused] = [answer for answer in answers if answer.status_code == 409]
+    assert "Another branch looks after" in refused.json()["detail"]
+
+
+def test_a_firm_that_no_branch_looks_after_but_is_observed_is_not_taken(officers, client, firms):
+    refused = officers[0].post("/v1/firms", {**FIRM, "key": firms[2]["key"]})
+    assert refused.status_code == 409
+    assert "No branch looks after the firm" in refused.json()["detail"]
+    assert client.get(f"/v1/firms/{firms[2]['id']}").json() == firms[2]
 
 
 def test_a_firm_is_handed_over_by_etag(app, database, tenant, officers, firms, branches):

@@ -37,20 +37,33 @@ class Loan:
     firm: Firm
     product: str
     principal_fen: int
+    former_product: str | None = None
+
+    def __post_init__(self) -> None:
+        self.former_product = self.former_product or self.product
 
 
 @dataclass
 class Guarantee:
+    """A fund's guarantee; ``product`` is that of the loan when it was noted, which may have been corrected since."""
+
     loan: Loan
     fund: str
     starts: int
     ends: int | None
     coverage: Decimal = Decimal("0.8")
     cap_fen: int | None = None
+    product: str | None = None
     id: uuid.UUID = field(default_factory=uuid.uuid4)
 
+    def __post_init__(self) -> None:
+        self.product = self.product or self.loan.product
+
     def is_in_force(self) -> bool:
-        return self.starts <= 0 and (self.ends is None or self.ends >= 0)
+        return self.covers(0)
+
+    def covers(self, offset: int) -> bool:
+        return self.starts <= offset and (self.ends is None or self.ends >= offset)
 
 
 @dataclass
@@ -60,6 +73,8 @@ class Bank:
     loans: list[Loan] = field(default_factory=list)
     grants: list[tuple[str, bool]] = field(default_factory=list)
     guarantees: list[Guarantee] = field(default_factory=list)
+    refused: list[Loan] = field(default_factory=list)
+    """Whose number another firm's loan has."""
 
 
 def day(offset: int | None) -> date | None:
@@ -95,7 +110,7 @@ def _write_bank(connection, bank: Bank, tenant_id: uuid.UUID) -> None:
         _write_firm(connection, firm, tenant_id, model, context)
     for loan in bank.loans:
         _observe(
-            connection, "loan", tenant_id, loan.firm, loan_id=loan.loan_id, product=loan.product,
+            connection, "loan", tenant_id, loan.firm, loan_id=loan.loan_id, product=loan.former_product,
             principal_fen=loan.principal_fen + 1, observed_on=date(2020, 1, 1),
         )  # fmt: skip
         _observe(
@@ -105,7 +120,7 @@ def _write_bank(connection, bank: Bank, tenant_id: uuid.UUID) -> None:
     for one in bank.guarantees:
         _insert(
             connection, "fund_guarantee", **made, id=one.id, firm_id=firm_id(bank, one.loan.firm),
-            loan_id=one.loan.loan_id, product=one.loan.product, fund_id=tenant_id_of(one.fund),
+            loan_id=one.loan.loan_id, product=one.product, fund_id=tenant_id_of(one.fund),
             coverage=one.coverage, cap_fen=one.cap_fen, starts_on=day(one.starts), ends_on=day(one.ends),
             created_at=clock.now(), created_by="test",
         )  # fmt: skip
@@ -160,9 +175,18 @@ def seen(banks: list[Bank], fund: str) -> list[tuple[Bank, Guarantee]]:
     ]
 
 
-def score_of(loan: Loan) -> Score | None:
-    found = [score for score in loan.firm.scores if score.product == loan.product and score.is_current]
-    return found[0] if found else None
+def scores_seen(visible: list[tuple[Bank, Guarantee]]) -> dict[tuple[int, str], Score]:
+    """Return the current scores that a fund may see, by firm and product: of the products that it guarantees."""
+    return {
+        (id(one.loan.firm), score.product): score
+        for _, one in visible
+        for score in one.loan.firm.scores
+        if score.is_current and score.product == one.product
+    }
+
+
+def score_of(loan: Loan, visible: list[tuple[Bank, Guarantee]]) -> Score | None:
+    return scores_seen(visible).get((id(loan.firm), loan.product))
 
 
 def guaranteed_fen(one: Guarantee) -> int:
@@ -170,9 +194,9 @@ def guaranteed_fen(one: Guarantee) -> int:
     return whole if one.cap_fen is None else min(whole, one.cap_fen)
 
 
-def expected_loan(bank: Bank, one: Guarantee) -> dict:
+def expected_loan(bank: Bank, one: Guarantee, visible: list[tuple[Bank, Guarantee]]) -> dict:
     """Return a row of the fund's book."""
-    score = score_of(one.loan)
+    score = score_of(one.loan, visible)
     shown = (score.pd, "observed", score.grade, score.as_of, ["sales"]) if score else (None,) * 5
     return {
         "bank_id": tenant_id_of(bank.name), "bank": bank.name, "guarantee_id": one.id, "loan_id": one.loan.loan_id,

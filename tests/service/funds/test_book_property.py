@@ -1,6 +1,7 @@
 """For any grants, guarantees and days, a fund sees exactly what plain arithmetic says, on every way in."""
 
 import uuid
+from datetime import date
 from decimal import Decimal
 from fractions import Fraction
 
@@ -9,8 +10,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
+from service.errors import Conflict
+from service.firms.use_cases import add_loan
 from service.funds.repository import FUND_ROLE
 from service.funds.use_cases import list_book, summarise_book
+from service.identity.actor import Reach
 from service.identity.use_cases import tenant_id_of
 from service.kit.db import TenantSession, in_role
 from tests.service.funds.book_world import (
@@ -23,6 +27,7 @@ from tests.service.funds.book_world import (
     firm_id,
     guaranteed_fen,
     score_of,
+    scores_seen,
     seen,
     write,
 )
@@ -47,19 +52,32 @@ def guarantees(draw, loan, fund):
     if ends is not None and ends < starts - 1:
         starts, ends = ends, starts
     coverage = Decimal(draw(st.integers(1, 10_000))).scaleb(-4)
-    return Guarantee(loan, fund, starts, ends, coverage, draw(st.none() | st.integers(1, 10**9)))
+    product = draw(st.sampled_from([loan.former_product, loan.product]))
+    return Guarantee(loan, fund, starts, ends, coverage, draw(st.none() | st.integers(1, 10**9)), product)
+
+
+@st.composite
+def successive(draw, loan, fund):
+    """Draw guarantees of a loan, no two of them in force on one day."""
+    kept = []
+    for one in draw(st.lists(guarantees(loan, fund), max_size=3)):
+        if not any(one.covers(day) and other.covers(day) for other in kept for day in range(-400, 32)):
+            kept.append(one)
+    return kept
 
 
 @st.composite
 def banks(draw, name):
     bank = Bank(name, [draw(firms(number)) for number in range(draw(st.integers(0, 3)))])
     for firm in bank.firms:
-        for number in range(draw(st.integers(0, 2))):
-            product, principal = draw(st.sampled_from(PRODUCTS)), draw(st.integers(1, 10**12))
-            bank.loans.append(Loan(f"L-{firm.key}-{number}", firm, product, principal))
+        for number in draw(st.sets(st.integers(0, 3), max_size=2)):
+            former, product = draw(st.sampled_from(PRODUCTS)), draw(st.sampled_from(PRODUCTS))
+            loan = Loan(f"L-{number}", firm, product, draw(st.integers(1, 10**12)), former)
+            is_taken = loan.loan_id in {other.loan_id for other in bank.loans}
+            (bank.refused if is_taken else bank.loans).append(loan)
     for fund in FUNDS:
         bank.grants += [(fund, False)] * draw(st.integers(0, 1)) + [(fund, True)] * draw(st.integers(0, 1))
-        bank.guarantees += [draw(guarantees(loan, fund)) for loan in bank.loans if draw(st.booleans())]
+        bank.guarantees += [one for loan in bank.loans for one in draw(successive(loan, fund))]
     return bank
 
 
@@ -81,17 +99,32 @@ def test_a_fund_sees_exactly_its_own_book(owner, drawn):
             one.fund = f"{one.fund}-{named}"
     try:
         write(owner, list(drawn), funds)
+        for bank in drawn:
+            check_refused(owner, bank)
         for fund in funds:
             check(owner, list(drawn), fund)
     finally:
         owner.rollback()
 
 
+def check_refused(connection, bank):
+    """A number that another firm's loan has is refused, also to somebody who cannot see that firm."""
+    for loan in bank.refused:
+        reach = Reach(firm_id=firm_id(bank, loan.firm))
+        row = {
+            "loan_id": loan.loan_id, "product": loan.product, "principal_fen": loan.principal_fen,
+            "observed_on": date(2025, 1, 1), "known_on": date(2025, 1, 1), "matures_on": None,
+        }  # fmt: skip
+        asker = {"tenant_id": tenant_id_of(bank.name), "reach": reach}
+        with TenantSession(connection, info=asker) as session, pytest.raises(Conflict, match="is taken"):
+            add_loan(session, reach.firm_id, row)
+
+
 def check(connection, everything, fund):
     visible = seen(everything, fund)
     with TenantSession(connection, info={"tenant_id": tenant_id_of(fund)}) as session:
         rows = walk(session, None)
-        assert sorted(map(str, rows)) == sorted(str(expected_loan(bank, one)) for bank, one in visible)
+        assert sorted(map(str, rows)) == sorted(str(expected_loan(bank, one, visible)) for bank, one in visible)
         for bank in everything:
             of_bank = [row for row in rows if row["bank"] == bank.name]
             assert walk(session, tenant_id_of(bank.name)) == of_bank
@@ -114,7 +147,8 @@ def check_sums(session, everything, fund, visible):
     assert sums.keys() == {bank.name for bank in everything if (fund, True) in bank.grants}
     for name, row in sums.items():
         loans = [one for bank, one in visible if bank.name == name]
-        scored = [(Fraction(score_of(one.loan).pd), guaranteed_fen(one)) for one in loans if score_of(one.loan)]
+        found = [(score_of(one.loan, visible), guaranteed_fen(one)) for one in loans]
+        scored = [(Fraction(score.pd), fen) for score, fen in found if score]
         weight = sum(fen for _, fen in scored)
         assert (row.loans, row.scored) == (len(loans), len(scored))
         assert row.guaranteed_fen == sum(map(guaranteed_fen, loans))
@@ -126,7 +160,7 @@ def check_sums(session, everything, fund, visible):
 
 def check_rows(session, visible):
     """The tables themselves, without any condition of ours."""
-    scores = {score_of(one.loan).id for _, one in visible if score_of(one.loan)}
+    scores = {score.id for score in scores_seen(visible).values()}
     expected = {
         "select id from fund_guarantee": {one.id for _, one in visible},
         "select loan_id || tenant_id from loan": {

@@ -115,6 +115,23 @@ def test_a_guarantee_needs_a_live_grant(manager, client, fund, loans):
     assert _guarantee(client, loans[1], fund).status_code == 409
 
 
+def test_a_guarantee_ends_when_the_loan_matures_unless_told_otherwise(client, auditor, firm, fund, grant):
+    """A fund does not go on seeing a borrower whose loan is over."""
+    ends = {"L-due": day(30), "L-over": day(-1), "L-open": None}
+    for loan, matures in ends.items():
+        body = {**LOAN, "firm_id": firm["id"], "loan_id": loan, "matures_on": matures and matures.isoformat()}
+        assert client.post("/v1/loans", body).status_code == 201
+    start = {"starts_on": "2024-02-01"}
+    for loan, matures in ends.items():
+        made = _guarantee(client, loan, fund, **start)
+        assert (made.status_code, made.json()["ends_on"]) == (201, matures and matures.isoformat())
+    assert [loan["loan_id"] for loan in auditor.get("/v1/book").json()["items"]] == ["L-due", "L-open"]
+    late = _guarantee(client, "L-over", fund)
+    assert (late.status_code, "matures" in late.json()["detail"]) == (422, True)
+    after = day(31).isoformat()
+    assert _guarantee(client, "L-due", fund, starts_on=after, ends_on=None).json()["ends_on"] is None
+
+
 @pytest.mark.parametrize(
     ("terms", "field"),
     [

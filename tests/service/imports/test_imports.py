@@ -142,7 +142,8 @@ def test_a_loan_belongs_to_one_firm(session, firms, tmp_path):
     first = load(session, tmp_path, *rows, kind="loan", header=header)
     assert (first.files[0].added, first.rejects["line"].to_list()) == (2, [3])
     again = load(session, tmp_path, "E1,2024-02-01,L2,p,100,", kind="loan", header=header)
-    assert again.rejects["reason"].item() == "another firm has a loan of this id"
+    reason = "another firm has a loan of this number; loan numbers are unique in the whole bank"
+    assert [summary.rejects["reason"].item() for summary in (first, again)] == [reason, reason]
 
 
 def test_an_amount_in_full_width_digits_is_rejected(session, contest):

@@ -33,6 +33,10 @@ def firm(app, database, tenant, firm_id):
     return make_client(app, database, tenant, Role.FIRM, firm_id=uuid.UUID(firm_id))
 
 
+def withdraw(client, review_id):
+    return client.post(f"/v1/reviews/{review_id}/withdraw", key=None, headers={"If-Match": '"1"'})
+
+
 def test_until_somebody_refuses_a_machine_may_decide(firm, firm_id, path):
     assert firm.get(path).json() == {
         "firm_id": firm_id,
@@ -76,15 +80,61 @@ def test_an_open_review_of_another_reason_stands(client, firm, firm_id, path):
     ask = {"product": "credit-score", "reason_code": "borderline"}
     review = client.post(f"/v1/firms/{firm_id}/reviews", ask).json()
     assert firm.post(path, REFUSE).json()["open_review_ids"] == [review["id"]]
+    refused = withdraw(client, review["id"])
+    assert (refused.status_code, client.get(f"/v1/reviews/{review['id']}").json()) == (409, review)
+    assert "Only the firm" in refused.json()["detail"]
+    assert withdraw(firm, review["id"]).status_code == 200
+
+
+def test_what_stands_for_no_refusal_any_more_is_not_withdrawn_with_it(client, firm, firm_id, path):
+    ask = {"product": "credit-score", "reason_code": "borderline"}
+    review = client.post(f"/v1/firms/{firm_id}/reviews", ask).json()
+    firm.post(path, REFUSE)
+    allowed = firm.post(path, {"is_allowed": True, "observed_on": "2026-06-01"}).json()
+    assert allowed["open_review_ids"] == [review["id"]]
+    assert withdraw(client, review["id"]).status_code == 200
+
+
+def test_whoever_took_down_a_refusal_cannot_withdraw_its_review(client, firm, path):
+    [review] = client.post(path, REFUSE).json()["open_review_ids"]
+    for asker in (client, firm):
+        refused = withdraw(asker, review)
+        assert refused.status_code == 409
+        assert "Allowing them again" in refused.json()["detail"]
+    assert client.get(path).json()["open_review_ids"] == [review]
+
+
+def test_a_persons_refusal_opens_a_review_and_allowing_again_withdraws_it(client, firm, firm_id, path):
+    born = {"id_kind": "national_id", "number": "11010519491231002X", "name": "张伟", "role": "owner"}
+    person = client.post(f"/v1/firms/{firm_id}/people", born).json()["id"]
+
+    def say(day, *, is_given, scope="automated_decision"):
+        said = {"firm_id": firm_id, "scope": scope, "is_given": is_given, "observed_on": day}
+        answer = client.post(f"/v1/people/{person}/consents", said)
+        assert answer.status_code == 201, answer.text
+
+    say("2026-05-31", is_given=False, scope="bureau")
+    assert client.get("/v1/reviews").json()["items"] == []
+    say("2026-05-31", is_given=False)
+    say("2026-05-31", is_given=False)
+    [review] = client.get("/v1/reviews", state="open").json()["items"]
+    assert (review["reason_code"], review["firm_id"]) == ("refusal_of_automated_decision", firm_id)
+    assert review["opened_by"] == "test loan_officer"
+    assert firm.get(path).json()["open_review_ids"] == [review["id"]]
+    assert withdraw(firm, review["id"]).status_code == 409
+    said = firm.post(path, {"is_allowed": True, "observed_on": "2026-06-01"}).json()
+    assert (said["is_allowed"], said["open_review_ids"]) == (False, [review["id"]])
+    say("2026-06-02", is_given=True)
+    assert firm.get(path).json()["open_review_ids"] == []
+    assert client.get(f"/v1/reviews/{review['id']}").json()["state"] == "withdrawn"
 
 
 def test_allowing_again_opens_nothing_and_the_newest_day_counts(client, firm, path):
     firm.post(path, REFUSE)
     allowed = client.post(path, {"is_allowed": True, "observed_on": "2026-06-01"}).json()
-    assert (allowed["is_allowed"], allowed["own_is_allowed"], len(allowed["open_review_ids"])) == (True, True, 1)
+    assert (allowed["is_allowed"], allowed["own_is_allowed"], allowed["open_review_ids"]) == (True, True, [])
     [review] = client.get("/v1/reviews").json()["items"]
-    withdrawn = firm.post(f"/v1/reviews/{review['id']}/withdraw", key=None, headers={"If-Match": '"1"'})
-    assert withdrawn.status_code == 200
+    assert (review["state"], review["decided_by"], review["version"]) == ("withdrawn", "test loan_officer", 2)
     late = firm.post(path, {"is_allowed": False, "observed_on": "2026-05-30"}).json()
     assert (late["is_allowed"], late["own_observed_on"], late["open_review_ids"]) == (True, "2026-06-01", [])
     of_one_day = firm.post(path, {"is_allowed": False, "observed_on": "2026-06-01"}).json()

@@ -6,10 +6,14 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from http_client import make_client
+from sqlalchemy import text
 
+from models.products import PRODUCTS
 from service.identity.access import Role
 from service.identity.actor import ApprovalLimit
 from service.identity.use_cases import tenant_id_of
+from service.scoring.repository import _POINT
+from service.scoring.tables import Score
 from tests.service.scored import PRODUCT, give_score, make_live
 
 ASK = {"product": PRODUCT, "amount": "800000.00", "reason_code": "beyond_limit", "words": "秋季备货"}
@@ -28,6 +32,18 @@ def scored(database, tenant, firm_id):
     with database.session(tenant_id_of(tenant)) as session:
         make_live(session)
         return give_score(session, firm_id)
+
+
+@pytest.fixture
+def second_product(database, tenant, scored, monkeypatch):
+    """Return another product, of which the firm has the same score."""
+    monkeypatch.setitem(PRODUCTS, "order-loan", PRODUCTS[PRODUCT])
+    with database.session(tenant_id_of(tenant)) as session:
+        copied = {**scored.model_dump(), "id": uuid.uuid4(), "product": "order-loan"}
+        session.add(Score(**copied))
+        session.flush()
+        session.execute(_POINT, {"tenant": scored.tenant_id, "ids": [copied["id"]]})
+    return "order-loan"
 
 
 @pytest.fixture
@@ -99,6 +115,68 @@ def test_limits_hold_to_the_grade_and_to_the_fen(client, as_role, firm_id, score
     if status == 403:
         assert answer.json()["type"] == "urn:clustercredit:beyond-limits"
         assert client.get(f"/v1/reviews/{review['id']}").json() == review
+
+
+def test_a_limit_counts_what_was_approved_for_the_firm_in_a_year(
+    database, tenant, client, as_role, firm_id, scored, second_product
+):
+    """By anybody and of every product; what is older, declined or another firm's does not count."""
+    judge, other = (approver(as_role, (15, "500000")) for _ in range(2))
+    ask = {"amount": None}
+    first = opened(client, firm_id, **ask)
+    made = decide(judge, first, {**APPROVE, "amount": "300000"}).json()
+    assert made["basis"]["approved_before"] == "0.00"
+    decide(judge, opened(client, firm_id, **ask), DECLINE)
+    second = opened(client, firm_id, product=second_product, **ask)
+    beyond = decide(other, second, {**APPROVE, "amount": "200000.01"})
+    assert (beyond.status_code, beyond.json()["type"]) == (403, "urn:clustercredit:beyond-limits")
+    assert "300000.00 approved for the firm in the last 365 days" in beyond.json()["detail"]
+    assert decide(other, second, {**APPROVE, "amount": "200000.00"}).json()["basis"]["approved_before"] == "300000.00"
+    third = opened(client, firm_id, **ask)
+    assert decide(judge, third, {**APPROVE, "amount": "0.01"}).status_code == 403
+    with database.session(tenant_id_of(tenant)) as session:
+        earlier = text("update review set decided_at = decided_at - interval '366 days' where id = :id")
+        session.execute(earlier, {"id": first["id"]})
+    assert decide(judge, third, {**APPROVE, "amount": "300000.01"}).status_code == 403
+    assert decide(judge, third, {**APPROVE, "amount": "300000.00"}).status_code == 200
+
+
+def test_two_approvals_at_once_do_not_exceed_a_limit_together(client, as_role, firm_id, scored, second_product):
+    judge, start = approver(as_role, (15, "500000")), threading.Barrier(2)
+    reviews = [opened(client, firm_id, product=product) for product in (PRODUCT, second_product)]
+
+    def one(review):
+        start.wait()
+        return decide(judge, review, APPROVE).status_code
+
+    with ThreadPoolExecutor(2) as pool:
+        assert sorted(pool.map(one, reviews)) == [200, 403]
+
+
+@pytest.mark.parametrize("change", ["owner_data", "bureau", "erased"])
+def test_nobody_approves_on_a_score_that_a_withdrawal_has_overtaken(
+    database, tenant, client, as_role, firm_id, scored, change
+):
+    born = {"id_kind": "national_id", "number": "11010519491231002X", "name": "张伟", "role": "owner"}
+    person = client.post(f"/v1/firms/{firm_id}/people", born).json()["id"]
+    review, judge = opened(client, firm_id), approver(as_role, (15, "9000000"))
+    said = {"firm_id": firm_id, "scope": "automated_decision", "is_given": False}
+    client.post(f"/v1/people/{person}/consents", said)
+    assert client.get(f"/v1/firms/{firm_id}/plan", product=PRODUCT).status_code == 200
+    if change == "erased":
+        head = as_role(Role.BRANCH_HEAD)
+        gone = head.send("DELETE", f"/v1/people/{person}", headers={"If-Match": '"1"'})
+        assert gone.status_code == 200, gone.text
+    else:
+        client.post(f"/v1/people/{person}/consents", {**said, "scope": change})
+    refused = decide(judge, review, APPROVE)
+    assert refused.status_code == 409, refused.text
+    assert "Score the firm again" in refused.json()["detail"]
+    assert client.get(f"/v1/firms/{firm_id}/plan", product=PRODUCT).status_code == 409
+    with database.session(tenant_id_of(tenant)) as session:
+        give_score(session, firm_id)
+    assert client.get(f"/v1/firms/{firm_id}/plan", product=PRODUCT).status_code == 200
+    assert decide(judge, review, APPROVE).status_code == 200
 
 
 def test_beyond_every_limit_it_may_still_be_declined(client, as_role, firm_id, scored):
