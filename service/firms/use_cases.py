@@ -19,7 +19,7 @@ from service.identity.use_cases import get_branch
 from service.kit import clock
 from service.kit.db import TenantSession, tenant_of
 from service.kit.etag import Precondition, save
-from service.kit.personal_id import is_national_id
+from service.kit.personal_id import holds_national_id, is_national_id
 
 __all__ = ["Added", "Stage", "firm_id_of", "is_national_id"]
 
@@ -120,8 +120,8 @@ def check_firm_key(key: str) -> str:
         raise ValueError(
             "a firm's key is 1 to 64 letters, digits, '.', '_', ':' or '-', and starts with one of the first"
         )
-    if is_national_id(key):
-        raise ValueError("this is a person's identity number, which is never kept; give the firm's code or a local id")
+    if is_national_id(key) or holds_national_id(key):
+        raise ValueError("this is or holds a person's identity number, which is never kept; give the firm's code or a local id")
     if len(key) != USCC_LENGTH:
         return key
     if strange := sorted(set(key) - set(_USCC_DIGITS)):
