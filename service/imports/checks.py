@@ -9,12 +9,11 @@ import polars as pl
 from features.inputs import Kind
 from service.firms.use_cases import check_firm_key, is_national_id
 from service.imports.csv_reader import HIDDEN, REJECTS, hidden
-from service.kit.personal_id import BETWEEN, holds_national_id
+from service.kit.personal_id import BETWEEN, PSEUDONYM, holds_national_id
 
 EARLIEST = date(1990, 1, 1)
 LARGEST_FEN = 10**15
 CODE = r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$"
-_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _MANY_DIGITS = BETWEEN.join([r"\d"] * 17)
 _LOOKS_LIKE = re.compile(r"\d{17}[\dXx]|\d{15}")
 CONTROL = r"[\x00-\x1f\x7f-\x9f]"
@@ -211,7 +210,7 @@ def _impersonal(rows: pl.DataFrame, name: str) -> Check:
 
 
 def _is_plain_id(text: str) -> bool:
-    if _UUID.fullmatch(text):
+    if re.fullmatch(PSEUDONYM, text):
         return False
     return is_national_id(text) or bool(_LOOKS_LIKE.fullmatch(text)) or hidden(text) != text
 

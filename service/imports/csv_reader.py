@@ -131,9 +131,8 @@ def _header(
     if not header:
         raise ImportFailedError(f"{path.name}: the file is empty; a header line is expected.")
     if missing := [name for name in required if name not in header]:
-        raise ImportFailedError(
-            f"{path.name}, line 1: column '{missing[0]}' is missing. Columns found: {_readable(', '.join(header), 500)}."
-        )
+        found = _readable(", ".join(header), 500)
+        raise ImportFailedError(f"{path.name}, line 1: column '{missing[0]}' is missing. Columns found: {found}.")
     if repeated := [name for name in (*required, *optional) if header.count(name) > 1]:
         raise ImportFailedError(f"{path.name}, line 1: column '{repeated[0]}' stands twice.")
     return header, reader

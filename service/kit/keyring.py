@@ -8,8 +8,8 @@ at once. A destroyed key leaves an empty mark, so that a database restored from 
     <folder>/<tenant>/<shard>/<person>.key   32 bytes
     <folder>/<tenant>/<shard>/<person>.gone  empty: the key was destroyed
 
-Several processes may share the folder: a secret or a key is written whole, as a draft `<name>.<random>`, and then linked
-to its name, or refused where one is there.
+Several processes may share the folder: a secret or a key is written whole, as a draft `<name>.<random>`, and then
+linked to its name, or refused where one is there.
 """
 
 import errno

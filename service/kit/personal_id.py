@@ -14,9 +14,13 @@ BETWEEN = r"[\s._/\u00ad\u00b7\u2010-\u2015\u2022\u2027\u2212\u30fb\ufe58\ufe63\
 _GAP = re.compile(BETWEEN)
 _WITHIN = re.compile(rf"\d(?:{BETWEEN}\d)*(?:{BETWEEN}X)?", re.ASCII)
 _GROUP = re.compile(r"\d+|X", re.ASCII)
-_PROVINCES = frozenset("11 12 13 14 15 21 22 23 31 32 33 34 35 36 37 41 42 43 44 45 46 50 51 52 53 54 61 62 63 64 65".split())
+_PROVINCE = re.compile(r"1[1-5]|2[1-3]|3[1-7]|4[1-6]|5[0-4]|6[1-5]")
 _CARD_LENGTH = 18
 _EARLIEST = date(1900, 1, 1)
+
+
+PSEUDONYM = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+"""The form of our own pseudonyms; those of imported files may have any."""
 
 
 class IdKind(StrEnum):
@@ -84,7 +88,7 @@ def _run_holds(text: str, run: re.Match[str], *, or_old: bool) -> bool:
 
 
 def _is_old(number: str) -> bool:
-    return number[:2] in _PROVINCES and bool(_OLD_CARD.fullmatch(number)) and is_national_id(number)
+    return bool(_PROVINCE.match(number)) and bool(_OLD_CARD.fullmatch(number)) and is_national_id(number)
 
 
 def _touches_a_letter(text: str, start: int, end: int) -> bool:

@@ -11,7 +11,9 @@ CARD = "11010519491231002X"
 OLD = "110105491231002"
 
 
-@pytest.mark.parametrize("between", ["", " ", "-", ".", "\u2013", "\u2014", "\u2212", "\u00a0", "\u3000", "·", " - ", "_"])
+@pytest.mark.parametrize(
+    "between", ["", " ", "-", ".", "\u2013", "\u2014", "\u2212", "\u00a0", "\u3000", "·", " - ", "_"]
+)
 @pytest.mark.parametrize("sizes", [(6, 8, 4), (4, 4, 4, 4, 2), (17, 1), (1,) * 18, (3, 3, 3, 3, 3, 3)])
 @pytest.mark.parametrize("around", ["{}", "called 13800001111 {} at 9:30", "王{}的店", "2024-01-31 {} 12"])
 def test_a_number_is_found_in_any_groups(between, sizes, around):
