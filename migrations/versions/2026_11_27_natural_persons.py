@@ -1,5 +1,8 @@
 """Natural persons: numbers and names encrypted, found by keyed hash; which keyring they belong to.
 
+Going below forgets who the persons were: their rows go, and so do the answers kept for retries that are about persons,
+since without `subject_id` no later erasure would find them. The ledger keeps the pseudonyms.
+
 No statistics are collected of keyed hashes and encrypted texts: samples of them would outlive an erasure.
 
 Revision ID: 0004
@@ -90,6 +93,9 @@ def downgrade() -> None:
     op.execute(f"revoke update (request_mac, sealed_body) on idempotency_key from {RUNTIME_ROLE}")
     for column in ("request_mac", "sealed_body"):
         op.execute(f"alter table idempotency_key alter column {column} set statistics -1")
+    op.execute("alter table idempotency_key no force row level security")
+    op.execute("delete from idempotency_key where subject_id is not null or sealed_body = ''")
+    op.execute("alter table idempotency_key force row level security")
     op.drop_index("ix_idempotency_key_subject", "idempotency_key")
     op.drop_column("idempotency_key", "subject_id")
     op.drop_index("ix_consent_person_id", "consent")

@@ -46,14 +46,18 @@ def sweep(
 ) -> None:
     """Finish erasures of every tenant that a kill broke off, or that restoring a backup undid.
 
-    `serve` does the same when it starts.
+    `serve` does the same when it starts. This command also destroys keys of nobody's, older than an hour: do not run it
+    on a database that was restored from before persons were entered whom you want back.
 
     Example: clustercredit person sweep --purge
     """
     settings = Settings()
     database = open_database(settings)
-    swept = use_cases.sweep(database, Keyring(settings.keyring))
-    console.print(f"{swept.keys} keys destroyed, {swept.persons} persons erased again.", highlight=False)
+    swept = use_cases.sweep(database, Keyring(settings.keyring), with_orphans=True)
+    done = (
+        f"{swept.keys} keys destroyed, {swept.persons} persons erased again, {swept.orphans} keys of nobody's destroyed"
+    )
+    console.print(f"{done}.", highlight=False)
     if purge:
         is_gone = database.rewrite(*use_cases.PURGED)
         log = "its log of before is gone" if is_gone else "its log ends as docs/operating.md says: this role may not"

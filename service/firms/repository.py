@@ -16,6 +16,7 @@ from features.inputs import KINDS, Inputs, Kind
 from service.firms import reach
 from service.firms.tables import Consent, Firm, FirmObservation, Loan, PersonObservation
 from service.kit.db import TenantSession, copy_in, read_groups, tenant_of
+from service.kit.personal_id import PSEUDONYM
 
 TABLES = {
     "firm": "firm_observation",
@@ -233,6 +234,13 @@ def key_of(session: TenantSession, firm_id: UUID) -> str:
     return session.exec(select(Firm.key).where(Firm.id == firm_id)).one()
 
 
+def first_ingested(session: TenantSession, person_ids: Sequence[str]) -> dict[str, datetime]:
+    """Return when the first row of each person was added, of firms within reach."""
+    name = col(PersonObservation.person_id)
+    query = select(name, func.min(PersonObservation.ingested_at)).where(name.in_(person_ids)).group_by(name)
+    return dict(session.exec(query).all())
+
+
 def newest_links(session: TenantSession, person_ids: Sequence[str]) -> list[PersonObservation]:
     """Return the newest row of each firm, person and role, of firms within reach."""
     link = (col(PersonObservation.person_id), col(PersonObservation.firm_id), col(PersonObservation.role))
@@ -249,9 +257,7 @@ def newest_links(session: TenantSession, person_ids: Sequence[str]) -> list[Pers
 def page_people(session: TenantSession, firm_id: UUID, after: str | None, limit: int | None) -> list[str]:
     """Return the people of a firm whose pseudonyms have the form of our ids, in order of these."""
     name = col(PersonObservation.person_id)
-    query = (
-        select(name).distinct().where(PersonObservation.firm_id == firm_id, func.length(name) == len(str(UUID(int=0))))
-    )
+    query = select(name).distinct().where(PersonObservation.firm_id == firm_id, name.regexp_match(f"^{PSEUDONYM}$"))
     query = query if after is None else query.where(name > after)
     return list(session.exec(query.order_by(name).limit(limit)))
 

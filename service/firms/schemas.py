@@ -9,7 +9,7 @@ from pydantic import AfterValidator, ConfigDict, Field, StrictBool, StrictInt, m
 
 from service.firms.use_cases import Added, FirmView, check_firm_key
 from service.kit import clock
-from service.kit.http import Code, Day, Schema, Text, Yuan, fen_of
+from service.kit.http import Code, Day, Reference, Schema, Text, Yuan, fen_of
 
 MAX_INVOICES = 10_000
 FirmKey = Annotated[
@@ -133,8 +133,8 @@ class InvoiceIn(Observed):
     """One VAT invoice; a credit note has negative amounts."""
 
     direction: Literal["output", "input"] = Field(description="`output`: the firm sells; `input`: the firm buys.")
-    number: Text | None = None
-    counterparty: Text
+    number: Reference | None = None
+    counterparty: Reference
     has_linked_codes: StrictBool = Field(
         False, description="Whether the counterparty has one code as buyer and as seller, so that round trips show."
     )

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import polars as pl
 
-from features.consent import PURPOSE, consenting, refused_automated
+from features.consent import PURPOSE, SCOPES, consenting, refused_automated
 from features.inputs import KINDS, Inputs
 from service.errors import Conflict, InvalidPayload, NotFound
 from service.firms import reach, repository
@@ -19,7 +19,7 @@ from service.identity.use_cases import get_branch
 from service.kit import clock
 from service.kit.db import TenantSession, tenant_of
 from service.kit.etag import Precondition, save
-from service.kit.personal_id import is_national_id
+from service.kit.personal_id import holds_national_id, is_national_id
 
 __all__ = ["Added", "Stage", "firm_id_of", "is_national_id"]
 
@@ -121,8 +121,10 @@ def check_firm_key(key: str) -> str:
         raise ValueError(
             "a firm's key is 1 to 64 letters, digits, '.', '_', ':' or '-', and starts with one of the first"
         )
-    if is_national_id(key):
-        raise ValueError("this is a person's identity number, which is never kept; give the firm's code or a local id")
+    if is_national_id(key) or holds_national_id(key):
+        raise ValueError(
+            "this is or holds a person's identity number, which is never kept; give the firm's code or a local id"
+        )
     if len(key) != USCC_LENGTH:
         return key
     if strange := sorted(set(key) - set(_USCC_DIGITS)):
@@ -332,6 +334,36 @@ def links_of(session: TenantSession, person_ids: Sequence[str]) -> list[Link]:
     """Return what people are to the firms within reach."""
     rows = repository.newest_links(session, person_ids)
     return [Link(**{field.name: getattr(row, field.name) for field in fields(Link)}) for row in rows]
+
+
+def entered_at(session: TenantSession, person_ids: Sequence[str]) -> dict[str, datetime]:
+    """Return when each person was first entered for a firm within reach."""
+    return repository.first_ingested(session, person_ids)
+
+
+def sees_all_of(session: TenantSession, person_id: str) -> bool:
+    """Tell whether every firm of a person's is within reach."""
+    within = {link.firm_id for link in links_of(session, [person_id])}
+    with reach.whole_population(session):
+        return within == {link.firm_id for link in links_of(session, [person_id])}
+
+
+def withdraw(session: TenantSession, person_id: str) -> None:
+    """Withdraw as of today whatever a person may have consented to of the use of its data, for every firm of its."""
+    with reach.whole_population(session):
+        given = repository.page_consents(session, person_id, None, None, None)
+        subjects = {(row.firm_id, row.scope, row.purpose) for row in given if row.scope in SCOPES.values()}
+        links = repository.newest_links(session, [person_id])
+        subjects |= {(link.firm_id, scope, PURPOSE) for link in links for scope in SCOPES.values()}
+        keys = repository.keys_of(session, {firm_id for firm_id, _, _ in subjects})
+    today = clock.today()
+    said = {"person_id": person_id, "is_given": False, "observed_on": today, "known_on": today}
+    rows = [
+        {**said, "firm_id": keys[firm_id], "scope": scope, "purpose": purpose}
+        for firm_id, scope, purpose in sorted(subjects)
+    ]
+    if rows:
+        _add(session, "consent", rows)
 
 
 def list_people(session: TenantSession, firm_id: UUID, after: str | None, limit: int) -> list[str]:

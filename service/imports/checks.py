@@ -9,11 +9,12 @@ import polars as pl
 from features.inputs import Kind
 from service.firms.use_cases import check_firm_key, is_national_id
 from service.imports.csv_reader import HIDDEN, REJECTS, hidden
-from service.kit.personal_id import holds_national_id
+from service.kit.personal_id import BETWEEN, PSEUDONYM, holds_national_id
 
 EARLIEST = date(1990, 1, 1)
 LARGEST_FEN = 10**15
 CODE = r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$"
+_MANY_DIGITS = BETWEEN.join([r"\d"] * 17)
 _LOOKS_LIKE = re.compile(r"\d{17}[\dXx]|\d{15}")
 CONTROL = r"[\x00-\x1f\x7f-\x9f]"
 
@@ -202,13 +203,15 @@ def _person_checks(rows: pl.DataFrame) -> list[Check]:
 
 
 def _impersonal(rows: pl.DataFrame, name: str) -> Check:
-    long = rows.filter(pl.col(name).str.contains(r"\d{6}[\s-]?\d{8}[\s-]?\d{3}"))[name].unique()
+    long = rows.filter(pl.col(name).str.contains(_MANY_DIGITS))[name].unique()
     numbers = [text for text in long if holds_national_id(text)]
     reason = "holds a person's identity number, which is never kept; people are entered over HTTP"
     return Check(name, pl.col(name).is_in(numbers), reason, is_secret=True)
 
 
 def _is_plain_id(text: str) -> bool:
+    if re.fullmatch(PSEUDONYM, text):
+        return False
     return is_national_id(text) or bool(_LOOKS_LIKE.fullmatch(text)) or hidden(text) != text
 
 

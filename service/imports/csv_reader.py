@@ -14,6 +14,8 @@ from typing import IO, Any
 
 import polars as pl
 
+from service.kit.personal_id import BETWEEN
+
 CHUNK_ROWS = 100_000
 LONGEST_LINE = 1 << 20
 REJECTS = {
@@ -25,10 +27,14 @@ REJECTS = {
 }
 Advance = Callable[[int], None]
 HIDDEN = "***"
-_BORN = r"(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])"
-NATIONAL_ID = re.compile(
-    rf"(?<!\d)(?:\d{{6}}[\s-]?(?:18|19|20)\d\d{_BORN}[\s-]?\d{{3}}[\dXx]|\d{{6}}[\s-]?\d\d{_BORN}[\s-]?\d{{3}})(?!\d)"
+_DIGIT = r"\d"
+_BORN = (
+    rf"(?:0{BETWEEN}[1-9]|1{BETWEEN}[0-2])",
+    rf"(?:0{BETWEEN}[1-9]|[12]{BETWEEN}\d|3{BETWEEN}[01])",
 )
+_CARD = (*[_DIGIT] * 6, rf"(?:1{BETWEEN}[89]|2{BETWEEN}0)", *[_DIGIT] * 2, *_BORN, *[_DIGIT] * 3, r"[\dXx]")
+_OLD_CARD = (*[_DIGIT] * 8, *_BORN, *[_DIGIT] * 3)
+NATIONAL_ID = re.compile(rf"(?<!\d)(?:{BETWEEN.join(_CARD)}|{BETWEEN.join(_OLD_CARD)})(?!\d)")
 """What has the form of an identity card's number, in half-width digits; its check character may be wrong."""
 
 
@@ -125,9 +131,8 @@ def _header(
     if not header:
         raise ImportFailedError(f"{path.name}: the file is empty; a header line is expected.")
     if missing := [name for name in required if name not in header]:
-        raise ImportFailedError(
-            f"{path.name}, line 1: column '{missing[0]}' is missing. Columns found: {', '.join(header)[:500]}."
-        )
+        found = _readable(", ".join(header), 500)
+        raise ImportFailedError(f"{path.name}, line 1: column '{missing[0]}' is missing. Columns found: {found}.")
     if repeated := [name for name in (*required, *optional) if header.count(name) > 1]:
         raise ImportFailedError(f"{path.name}, line 1: column '{repeated[0]}' stands twice.")
     return header, reader
@@ -193,5 +198,5 @@ def _is_undecodable(text: str) -> bool:
     return any("\ud800" <= character <= "\udfff" for character in text)
 
 
-def _readable(text: str) -> str:
-    return hidden(text.encode(errors="replace").decode())[:200]
+def _readable(text: str, length: int = 200) -> str:
+    return hidden(text.encode(errors="replace").decode())[:length]

@@ -14,6 +14,7 @@ from service.imports.checks import Check, split, typed
 from service.imports.csv_reader import Advance, ImportFailedError, no_rejects, read_csv
 from service.kit import clock
 from service.kit.db import TenantSession
+from service.people.use_cases import erased_among
 
 Progress = Callable[[str, int, int], None]
 
@@ -124,6 +125,9 @@ class _Door:
         if batch.kind.name == "loan":
             rows, foreign = self._of_their_owners(rows, batch.file)
             unknown = pl.concat([unknown, foreign])
+        if "person_id" in batch.kind.schema:
+            rows, forgotten = self._of_the_unerased(rows, batch)
+            unknown = pl.concat([unknown, forgotten])
         rejects = pl.concat([batch.rejects, unknown])
         line.read += batch.rows_read or len(batch.rows) + len(batch.rejects)
         line.rejected += len(rejects)
@@ -143,6 +147,15 @@ class _Door:
         owner = pl.col("loan_id").replace_strict(self.owners, default=None, return_dtype=pl.String)
         reason = "another firm has a loan of this number; loan numbers are unique in the whole bank"
         return split(rows, [Check("loan_id", owner != pl.col("firm_id"), reason)], file)
+
+    def _of_the_unerased(self, rows: pl.DataFrame, batch: Batch) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """Part rows about erased persons from the others; a withdrawal or refusal of theirs is taken."""
+        erased = sorted(erased_among(self.session, rows["person_id"].drop_nulls().unique()))
+        is_theirs = pl.col("person_id").is_in(erased)
+        if batch.kind.name == "consent":
+            is_theirs &= pl.col("is_given")
+        reason = "this person has been erased; only a withdrawal is taken"
+        return split(rows, [Check("person_id", is_theirs, reason)], batch.file)
 
     def _line(self, batch: Batch) -> FileSummary:
         if self.line is None or (self.line.file, self.line.kind) != (batch.file, batch.kind.name):

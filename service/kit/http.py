@@ -103,6 +103,12 @@ def impersonal(text: str) -> str:
     return text
 
 
+def _without_old_number(text: str) -> str:
+    if holds_national_id(text, or_old=True):
+        raise ValueError("must not contain what looks like a person's old identity number, of 15 digits")
+    return text
+
+
 def _writable(secret: SecretStr) -> SecretStr:
     if any("\ud800" <= character <= "\udfff" for character in secret.get_secret_value()):
         raise ValueError("must be text")
@@ -122,12 +128,14 @@ def _day_text(value: object) -> object:
     return value
 
 
-Text = Annotated[
+Reference = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=LONGEST_TEXT),
     BeforeValidator(_printable),  # named after the constraints, or these count blanks that are stripped later
     Field(json_schema_extra={"pattern": rf"^[^{_UNSEEN}]+$"}),
 ]
+"""What others call something: an invoice's number, a partner's code, old tax numbers of 15 digits among them."""
+Text = Annotated[Reference, AfterValidator(_without_old_number)]
 Secret = Annotated[
     SecretStr,
     BeforeValidator(_printable),

@@ -8,13 +8,17 @@ at once. A destroyed key leaves an empty mark, so that a database restored from 
     <folder>/<tenant>/<shard>/<person>.key   32 bytes
     <folder>/<tenant>/<shard>/<person>.gone  empty: the key was destroyed
 
-Several processes may share the folder: every file is made whole under another name, or refused where it is there.
+Several processes may share the folder: a secret or a key is written whole, as a draft `<name>.<random>`, and then
+linked to its name, or refused where one is there.
 """
 
+import errno
 import hmac
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
 from uuid import UUID
@@ -55,14 +59,8 @@ class Keyring:
     def make_secret(self) -> None:
         """Make the installation's secret unless it is there; of several processes at it, one wins."""
         _make_folder(self.folder)
-        draft = self.folder / f"secret.{os.urandom(8).hex()}"
-        _write_new(draft, os.urandom(KEY_BYTES))
-        try:
-            (self.folder / "secret").hardlink_to(draft)
-        except FileExistsError:
-            pass
-        finally:
-            draft.unlink()
+        with suppress(FileExistsError):
+            _write_whole(self.folder / "secret", os.urandom(KEY_BYTES))
         _sync_folder(self.folder)
 
     def fingerprint(self) -> bytes:
@@ -99,7 +97,7 @@ class Keyring:
         if place.with_suffix(GONE).exists():
             raise KeyringError("This person's key was destroyed: the person has been erased.")
         try:
-            _write_new(place, key)
+            _write_whole(place, key)
         except FileExistsError:
             raise KeyringError("This person has a key already.") from None
         _sync_folder(place.parent)
@@ -120,18 +118,21 @@ class Keyring:
         place = self._place(tenant_id, subject_id)
         _make_folder(place.parent)
         if not self.is_destroyed(tenant_id, subject_id):
-            _write_new(place.with_suffix(GONE), b"", may_exist=True)
+            place.with_suffix(GONE).touch(mode=0o600)
             _sync_folder(place.parent)
-        try:
-            with place.open("r+b") as file:
-                file.write(bytes(KEY_BYTES))
-                file.flush()
-                os.fsync(file.fileno())
-        except FileNotFoundError:
-            return False
-        place.unlink(missing_ok=True)
+        is_there = _overwrite(place)
         _sync_folder(place.parent)
-        return True
+        return is_there
+
+    def discard(self, tenant_id: UUID, subject_id: UUID) -> bool:
+        """Destroy a key that is nobody's, without a mark, and tell whether it was there."""
+        return _overwrite(self._place(tenant_id, subject_id))
+
+    def discard_drafts(self, before: datetime) -> None:
+        """Destroy drafts of before an instant: a kill left them."""
+        for path in self.folder.glob(f"*/*/*{KEY}.*"):
+            if _written_at(path) < before:
+                _overwrite(path)
 
     def is_destroyed(self, tenant_id: UUID, subject_id: UUID) -> bool:
         """Tell whether a person's key was destroyed here."""
@@ -144,6 +145,11 @@ class Keyring:
     def destroyed(self, tenant_id: UUID) -> Iterator[UUID]:
         """Yield the tenant's persons whose keys were destroyed here."""
         return (UUID(path.stem) for path in (self.folder / str(tenant_id)).glob(f"*/*{GONE}"))
+
+    def keys(self, tenant_id: UUID, before: datetime) -> list[UUID]:
+        """Return the tenant's subjects whose keys were written before an instant."""
+        paths = (self.folder / str(tenant_id)).glob(f"*/*{KEY}")
+        return [UUID(path.stem) for path in paths if _written_at(path) < before]
 
     def _place(self, tenant_id: UUID, subject_id: UUID) -> Path:
         return self.folder / str(tenant_id) / subject_id.hex[:2] / f"{subject_id}{KEY}"
@@ -176,14 +182,45 @@ def _make_folder(folder: Path) -> None:
     _sync_folder(folder.parent)
 
 
-def _write_new(place: Path, content: bytes, *, may_exist: bool = False) -> None:
-    flags = os.O_WRONLY | os.O_CREAT | (0 if may_exist else os.O_EXCL)
-    descriptor = os.open(place, flags, 0o600)
+def _write_whole(place: Path, content: bytes) -> None:
+    """Write a file that nobody ever sees in part; whoever finds one there gets FileExistsError."""
+    draft = place.with_name(f"{place.name}.{os.urandom(8).hex()}")
     try:
-        os.write(descriptor, content)
+        _write_new(draft, content)
+        place.hardlink_to(draft)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def _write_new(place: Path, content: bytes) -> None:
+    descriptor = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        if os.write(descriptor, content) != len(content):
+            raise OSError(errno.ENOSPC, "Only a part of a key could be written", str(place.parent))
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _overwrite(place: Path) -> bool:
+    """Overwrite a key, under whichever names it has, and remove this one."""
+    try:
+        with place.open("r+b") as file:
+            file.write(bytes(KEY_BYTES))
+            file.flush()
+            os.fsync(file.fileno())
+    except FileNotFoundError:
+        return False
+    place.unlink(missing_ok=True)
+    return True
+
+
+def _written_at(place: Path) -> datetime:
+    """Return when a file was written; the end of time if it is gone."""
+    try:
+        return datetime.fromtimestamp(place.stat().st_mtime, UTC)
+    except FileNotFoundError:
+        return datetime.max.replace(tzinfo=UTC)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -9,8 +9,18 @@ _CARD = re.compile(r"[1-9][0-9]{16}[0-9X]")
 _OLD_CARD = re.compile(r"[1-9][0-9]{14}")
 _CARD_WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
 _PASSPORT = re.compile(r"[A-Z0-9]{5,20}")
-_WITHIN = re.compile(r"(?<!\d)\d{6}[\s-]?\d{8}[\s-]?\d{3}[\dXx\uff38\uff58](?!\d)")
+BETWEEN = r"[\s._/\u00ad\u00b7\u2010-\u2015\u2022\u2027\u2212\u30fb\ufe58\ufe63\uff0d-]{0,3}"
+"""What may stand between two digits of a number that somebody writes in groups."""
+_GAP = re.compile(BETWEEN)
+_WITHIN = re.compile(rf"\d(?:{BETWEEN}\d)*(?:{BETWEEN}X)?", re.ASCII)
+_GROUP = re.compile(r"\d+|X", re.ASCII)
+_PROVINCE = re.compile(r"1[1-5]|2[1-3]|3[1-7]|4[1-6]|5[0-4]|6[1-5]")
+_CARD_LENGTH = 18
 _EARLIEST = date(1900, 1, 1)
+
+
+PSEUDONYM = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+"""The form of our own pseudonyms; those of imported files may have any."""
 
 
 class IdKind(StrEnum):
@@ -24,7 +34,7 @@ def is_national_id(text: str) -> bool:
     """Tell whether a text is the number of a Chinese identity card, however it is written.
 
     Of 18 characters (GB 11643-1999) with a day of birth and the right check character, or of the old 15 digits with a
-    day of birth; full-width digits, a small x, blanks and hyphens hide it from nobody.
+    day of birth; full-width digits, a small x, blanks, dots and dashes hide it from nobody.
 
     Examples
     --------
@@ -33,23 +43,58 @@ def is_national_id(text: str) -> bool:
     >>> is_national_id("110105194912310021"), is_national_id("110105991331002"), is_national_id("P000123")
     (False, False, False)
     """
-    number = re.sub(r"[\s-]", "", unicodedata.normalize("NFKC", text)).upper()
+    number = _GAP.sub("", unicodedata.normalize("NFKC", text)).upper()
     if _CARD.fullmatch(number):
         return _has_birthday(number[6:14]) and number[-1] == _check_character(number)
     return bool(_OLD_CARD.fullmatch(number)) and _has_birthday(f"19{number[6:12]}")
 
 
-def holds_national_id(text: str) -> bool:
-    """Tell whether a text has the number of a Chinese identity card in it.
+def holds_national_id(text: str, *, or_old: bool = False) -> bool:
+    """Tell whether a text has the number of a Chinese identity card in it, in whatever groups it is written.
 
-    Of 18 characters only: one in thirty of all numbers of 15 digits could be an old one.
+    Parameters
+    ----------
+    or_old
+        Look for numbers of 15 digits as well, which begin with a province's code. One in a hundred of all numbers of
+        15 digits looks like one, so this is for notes and not for codes.
 
     Examples
     --------
     >>> holds_national_id("called 11010519491231002X at noon"), holds_national_id("invoice 03300210011145935612")
     (True, False)
+    >>> holds_national_id("1101 0519 4912 3100 2X"), holds_national_id("call 13800001111, 110105.19491231.002x")
+    (True, True)
+    >>> holds_national_id("born 110105491231002"), holds_national_id("born 110105491231002", or_old=True)
+    (False, True)
     """
-    return any(is_national_id(found) for found in _WITHIN.findall(text))
+    plain = unicodedata.normalize("NFKC", text).upper()
+    return any(_run_holds(plain, run, or_old=or_old) for run in _WITHIN.finditer(plain))
+
+
+def _run_holds(text: str, run: re.Match[str], *, or_old: bool) -> bool:
+    """Tell whether neighbouring groups of digits make a number: it begins and ends where a group does."""
+    groups = [found.span() for found in _GROUP.finditer(text, run.start(), run.end())]
+    for first, (start, _) in enumerate(groups):
+        number = ""
+        for begin, end in groups[first:]:
+            number += text[begin:end]
+            if len(number) >= _CARD_LENGTH:
+                break
+            if or_old and _is_old(number) and not _touches_a_letter(text, start, end):
+                return True
+        if len(number) == _CARD_LENGTH and is_national_id(number):
+            return True
+    return False
+
+
+def _is_old(number: str) -> bool:
+    return bool(_PROVINCE.match(number)) and bool(_OLD_CARD.fullmatch(number)) and is_national_id(number)
+
+
+def _touches_a_letter(text: str, start: int, end: int) -> bool:
+    """Tell whether a Latin letter adjoins: such a number is a part of a code."""
+    around = text[max(start - 1, 0) : start] + text[end : end + 1]
+    return any(character.isascii() and character.isalpha() for character in around)
 
 
 def check_number(kind: IdKind, number: str) -> str:

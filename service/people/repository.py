@@ -55,6 +55,17 @@ def lock_unerased(session: TenantSession, person_ids: Sequence[UUID]) -> list[Pe
     return list(session.exec(query.with_for_update()))
 
 
+def lock_shared(session: TenantSession, person_ids: Sequence[UUID]) -> list[tuple[UUID, datetime | None]]:
+    """Return which of the ids are persons', and when each was erased; nobody is erased before the transaction ends."""
+    query = select(Person.id, Person.erased_at).where(col(Person.id).in_(person_ids)).order_by(col(Person.id))
+    return [(person_id, erased_at) for person_id, erased_at in session.exec(query.with_for_update(read=True))]
+
+
+def read_ids(session: TenantSession) -> set[UUID]:
+    """Return every person, erased or not."""
+    return set(session.exec(select(Person.id)))
+
+
 def note_destroyed(session: TenantSession, person_ids: Sequence[UUID], at: datetime) -> None:
     """Note that the keys of erased persons are gone."""
     session.execute(update(Person).where(col(Person.id).in_(person_ids)).values(key_destroyed_at=at))

@@ -137,10 +137,10 @@ class PersonOut(Schema):
 
     id: UUID = Field(description="A random pseudonym, which observations carry as `person_id`.")
     id_kind: IdKind
-    number: str | None
+    number: str | None = Field(description="Null, too, where the person's key is lost, until it is entered again.")
     name: str | None
     firms: list[LinkOut] = Field(description="Those within your reach.")
-    created_at: datetime
+    created_at: datetime = Field(description="When it was first entered for a firm within your reach.")
     erased_at: datetime | None
     version: int = Field(description="Its ETag.")
 

@@ -1,9 +1,10 @@
 """Enter, find, show and erase natural persons; their consents and records."""
 
+import re
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -15,7 +16,7 @@ from service.kit import clock, idempotency
 from service.kit.db import Database, TenantSession, after_commit, tenant_of
 from service.kit.etag import Precondition, save
 from service.kit.keyring import Keyring, KeyringError
-from service.kit.personal_id import IdKind, mask_name, mask_number
+from service.kit.personal_id import PSEUDONYM, IdKind, mask_name, mask_number
 from service.people import repository
 from service.people.sealing import Identity, seal, unseal
 from service.people.tables import Person
@@ -25,6 +26,8 @@ ANOTHER_KEYRING = (
     "folder, or restore it from its own backup; a new keyring cannot open what is there."
 )
 TRIES = 5
+ORPHANED = timedelta(hours=1)
+"""Age at which a key that no row names is nobody's: no request takes that long to commit."""
 PURGED = ("person", "idempotency_key")
 """Tables in which an erased person's keyed hash is left until they are written anew."""
 
@@ -45,10 +48,11 @@ class PersonView:
 
 @dataclass(frozen=True)
 class Swept:
-    """What a sweep did: keys that it destroyed, and persons that a restored database had again."""
+    """What a sweep did: keys that it destroyed, persons that a restored database had again, and keys of nobody's."""
 
     keys: int
     persons: int
+    orphans: int = 0
 
 
 def enter_person(
@@ -56,7 +60,8 @@ def enter_person(
 ) -> PersonView:
     """Find the person of a checked number, or make one, and add what it is to a firm.
 
-    A person who is known under another name goes by the new one from now on.
+    A person who is known under another name goes by the new one from now on, if the asker sees all of its firms;
+    else the name stays that was there.
 
     Raises
     ------
@@ -113,14 +118,18 @@ def erase(
 ) -> PersonView:
     """Forget a person; once that is committed, destroy its key. Done again, it changes nothing and says the same.
 
-    Observations, consents and scores stay, under the pseudonym, and reproduce.
+    Observations, consents and scores stay, under the pseudonym. Every consent to the use of its data is withdrawn as
+    of today, in the same transaction, so that no later score reads them.
 
     Raises
     ------
     NotFound, PreconditionFailed
         If no firm within reach has such a person, or it is no longer what it was.
+    KeyringError
+        If the keyring is not this database's: nothing is forgotten then, because the key could not be destroyed.
     """
     person = _in_reach(session, person_id, for_update=True)
+    _check(session, keyring)
     if person.erased_at is None:
         if precondition is not None:
             precondition.check(person)
@@ -137,9 +146,11 @@ def finish_erasures(session: TenantSession, keyring: Keyring) -> None:
     Raises
     ------
     KeyringError
-        If a key cannot be destroyed; the next erasure, start or sweep tries again.
+        If a key cannot be destroyed, or the keyring is not this database's; the next erasure, start or sweep tries
+        again.
     """
     with session.begin():
+        _check(session, keyring)
         due = repository.lock_with_key_to_destroy(session)
         try:
             for person_id in due:
@@ -152,8 +163,14 @@ def finish_erasures(session: TenantSession, keyring: Keyring) -> None:
         repository.note_destroyed(session, due, clock.now())
 
 
-def sweep(database: Database, keyring: Keyring) -> Swept:
+def sweep(database: Database, keyring: Keyring, *, with_orphans: bool = False) -> Swept:
     """Bring database and keyring to agree on who is erased, for every tenant, whichever of the two was restored.
+
+    Parameters
+    ----------
+    with_orphans
+        Destroy keys, too, that are older than an hour and that no row names: those of requests that were rolled back.
+        To an old database restored beside a newer keyring, everybody entered since is such a one.
 
     Raises
     ------
@@ -164,7 +181,8 @@ def sweep(database: Database, keyring: Keyring) -> Swept:
         if repository.read_fingerprint(session) is None:
             return Swept(0, 0)
         _check(session, keyring)
-    keys = persons = 0
+    keys = persons = orphans = 0
+    before = clock.now() - ORPHANED
     for tenant_id in keyring.tenants():
         with database.session(tenant_id) as session:
             again = repository.lock_unerased(session, list(keyring.destroyed(tenant_id)))
@@ -174,7 +192,19 @@ def sweep(database: Database, keyring: Keyring) -> Swept:
         with database.session(tenant_id) as session:
             keys += sum(keyring.destroy(tenant_id, person_id) for person_id in repository.read_erased(session))
             repository.note_destroyed(session, repository.lock_with_key_to_destroy(session), clock.now())
-    return Swept(keys, persons)
+            if with_orphans:
+                nobodys = set(keyring.keys(tenant_id, before)) - repository.read_ids(session)
+                orphans += sum(keyring.discard(tenant_id, person_id) for person_id in nobodys)
+    if with_orphans:
+        keyring.discard_drafts(before)
+    return Swept(keys, persons, orphans)
+
+
+def erased_among(session: TenantSession, names: Iterable[str]) -> set[str]:
+    """Return which of these pseudonyms are erased persons'; until the transaction ends, the others are not erased."""
+    ids = [UUID(name) for name in names if re.fullmatch(PSEUDONYM, name)]
+    persons = repository.lock_shared(session, ids)
+    return {str(person_id) for person_id, erased_at in persons if erased_at is not None}
 
 
 def add_consent(
@@ -299,22 +329,37 @@ def _made(session: TenantSession, keyring: Keyring, kind: IdKind, mac: bytes, id
 
 
 def _rename(session: TenantSession, keyring: Keyring, person: Person, identity: Identity) -> None:
-    """Seal a person's name if it is another one, or if the key was lost: the number is at hand again."""
+    """Seal a person's name if it is another one, or if the key was lost: the number is at hand again.
+
+    A key that does not open the text is as good as lost: the request that made it was rolled back. A name changes only
+    by who sees every firm of the person: it is not for one branch to change what another one entered.
+    """
     key = keyring.load(person.tenant_id, person.id)
-    is_known = key is not None and person.sealed is not None
-    if is_known and unseal(key, person.tenant_id, person.id, person.sealed) == identity:  # type: ignore[arg-type]
+    known = _opened(key, person)
+    if known == identity or (known is not None and not firms.sees_all_of(session, str(person.id))):
         return
     key = key or keyring.create(person.tenant_id, person.id)
     person.sealed = seal(key, person.tenant_id, person.id, identity)
     save(session, person)
 
 
+def _opened(key: bytes | None, person: Person) -> Identity | None:
+    """Return what is sealed; None if nothing is, or if the key is lost or another."""
+    if key is None or person.sealed is None:
+        return None
+    try:
+        return unseal(key, person.tenant_id, person.id, person.sealed)
+    except KeyringError:
+        return None
+
+
 def _forget(session: TenantSession, person: Person) -> None:
-    """Leave of a person its pseudonym and when it was erased; of answers about it, nothing."""
+    """Leave of a person its pseudonym and when it was erased, of answers about it nothing; end the use of its data."""
     person.id_mac = person.sealed = None
     person.erased_at = clock.now()
     save(session, person)
     idempotency.forget(session, person.id)
+    firms.withdraw(session, str(person.id))
 
 
 def _in_reach(session: TenantSession, person_id: UUID, *, for_update: bool = False) -> Person:
@@ -334,24 +379,30 @@ def _person_of(session: TenantSession, person_id: UUID, firm_id: UUID) -> Person
 def _views(session: TenantSession, keyring: Keyring, persons: Sequence[Person]) -> list[PersonView]:
     if any(person.sealed for person in persons):
         _check(session, keyring)
+    names = [str(person.id) for person in persons]
     links = defaultdict(list)
-    for link in firms.links_of(session, [str(person.id) for person in persons]):
+    for link in firms.links_of(session, names):
         links[link.person_id].append(link)
-    return [_view(keyring, person, links[str(person.id)]) for person in persons]
+    entered = firms.entered_at(session, names)
+    return [_view(keyring, person, links[str(person.id)], entered.get(str(person.id))) for person in persons]
 
 
-def _view(keyring: Keyring, person: Person, links: Sequence[Link]) -> PersonView:
-    key = None if person.sealed is None else keyring.load(person.tenant_id, person.id)
-    identity = None
-    if key is not None and person.sealed is not None:
-        identity = unseal(key, person.tenant_id, person.id, person.sealed)
+def _view(keyring: Keyring, person: Person, links: Sequence[Link], entered_at: datetime | None) -> PersonView:
+    """Show a person; number and name of one whose key is lost, damaged or another are not known.
+
+    It is as old as its first link within reach: that another branch knew it before is no business of the asker's.
+    """
+    try:
+        identity = None if person.sealed is None else _opened(keyring.load(person.tenant_id, person.id), person)
+    except KeyringError:
+        identity = None
     return PersonView(
         id=person.id,
         id_kind=person.id_kind,
         number=None if identity is None else mask_number(identity.number),
         name=None if identity is None else mask_name(identity.name),
         firms=tuple(links),
-        created_at=person.created_at,
+        created_at=entered_at or person.created_at,
         erased_at=person.erased_at,
         version=person.version,
     )

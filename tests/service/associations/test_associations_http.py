@@ -207,3 +207,12 @@ def test_roles(as_role, clerk, role):
         assert asker.post(path, body).status_code == 403
         assert asker.get(path).status_code == (200 if reads else 403)
     assert verify(asker, report).status_code == (200 if role is Role.RISK_MANAGER else 403)
+
+
+@pytest.mark.parametrize("name", ["firm_key", "reporter"])
+@pytest.mark.parametrize("key", ["F-11010519491231002X", "F.110105.19491231.002X", "11010519491231002X.1"])
+def test_a_key_does_not_hold_a_persons_number(clerk, name, key):
+    answer = clerk.post("/v1/peer-reports", {**REPORT, name: key})
+    assert answer.status_code == 422
+    assert "identity number" in answer.text
+    assert key not in answer.text

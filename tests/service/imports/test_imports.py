@@ -184,6 +184,14 @@ def test_a_bad_file_is_named_and_nothing_is_loaded(session, firms, tmp_path, nam
     assert name in str(failure.value)
 
 
+@pytest.mark.parametrize("written", ["11010519491231002X", "1101 0519 4912 3100 2X", "110105491231002"])
+def test_a_file_without_a_header_does_not_give_its_first_person_away(session, tmp_path, written):
+    path = tmp_path / "people.csv"
+    path.write_text(f"E1,2024-01-01,{written},owner\n")
+    with pytest.raises(ImportFailedError, match=r"Columns found: E1, 2024-01-01, \*\*\*, owner"):
+        import_source(session, "person", path, TODAY)
+
+
 PLAIN_IDS = [
     "11010519491231002X",
     "11010519491231002x",
@@ -192,6 +200,9 @@ PLAIN_IDS = [
     "110105-19491231-002X",
     "１１０１０５１９４９１２３１００２Ｘ",
     "110105491231002",
+    "1101 0519 4912 3100 2X",
+    "110105.19491231.002X",
+    "1101.0549.1231.002",
     "110105194912310021",
     "123456789012345678",
     "王:11010519491231002X",
@@ -215,7 +226,15 @@ def test_a_national_id_is_no_pseudonym_and_is_repeated_nowhere(session, firms, t
 
 
 @pytest.mark.parametrize(
-    "plain", ["11010519491231002X", "王 110105 19491231 002x", "１１０１０５１９４９１２３１００２Ｘ"]
+    "plain",
+    [
+        "11010519491231002X",
+        "王 110105 19491231 002x",
+        "１１０１０５１９４９１２３１００２Ｘ",
+        "1101 0519 4912 3100 2X",
+        "110105.19491231.002X",
+        "110105–19491231–002X",
+    ],
 )
 def test_a_number_in_any_other_text_is_refused_and_repeated_nowhere(session, tmp_path, plain):
     summary = load(
@@ -234,6 +253,7 @@ def test_a_number_in_any_other_text_is_refused_and_repeated_nowhere(session, tmp
         "0123456789",
         "550e8400-e29b-41d4-a716-446655440000",
         "91350211M000100Y46",
+        "a1101054-9123-1002-a716-446655440000",
         "20240101123456789012",
         "7" * 64,
     ],

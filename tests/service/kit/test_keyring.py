@@ -1,6 +1,8 @@
+import os
 import stat
 import uuid
 from concurrent.futures import ProcessPoolExecutor
+from datetime import UTC, datetime, timedelta
 from multiprocessing import get_context
 
 import pytest
@@ -105,3 +107,37 @@ def test_its_bytes_are_overwritten_before_the_file_goes(keyring, tmp_path):
     keyring.destroy(TENANT, PERSON)
     assert not place.exists()
     assert (tmp_path / "other name").read_bytes() == bytes(32)
+
+
+def test_a_key_is_whole_or_not_there(keyring, monkeypatch):
+    write = os.write
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", lambda descriptor, content: write(descriptor, content[:7]))
+        with pytest.raises(OSError, match="Only a part"):
+            keyring.create(TENANT, PERSON)
+    assert keyring.load(TENANT, PERSON) is None
+    assert [path.name for path in _files(keyring)] == ["secret"]
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", _break_off)
+        with pytest.raises(InterruptedError):
+            keyring.create(TENANT, PERSON)
+    assert keyring.load(TENANT, PERSON) is None
+    assert len(keyring.create(TENANT, PERSON)) == 32
+
+
+def _break_off(*_):
+    raise InterruptedError
+
+
+def test_drafts_that_a_kill_left_are_overwritten(keyring):
+    key = keyring.create(TENANT, PERSON)
+    place = _files(keyring)[0]
+    draft = place.with_name(f"{place.name}.0011223344556677")
+    draft.hardlink_to(place)
+    at = datetime.now(UTC)
+    keyring.discard_drafts(at - timedelta(hours=1))
+    assert draft.read_bytes() == key
+    keyring.destroy(TENANT, PERSON)
+    assert draft.read_bytes() == bytes(32)
+    keyring.discard_drafts(at + timedelta(hours=1))
+    assert not draft.exists()

@@ -1,6 +1,7 @@
 import uuid
 
 from alembic import command
+from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
 from service.kit import migrations
@@ -46,6 +47,47 @@ def test_ledgers_can_neither_be_changed_nor_emptied(database):
         for table in (*ledgers, *personal, "association_act", "day_context", "api_key", "tenant"):
             for what in ("update", "delete", "truncate"):
                 assert not connection.execute(query, {"table": table, "what": what}).scalar_one(), (table, what)
+
+
+def test_going_below_natural_persons_forgets_them_and_the_answers_about_them(empty_database):
+    engine = empty_database.engine
+    migrations.upgrade(engine)
+    at = "'2026-01-01T00:00:00Z'"
+    tenant, person = uuid.UUID("11131ffa-6a38-5c03-a583-5558fca0e3c0"), uuid.UUID(int=7)
+    about_person = (
+        "insert into idempotency_key (tenant_id, key, request_mac, status, sealed_body, created_at, subject_id)"
+    )
+    statements = [
+        f"insert into tenant (id, name, kind, created_at) values (:id, 'old', 'bank', {at})",
+        f"insert into firm (tenant_id, id, key, created_at, version) values (:id, :id, 'E1', {at}, 1)",
+        f"insert into person values (:id, 1, :person, 'national_id', 'mac', 'sealed', {at}, null, null)",
+        "insert into keyring values (1, 'fingerprint')",
+        f"{about_person} values (:id, 'about a firm', 'm', 201, 'answer', {at}, null)",
+        f"{about_person} values (:id, 'about a person', 'm', 201, 'answer', {at}, :person)",
+        f"{about_person} values (:id, 'about an erased one', '', 201, '', {at}, null)",
+    ]
+    with engine.begin() as connection:
+        for statement in statements:
+            values = {"id": tenant, "person": person}
+            connection.execute(text(statement), {name: values[name] for name in values if f":{name}" in statement})
+    _go_below("0004", engine)
+    with engine.begin() as connection:
+        assert connection.scalars(text("select key from idempotency_key")).all() == ["about a firm"]
+        assert connection.scalar(text("select to_regclass('person')")) is None
+        connection.execute(text("delete from idempotency_key"))
+    migrations.upgrade(engine)
+    assert migrations.is_current(engine)
+    with engine.connect() as connection:
+        assert connection.scalar(text("select count(*) from person")) == 0
+        assert connection.scalar(text("select count(*) from keyring")) == 0
+        assert connection.scalars(text("select key from firm")).all() == ["E1"]
+        forced = text("select relforcerowsecurity from pg_class where relname = 'idempotency_key'")
+        assert connection.scalar(forced) is True
+
+
+def _go_below(revision, engine):
+    script = ScriptDirectory.from_config(migrations.alembic_config()).get_revision(revision)
+    migrations.downgrade(engine, script.down_revision)
 
 
 def test_scores_of_before_count_as_decided_by_machine(empty_database):

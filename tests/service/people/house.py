@@ -52,8 +52,8 @@ class House:
         return (self.server.home, self.keyring.folder, self.log.parent, self.exports)
 
     def dump(self, path: Path) -> Path:
-        """Back the database up."""
-        command = [str(_bin() / "pg_dump"), "--format=custom", self.url]
+        """Back the database up, in plain SQL, so that what is in it can be looked for."""
+        command = [str(_bin() / "pg_dump"), "--format=plain", self.url]
         with path.open("wb") as file:
             subprocess.run(command, stdout=file, check=True, **_identity())
         return path
@@ -62,8 +62,9 @@ class House:
         """Restore a backup as another database."""
         self.server.psql(f"create database {name}", "postgres")
         with path.open("rb") as file:
-            command = [str(_bin() / "pg_restore"), f"--dbname={self.server.url(name)}"]
-            subprocess.run(command, stdin=file, check=True, **_identity())
+            url = self.server.url(name).replace("+psycopg", "")
+            command = [str(_bin() / "psql"), "--quiet", "--set=ON_ERROR_STOP=1", f"--dbname={url}"]
+            subprocess.run(command, stdin=file, stdout=subprocess.DEVNULL, check=True, **_identity())
         return Database(self.server.url(name))
 
     def client_of(self, database: Database, role: Role = Role.RISK_MANAGER) -> Client:

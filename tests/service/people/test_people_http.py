@@ -2,16 +2,19 @@
 
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from datetime import date
 
 import pytest
 from http_client import Client, make_client
 from sqlalchemy import text
 
 from features.consent import permitted
-from service.firms.use_cases import read_inputs
+from service.firms.use_cases import add_inputs, read_inputs
 from service.identity.access import Role
 from service.identity.use_cases import create_branch, create_tenant, tenant_id_of
 from service.kit import clock
+from tests.features import rows
+from tests.features.rows import inputs
 from tests.service.people.invented_ids import national_id
 
 NUMBER = national_id(1)
@@ -343,10 +346,46 @@ def test_a_late_retry_does_not_enter_an_erased_person_anew(client, database, ten
     assert (kept["request_mac"], kept["sealed_body"]) == (b"", b"")
 
 
-def test_a_mutilated_row_opens_nothing(client, database, tenant, firm, person):
+def test_a_mutilated_row_opens_nothing_and_hides_nobody_else(client, database, tenant, firm, person):
     other = client.post(f"/v1/firms/{firm}/people", {**PERSON, "number": national_id(2)}).json()
     with database.engine.begin() as connection:
         swap = "update person set sealed = (select sealed from person where id = :other) where id = :id"
         connection.execute(text(swap), {"id": person["id"], "other": other["id"]})
-    answer = client.get(f"/v1/people/{person['id']}")
-    assert (answer.status_code, answer.json()["type"]) == (503, "urn:clustercredit:keyring-unavailable")
+    nameless = {**person, "number": None, "name": None}
+    assert client.get(f"/v1/people/{person['id']}").json() == nameless
+    items = client.get(f"/v1/firms/{firm}/people").json()["items"]
+    assert sorted(items, key=lambda item: item["id"]) == sorted([nameless, other], key=lambda item: item["id"])
+
+
+def test_a_damaged_key_hides_nobody_else(app, client, tenant, firm, person):
+    other = client.post(f"/v1/firms/{firm}/people", {**PERSON, "number": national_id(2)}).json()
+    next(app.state.keyring.folder.rglob(f"{person['id']}.key")).write_bytes(b"short")
+    shown = {item["id"]: item["number"] for item in client.get(f"/v1/firms/{firm}/people").json()["items"]}
+    assert shown == {person["id"]: None, other["id"]: other["number"]}
+
+
+@pytest.mark.parametrize("pseudonym", ["P" + "0" * 35, "-" * 36, str(uuid.UUID(int=7)).replace("0", "g")])
+def test_a_pseudonym_of_a_files_is_no_person_of_ours(client, database, tenant, firm, person, pseudonym):
+    with database.session(tenant_id_of(tenant)) as session:
+        add_inputs(session, inputs(rows.person(pseudonym, date(2001, 1, 1), firm_id="E1")), lambda *_: None)
+    answer = client.get(f"/v1/firms/{firm}/people")
+    assert (answer.status_code, answer.json()["items"]) == (200, [person])
+
+
+def test_a_branch_neither_changes_a_name_of_another_branchs_nor_learns_when_it_was_entered(
+    app, database, tenant, client
+):
+    with database.session(tenant_id_of(tenant)) as session:
+        branches = [create_branch(session, name).id for name in ("north", "south")]
+    north, south = (make_client(app, database, tenant, Role.LOAN_OFFICER, branch_id=branch) for branch in branches)
+    firms = [asker.post("/v1/firms", {**FIRM, "key": f"K{n}"}).json()["id"] for n, asker in enumerate((north, south))]
+    person = north.post(f"/v1/firms/{firms[0]}/people", PERSON).json()
+    for _ in range(2):
+        joined = south.post(f"/v1/firms/{firms[1]}/people", {**PERSON, "name": "李四"}).json()
+        assert (joined["id"], joined["version"], joined["name"]) == (person["id"], 1, "张**")
+        assert joined["created_at"] > person["created_at"]
+        assert [link["firm_id"] for link in joined["firms"]] == [firms[1]]
+    assert south.get(f"/v1/people/{person['id']}").json() == joined
+    assert north.get(f"/v1/people/{person['id']}").json() == person
+    renamed = client.post(f"/v1/firms/{firms[1]}/people", {**PERSON, "name": "李四"}).json()
+    assert (renamed["name"], renamed["version"], renamed["created_at"]) == ("李**", 2, person["created_at"])
