@@ -10,6 +10,7 @@ from fastapi import APIRouter, Depends, Path, Request, Response
 from service.errors import CHANGING, CREATING, InvalidPayload, responses
 from service.firms.router import FirmId
 from service.firms.use_cases import ConsentView
+from service.identity.guard import Acting
 from service.kit.etag import IfMatch, tag
 from service.kit.http import Session
 from service.kit.idempotency import OnceOnly
@@ -107,8 +108,12 @@ def delete_person(
     responses=responses(*CREATING, HTTPStatus.NOT_FOUND),
     summary="Record a person's consent, refusal or withdrawal",
 )
-def post_consent(session: Session, once: OnceOnly, person_id: PersonId, body: ConsentIn) -> Response:
-    """Add to what the person consented to for a firm; of a firm, scope and purpose the newest day counts."""
+def post_consent(session: Session, once: OnceOnly, actor: Acting, person_id: PersonId, body: ConsentIn) -> Response:
+    """Add to what the person consented to for a firm; of a firm, scope and purpose the newest day counts.
+
+    A firm may record that a person withdraws or refuses, not that one consents (403).
+    """
+    use_cases.check_may_record(actor.role, is_given=body.is_given)
 
     def act() -> NotedOut:
         added = use_cases.add_consent(session, person_id, body.firm_id, body.row())
@@ -132,7 +137,7 @@ def get_consents(session: Session, person_id: PersonId, cursor: Cursor = None, l
     status_code=HTTPStatus.CREATED,
     response_model=NotedOut,
     responses=responses(*CREATING, HTTPStatus.NOT_FOUND),
-    summary="Add a negative record of a person",
+    summary="Add a negative record of a person, or that there is none",
 )
 def post_record(session: Session, once: OnceOnly, person_id: PersonId, body: RecordIn) -> Response:
     """Add a record from a credit bureau or a court. It takes a consent to `bureau` in force, else 409."""

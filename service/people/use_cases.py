@@ -8,9 +8,10 @@ from typing import Any
 from uuid import UUID
 
 from features.consent import SCOPES
-from service.errors import Conflict, NotFound
+from service.errors import Conflict, Forbidden, NotFound
 from service.firms import use_cases as firms
 from service.firms.use_cases import ConsentView, Link
+from service.identity.access import Role
 from service.kit import clock, idempotency
 from service.kit.db import Database, TenantSession, after_commit, tenant_of
 from service.kit.etag import Precondition, save
@@ -175,6 +176,25 @@ def sweep(database: Database, keyring: Keyring) -> Swept:
             keys += sum(keyring.destroy(tenant_id, person_id) for person_id in repository.read_erased(session))
             repository.note_destroyed(session, repository.lock_with_key_to_destroy(session), clock.now())
     return Swept(keys, persons)
+
+
+def check_may_record(role: Role, *, is_given: bool) -> None:
+    """Check that somebody of a role may record a consent: a firm cannot consent for a person.
+
+    Raises
+    ------
+    Forbidden
+        If a firm would give one; to withdraw and to refuse are open to it.
+
+    Examples
+    --------
+    >>> check_may_record(Role.FIRM, is_given=False)
+    """
+    if is_given and role is Role.FIRM:
+        raise Forbidden(
+            "A firm cannot consent for a person; it may record that a person withdraws or refuses. What a person "
+            "consents to is recorded by the lender's officers."
+        )
 
 
 def add_consent(session: TenantSession, person_id: UUID, firm_id: UUID, row: dict[str, Any]) -> int:
