@@ -5,8 +5,8 @@ around one to three lead firms. Firms sell to the next stage of their cluster an
 members is in both books under one number. Sales follow the trade's season, all but stop around the Spring Festival, and
 carry VAT of 13%, void invoices and credit notes. Most firms have a 12-month loan that is rolled over, with a repayment
 status at every month end. A few firms are too young, or have traded too briefly, to be scored; some lack a date of
-foundation or an owner. Every known owner consents to the use of owner data, most to asking the credit bureau, which then has nothing
-on any of them; a few come to have a negative record later.
+foundation or an owner. Every known owner consents to the use of owner data, most to asking the credit bureau, which
+then has nothing on any of them; a few come to have a negative record later.
 
 Who defaults follows the Markov chain of `hazard`. A healthy firm enters trouble with monthly log-odds
 
