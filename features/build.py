@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -14,10 +15,12 @@ from features.context import Context
 from features.inputs import Inputs
 from features.spec import CATALOG
 
-__all__ = ["CATALOG", "MODULES", "Matrix", "build_matrix", "firm_tables"]
+__all__ = ["BUREAU_FEATURES", "CATALOG", "MODULES", "Matrix", "build_matrix", "firm_tables"]
 
 MODULES = (supply_chain, firm, person, cluster)
 """The modules whose features make up the catalogue."""
+BUREAU_FEATURES: Final = frozenset(name for name, feature in CATALOG.items() if "bureau" in feature.tables)
+"""The features that rest on what the credit bureau said of a person: no fund learns even that one weighed."""
 
 
 @dataclass(frozen=True)

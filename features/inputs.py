@@ -6,6 +6,7 @@ so that sums are exact in any order.
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, fields
+from typing import Final
 
 import polars as pl
 
@@ -249,37 +250,41 @@ CONSENT = Kind(
         _column(
             "purpose",
             _TEXT,
-            "what for",
+            "what for; further purposes come with what uses them",
             "用途",
             "credit_assessment",
-            choices=("credit_assessment", "monitoring", "guarantee"),
+            choices=("credit_assessment",),
         ),
         _column("is_given", _FLAG, "true: given; false: withdrawn or refused", "是否同意", "true"),
     ),
 )
 """Append-only: a withdrawal is a later row."""
 
+NOTHING_ON_FILE: Final = "none"
 PERSONAL_RECORD = Kind(
     "personal_record",
     1,
     (
         _column("firm_id", _TEXT, "the firm's id", "企业编号", "F000123"),
-        _column("observed_on", _DATE, "day the record began", "起始日期", "2021-03-15"),
+        _column("observed_on", _DATE, "day the record began; of none: day of asking", "起始日期", "2021-03-15"),
         _column("known_on", _DATE, "date the lender could know this row", "可知日期", "2024-06-15"),
         _column("person_id", _TEXT, "pseudonym, never a national id", "人员代号", "P000123"),
         _column(
             "record",
             _TEXT,
-            "negative record of the person",
-            "不良记录类型",
+            "negative record of the person; none: asked, and nothing is on file",
+            "不良记录类型（none：已查询，无记录）",
             "late_payment",
-            choices=("late_payment", "write_off", "judgment", "enforcement", "guarantee_called"),
+            choices=("late_payment", "write_off", "judgment", "enforcement", "guarantee_called", NOTHING_ON_FILE),
         ),
         _column("days_past_due", _COUNT, "most days past due", "最高逾期天数", "45", is_required=False, unit="days"),
         _column("ended_on", _DATE, "day it ended; empty: still running", "终止日期", "2021-06-15", is_required=False),
     ),
 )
-"""A record is one firm's person, record and ``observed_on``; a later row of the same record carries its end."""
+"""A record is one firm's person, record and ``observed_on``; a later row of the same record carries its end.
+
+A row of ``none`` says that the bureau was asked on a day and had nothing; it ends no record.
+"""
 
 KINDS: dict[str, Kind] = {
     kind.name: kind for kind in (FIRM, PERSON, INVOICE, LOAN, REPAYMENT_STATUS, CONSENT, PERSONAL_RECORD)

@@ -6,15 +6,14 @@ from datetime import date
 import polars as pl
 
 from features.as_of import latest
-from features.consent import consenting
 from features.context import Context
-from features.inputs import Inputs
+from features.inputs import NOTHING_ON_FILE, Inputs
 from features.policy import PERSONAL_RECORD_YEARS, UNSTATED_DAYS_PAST_DUE
 from features.spec import ValueFormat, feature
 
 DAYS_A_YEAR = 365.25
 RECORD_KEY = ("firm_id", "person_id", "record", "observed_on")
-"""What makes rows of ``personal_record`` one record, of which the newest known row counts."""
+"""What makes rows of ``personal_record`` one record: the newest known row says whether and when it ended."""
 
 
 def passes(inputs: Inputs, context: Context, as_of: date, wanted: frozenset[str]) -> Iterator[pl.LazyFrame]:
@@ -29,26 +28,31 @@ def passes(inputs: Inputs, context: Context, as_of: date, wanted: frozenset[str]
 
 
 def _owners(inputs: Inputs) -> pl.LazyFrame:
-    return latest(inputs.persons.lazy(), ["firm_id", "person_id"]).filter(pl.col("role") == "owner")
+    """Return the newest row of each owner; what else a person is to the firm does not matter."""
+    return latest(inputs.persons.lazy().filter(pl.col("role") == "owner"), ["firm_id", "person_id"])
 
 
 def _bureau(inputs: Inputs, as_of: date) -> pl.LazyFrame:
-    """Return ``worst_days`` past due on record of each firm's owners, of those who let the bureau be asked."""
-    asked = _owners(inputs).join(consenting(inputs.consents, "bureau").lazy(), on=["firm_id", "person_id"], how="semi")
-    records = latest(inputs.personal_records.lazy(), RECORD_KEY).filter(_counts(as_of))
-    days = pl.col("days_past_due").fill_null(UNSTATED_DAYS_PAST_DUE)
-    worst = records.group_by("firm_id", "person_id").agg(days.max().alias("worst_days"))
-    return (
-        asked.join(worst, on=["firm_id", "person_id"], how="left")
-        .group_by("firm_id")
-        .agg(pl.col("worst_days").fill_null(0).max())
-    )
+    """Return ``worst_days`` past due on record of each firm's owners; null unless it is known of every one of them."""
+    worst = _worst_days(inputs.personal_records.lazy(), as_of)
+    per_owner = _owners(inputs).join(worst, on=["firm_id", "person_id"], how="left")
+    is_known = pl.col("worst_days").is_not_null().all()
+    return per_owner.group_by("firm_id").agg(pl.when(is_known).then(pl.col("worst_days").max()).alias("worst_days"))
+
+
+def _worst_days(rows: pl.LazyFrame, as_of: date) -> pl.LazyFrame:
+    """Return ``worst_days`` of each person of whom there is any row; 0 where none of them counts."""
+    worst = rows.group_by(RECORD_KEY).agg(pl.col("days_past_due").max().fill_null(UNSTATED_DAYS_PAST_DUE))
+    records = latest(rows, RECORD_KEY).drop("days_past_due").join(worst, on=RECORD_KEY)
+    days = pl.when(_counts(as_of)).then("days_past_due").otherwise(0)
+    return records.group_by("firm_id", "person_id").agg(days.max().alias("worst_days"))
 
 
 def _counts(as_of: date) -> pl.Expr:
-    """Return the predicate of records that may still be held against a person on a day."""
+    """Return the predicate of negative records that may still be held against a person on a day."""
     leaves_on = pl.col("ended_on").dt.offset_by(f"{12 * PERSONAL_RECORD_YEARS}mo")
-    return pl.col("ended_on").is_null() | (leaves_on > as_of)
+    is_negative = pl.col("record") != NOTHING_ON_FILE
+    return is_negative & (pl.col("ended_on").is_null() | (leaves_on > as_of))
 
 
 @feature(
@@ -67,7 +71,7 @@ def _counts(as_of: date) -> pl.Expr:
     source="methods.md section 1",
 )
 def owner_yrs() -> pl.Expr:
-    """Years in the trade of the owner, the longest of several; the newest row of each person counts.
+    """Years in the trade of the owner, the longest of several; the newest row of each owner counts.
 
     Unknown without the owner's consent to owner_data.
     """
@@ -93,7 +97,8 @@ def owner_dpd() -> pl.Expr:
     """Most days past due in the negative records of the owner, the worst of several; 0 where none counts.
 
     A record counts while it runs and for less than five years after its end (PERSONAL_RECORD_YEARS); without days past
-    due it counts as 91 (UNSTATED_DAYS_PAST_DUE). Of one person, record and day it began, the newest known row counts.
-    Unknown unless an owner consented both to owner_data, which tells who the owner is, and to bureau.
+    due it counts as 91 (UNSTATED_DAYS_PAST_DUE). Of one person, record and day it began, the newest known row says when
+    it ended, and the most days of any known row count. Unknown unless every owner (who that is, the consent to
+    owner_data tells) consented to bureau and has a row: a record, also one that no longer counts, or none.
     """
     return pl.col("worst_days")

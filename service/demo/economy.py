@@ -5,7 +5,8 @@ around one to three lead firms. Firms sell to the next stage of their cluster an
 members is in both books under one number. Sales follow the trade's season, all but stop around the Spring Festival, and
 carry VAT of 13%, void invoices and credit notes. Most firms have a 12-month loan that is rolled over, with a repayment
 status at every month end. A few firms are too young, or have traded too briefly, to be scored; some lack a date of
-foundation or an owner. Every known owner consents to the use of owner data, most to asking the credit bureau.
+foundation or an owner. Every known owner consents to the use of owner data, most to asking the credit bureau, which
+then has nothing on any of them; a few come to have a negative record later.
 
 Who defaults follows the Markov chain of `hazard`. A healthy firm enters trouble with monthly log-odds
 
@@ -48,7 +49,17 @@ from datetime import date
 import numpy as np
 import polars as pl
 
-from features.inputs import CONSENT, FIRM, INVOICE, LOAN, PERSON, PERSONAL_RECORD, REPAYMENT_STATUS, Inputs
+from features.inputs import (
+    CONSENT,
+    FIRM,
+    INVOICE,
+    LOAN,
+    NOTHING_ON_FILE,
+    PERSON,
+    PERSONAL_RECORD,
+    REPAYMENT_STATUS,
+    Inputs,
+)
 from service.demo import trades
 from service.demo.hazard import Ints, simulate
 from service.demo.invoicing import N_OUTSIDE_BUYERS, N_OUTSIDE_SUPPLIERS, Invoices, issue_invoices
@@ -79,8 +90,8 @@ class Economy:
     Attributes
     ----------
     inputs : Inputs
-        Firms, owners, invoices, loans, repayment statuses, consents and negative records of owners; ``known_on`` equals
-        ``observed_on``, but for the end of a record, known when it comes.
+        Firms, owners, invoices, loans, repayment statuses, consents and what the bureau has on owners; ``known_on``
+        equals ``observed_on``, but for the end of a record, known when it comes.
     truth : polars.DataFrame
         ``firm_id``, ``snapshot_on`` (month ends), ``true_pd``: a row for each firm that then has a live loan and is not
         in default.
@@ -315,9 +326,19 @@ def _consent_rows(rng: np.random.Generator, persons: pl.DataFrame, window: Windo
 
 
 def _personal_record_rows(rng: np.random.Generator, consents: pl.DataFrame, window: Window) -> pl.DataFrame:
-    """Return negative records of a few owners who let the bureau be asked, and the ends of most of these."""
-    people = consents.filter(pl.col("scope") == "bureau").select("firm_id", "person_id", on="observed_on")
-    people = people.filter(pl.Series(rng.random(people.height) < _RECORDED))
+    """Return what the bureau has on owners who let it be asked: on that day nothing; later records of a few.
+
+    Of most of these the end comes as well.
+    """
+    asked = consents.filter(pl.col("scope") == "bureau").select("firm_id", "person_id", on="observed_on")
+    clean = asked.with_columns(
+        observed_on=pl.col("on"),
+        known_on=pl.col("on"),
+        record=pl.lit(NOTHING_ON_FILE),
+        days_past_due=pl.lit(None, dtype=pl.Int64),
+        ended_on=pl.lit(None, dtype=pl.Date),
+    ).select(PERSONAL_RECORD.schema.keys())
+    people = asked.filter(pl.Series(rng.random(asked.height) < _RECORDED))
     n = people.height
     began: Days = np.asarray(people["on"].to_numpy() + rng.integers(30, 360, n), dtype="datetime64[D]")
     ended: Days = np.asarray(began + rng.integers(30, 180, n), dtype="datetime64[D]")
@@ -329,7 +350,7 @@ def _personal_record_rows(rng: np.random.Generator, consents: pl.DataFrame, wind
         ended_on=pl.lit(None, dtype=pl.Date),
     ).select(PERSONAL_RECORD.schema.keys())
     over = begun.with_columns(ended_on=_dates(ended), known_on=_dates(ended)).filter(pl.Series(rng.random(n) < 0.8))
-    return pl.concat([begun, over]).filter(pl.col("known_on") <= window.end_on)
+    return pl.concat([clean, begun, over]).filter(pl.col("known_on") <= window.end_on)
 
 
 def _invoice_rows(rng: np.random.Generator, invoices: Invoices, n_firms: int, codes: pl.Series) -> pl.DataFrame:

@@ -12,7 +12,8 @@ from sqlalchemy.dialects.postgresql import distinct_on
 from sqlmodel import col, select
 
 from features.consent import PURPOSE, SCOPES
-from features.inputs import KINDS, Inputs, Kind
+from features.inputs import KINDS, NOTHING_ON_FILE, PERSONAL_RECORD, Inputs, Kind
+from features.policy import PERSONAL_RECORD_YEARS
 from service.firms import reach
 from service.firms.tables import Consent, Firm, FirmObservation, Loan, PersonObservation
 from service.kit.db import TenantSession, copy_in, read_groups, tenant_of
@@ -38,6 +39,23 @@ _NOT_WITHDRAWN = """
     )
 """
 """Whoever withdrew a consent leaves all later processing, also that of days before (docs/adr/0016)."""
+_RECORDS = """
+    (select tenant_id, firm_id, observed_on, known_on, person_id,
+        case when is_over then {nothing} else record end as record,
+        case when not is_over then days_past_due end as days_past_due,
+        case when not is_over then ended_on end as ended_on
+      from (
+        select *, coalesce(first_value(ended_on) over newest + make_interval(years => {years}) <= {today}, false)
+            as is_over
+        from personal_record where %(limits)s
+        window newest as (
+          partition by firm_id, person_id, record, observed_on
+          order by known_on desc, days_past_due desc nulls last, ended_on desc nulls last
+        )
+      ) marked
+    ) personal_record
+"""
+"""Of a record whose years are over by today nothing is read but that the bureau was asked (docs/adr/0016)."""
 
 
 @dataclass(frozen=True)
@@ -142,20 +160,24 @@ class Stage:
 
 
 def read_inputs(
-    session: TenantSession, as_of: date, kinds: tuple[str, ...], first_key: str | None, last_key: str | None
+    session: TenantSession, as_of: date, today: date, kinds: tuple[str, ...], key_range: tuple[str | None, str | None]
 ) -> Inputs:
     """Read what was known on a date about the firms of a range of keys; all of them without a range.
 
-    Rows of people whose newest consent to their use is a withdrawal are not read, whatever the date.
+    Whatever the date, rows of people whose newest consent to their use is a withdrawal are not read, and records whose
+    five years are over today are read as ``none``.
     """
-    keys = {str(firm_id): key for key, firm_id in read_ids(session, first_key, last_key)}
-    is_everybody = first_key is None and reach.of(session) == reach.EVERYTHING
+    keys = {str(firm_id): key for key, firm_id in read_ids(session, *key_range)}
+    is_everybody = key_range[0] is None and reach.of(session) == reach.EVERYTHING
     of_firms = "tenant_id = {tenant}" + ("" if is_everybody else " and firm_id = any({ids}::uuid[])")
     values = {
         "tenant": tenant_of(session),
         "as_of": as_of,
         "ids": None if is_everybody else list(keys),
         "purpose": PURPOSE,
+        "today": today,
+        "years": PERSONAL_RECORD_YEARS,
+        "nothing": NOTHING_ON_FILE,
     }
     frames = {}
     for name in kinds:
@@ -164,7 +186,8 @@ def read_inputs(
         if name in SCOPES:
             limits += " and " + _NOT_WITHDRAWN % {"limits": of_firms}
         scoped = {**values, "scope": SCOPES.get(name)}
-        frame = read_groups(session, f"{TABLES[name]} where {limits}", columns, "firm_id", scoped)
+        source = _RECORDS % {"limits": of_firms} if name == PERSONAL_RECORD.name else TABLES[name]
+        frame = read_groups(session, f"{source} where {limits}", columns, "firm_id", scoped)
         frames[name] = frame.with_columns(pl.col("firm_id").replace_strict(keys, return_dtype=pl.String))
     return Inputs.of_frames(frames)
 

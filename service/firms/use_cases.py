@@ -421,7 +421,7 @@ def read_inputs(
     kinds: tuple[str, ...] = tuple(KINDS),
 ) -> Inputs:
     """Read what was known on a date about the firms with keys from ``first_key`` to ``last_key``, or about all."""
-    return repository.read_inputs(session, as_of, kinds, first_key, last_key)
+    return repository.read_inputs(session, as_of, clock.today(), kinds, (first_key, last_key))
 
 
 def add_inputs(session: TenantSession, inputs: Inputs, progress: Callable[[str, int, int], None]) -> dict[str, Added]:

@@ -6,7 +6,7 @@ from datetime import date
 
 import polars as pl
 
-from features.inputs import Kind
+from features.inputs import NOTHING_ON_FILE, Kind
 from service.firms.use_cases import check_firm_key, is_national_id
 from service.imports.csv_reader import HIDDEN, REJECTS, hidden
 from service.kit.personal_id import BETWEEN, PSEUDONYM, holds_national_id
@@ -175,6 +175,12 @@ _OF_KIND = {
             "days_past_due",
             (pl.col("record") == "late_payment") & pl.col("days_past_due").is_null(),
             "a late payment needs its days past due",
+        ),
+        *(
+            Check(
+                name, (pl.col("record") == NOTHING_ON_FILE) & pl.col(name).is_not_null(), "nothing on file has no such"
+            )
+            for name in ("days_past_due", "ended_on")
         ),
         Check("ended_on", pl.col("ended_on") < pl.col("observed_on"), "ended before it began"),
         Check(

@@ -127,8 +127,10 @@ def post_consent(
 ) -> Response:
     """Add to what the person consented to for a firm; of a firm, scope and purpose the newest day counts.
 
-    A refusal of `automated_decision` opens a review unless one is open.
+    A firm may record that a person withdraws or refuses, not that one consents (403). A refusal of
+    `automated_decision` opens a review unless one is open.
     """
+    use_cases.check_may_record(actor.role, is_given=body.is_given)
 
     def act() -> NotedOut:
         row, then = body.row(), partial(follow, session, actor)
@@ -153,7 +155,7 @@ def get_consents(session: Session, person_id: PersonId, cursor: Cursor = None, l
     status_code=HTTPStatus.CREATED,
     response_model=NotedOut,
     responses=responses(*CREATING, HTTPStatus.NOT_FOUND),
-    summary="Add a negative record of a person",
+    summary="Add a negative record of a person, or that there is none",
 )
 def post_record(session: Session, once: OnceOnly, person_id: PersonId, body: RecordIn) -> Response:
     """Add a record from a credit bureau or a court. It takes a consent to `bureau` in force, else 409."""

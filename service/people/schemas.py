@@ -16,6 +16,7 @@ from pydantic import (
     model_validator,
 )
 
+from features.inputs import NOTHING_ON_FILE
 from service.firms.schemas import Observed
 from service.firms.use_cases import ConsentView
 from service.kit import clock
@@ -28,8 +29,8 @@ FIRM = "0b7f5c3e-8a39-5c36-9a55-3d9f2f6b2c11"
 PERSON = "5d2c7c1e-2b5a-4c0f-8f43-0d1a6f2e9b04"
 PersonRole = Literal["owner", "legal_representative", "manager", "guarantor"]
 Scope = Literal["owner_data", "bureau", "automated_decision"]
-Purpose = Literal["credit_assessment", "monitoring", "guarantee"]
-Record = Literal["late_payment", "write_off", "judgment", "enforcement", "guarantee_called"]
+Purpose = Literal["credit_assessment"]
+Record = Literal["late_payment", "write_off", "judgment", "enforcement", "guarantee_called", "none"]
 
 
 def _plain_name(name: str) -> str:
@@ -193,7 +194,7 @@ class ConsentIn(Observed):
 
     firm_id: UUID = Field(description="The firm whose assessment it is for.")
     scope: Scope = Field(description="What may be used, or done.")
-    purpose: Purpose = Field("credit_assessment", description="What for.")
+    purpose: Purpose = Field("credit_assessment", description="What for; further purposes come with what uses them.")
     is_given: StrictBool = Field(description="True: given. False: withdrawn or refused.")
     observed_on: Day | None = Field(None, description="Day it was given, withdrawn or refused; today if not given.")
 
@@ -240,7 +241,7 @@ class NotedOut(Schema):
 
 
 class RecordIn(Observed):
-    """A negative record of a person, from a credit bureau or a court."""
+    """A negative record of a person, from a credit bureau or a court, or that there is none."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -249,8 +250,8 @@ class RecordIn(Observed):
     )
 
     firm_id: UUID = Field(description="The firm whose assessment it is for.")
-    record: Record
-    observed_on: Day = Field(description="Day the record began.")
+    record: Record = Field(description="Kind of record; `none`: the bureau was asked, and nothing is on file.")
+    observed_on: Day = Field(description="Day the record began; of `none`, the day of asking.")
     days_past_due: Annotated[StrictInt, Field(ge=0, le=20_000)] | None = Field(
         None, description="Most days past due; a late payment needs it."
     )
@@ -261,6 +262,8 @@ class RecordIn(Observed):
         times = self.times(self.observed_on)
         if self.record == "late_payment" and self.days_past_due is None:
             raise ValueError("a late payment needs days_past_due")
+        if self.record == NOTHING_ON_FILE and (self.days_past_due, self.ended_on) != (None, None):
+            raise ValueError("nothing on file (none) has neither days_past_due nor ended_on")
         if self.ended_on is not None and not self.observed_on <= self.ended_on <= times["known_on"]:
             raise ValueError("ended_on is from observed_on to known_on, the day on which the end could be known")
         return self

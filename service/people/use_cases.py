@@ -9,9 +9,10 @@ from typing import Any
 from uuid import UUID
 
 from features.consent import SCOPES
-from service.errors import Conflict, NotFound
+from service.errors import Conflict, Forbidden, NotFound
 from service.firms import use_cases as firms
 from service.firms.use_cases import ConsentView, Link
+from service.identity.access import Role
 from service.kit import clock, idempotency
 from service.kit.db import Database, TenantSession, after_commit, tenant_of
 from service.kit.etag import Precondition, save
@@ -205,6 +206,25 @@ def erased_among(session: TenantSession, names: Iterable[str]) -> set[str]:
     ids = [UUID(name) for name in names if re.fullmatch(PSEUDONYM, name)]
     persons = repository.lock_shared(session, ids)
     return {str(person_id) for person_id, erased_at in persons if erased_at is not None}
+
+
+def check_may_record(role: Role, *, is_given: bool) -> None:
+    """Check that somebody of a role may record a consent: a firm cannot consent for a person.
+
+    Raises
+    ------
+    Forbidden
+        If a firm would give one; to withdraw and to refuse are open to it.
+
+    Examples
+    --------
+    >>> check_may_record(Role.FIRM, is_given=False)
+    """
+    if is_given and role is Role.FIRM:
+        raise Forbidden(
+            "A firm cannot consent for a person; it may record that a person withdraws or refuses. What a person "
+            "consents to is recorded by the lender's officers."
+        )
 
 
 def add_consent(

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from features.as_of import known
-from features.build import CATALOG, Matrix, build_matrix
+from features.build import BUREAU_FEATURES, CATALOG, Matrix, build_matrix
 from features.consent import refused_automated
 from features.context import CONTEXT_KINDS, Context, build_context
 from features.inputs import Inputs
@@ -169,11 +169,17 @@ def score_range(
     matrix = build_matrix(inputs.of_firms(wanted), context[1], loaded.model.names, as_of)
     previous = repository.read_previous(session, loaded.product.code, as_of, *keys)
     rows = _rows(loaded, matrix, defaulted, previous)
-    is_refused = pl.col("key").is_in(refused_automated(inputs, as_of).implode())
+    is_refused = pl.col("key").is_in(_refused_today(session, keys).implode())
     rows = rows.with_columns(decision=pl.when(is_refused).then(pl.lit("person")).otherwise(pl.lit("automated")))
     rows = _with_provenance(session, rows, loaded, context[0], as_of, actor, run_id)
     repository.insert_scores(session, rows.select(*Score.model_fields), [UUID(i) for i in rows["id"]])
     return _scored(rows, loaded.product.code, as_of), refusals
+
+
+def _refused_today(session: TenantSession, keys: tuple[str, str]) -> pl.Series:
+    """Return the firms that no machine alone may decide on from today on, whatever the day that is scored."""
+    today = clock.today()
+    return refused_automated(read_inputs(session, today, *keys, kinds=("consent",)), today)
 
 
 def _unknown_yet(key: str, as_of: date) -> Refusal:
@@ -236,15 +242,16 @@ def _features_json(matrix: Matrix) -> list[str]:
 
 
 def _families_of(reasons: Sequence[Reason]) -> str:
-    """Write the feature families of reasons, each once, as PostgreSQL writes an array.
+    """Write the feature families of reasons, each once, as PostgreSQL writes an array; of bureau records, nothing.
 
     Examples
     --------
     >>> pair = {"features": ["sales_cv", "cust_hhi"]}
-    >>> _families_of([{"features": ["owner_yrs"]}, pair]), _families_of([])
+    >>> _families_of([{"features": ["owner_yrs"]}, pair]), _families_of([{"features": ["owner_dpd"]}])
     ('{owner,stability,buyers}', '{}')
     """
-    families = dict.fromkeys(CATALOG[name].family for reason in reasons for name in reason["features"])
+    told = [reason["features"] for reason in reasons if BUREAU_FEATURES.isdisjoint(reason["features"])]
+    families = dict.fromkeys(CATALOG[name].family for names in told for name in names)
     return "{" + ",".join(families) + "}"
 
 

@@ -293,7 +293,7 @@ def _(owner: Owner) -> Call:
 
 @request("POST /v1/people/{person_id}/consents", Of.FIRM, "person")
 def _(owner: Owner) -> Call:
-    consent = {"firm_id": owner["firm"], "scope": "owner_data", "is_given": True, "observed_on": "2024-02-01"}
+    consent = {"firm_id": owner["firm"], "scope": "owner_data", "is_given": False, "observed_on": "2024-02-01"}
     return Call(f"/v1/people/{owner['person']}/consents", consent)
 
 

@@ -5,7 +5,7 @@ import math
 import uuid
 from collections import Counter
 from contextlib import contextmanager
-from datetime import date
+from datetime import date, timedelta
 
 import numpy as np
 import pytest
@@ -20,6 +20,7 @@ from service.firms.use_cases import add_inputs, add_invoices, firm_id_of, list_k
 from service.identity.access import Role
 from service.identity.actor import Reach
 from service.identity.use_cases import create_branch
+from service.kit import clock
 from service.rescoring.use_cases import rescore
 from service.scoring.use_cases import context_of, get_score, plan_firm, score_firm, score_range
 from service.training.use_cases import live_model, promote, train
@@ -126,7 +127,8 @@ def test_a_score_is_whole(officer, bank, scores):
             assert (row["pd"], row["points"], row["pd_basis"]) == (1.0, None, "default")
             assert row["reason_families"] == ["default"]
             continue
-        families = [CATALOG[name].family for reason in row["reasons"] for name in reason["features"]]
+        told = [reason["features"] for reason in row["reasons"] if "owner_dpd" not in reason["features"]]
+        families = [CATALOG[name].family for names in told for name in names]
         assert row["reason_families"] == list(dict.fromkeys(families))
         assert row["grade"] == grade_of(row["pd"])
         assert row["pd"] == pytest.approx(float(pd_of(row["points"])), rel=1e-12)
@@ -147,16 +149,18 @@ def test_a_person_decides_where_automated_decisions_are_refused(database, bank, 
     assert {row["decision"] for row in scores.values()} == {"automated", "person"}
 
 
-def test_a_refusal_routes_the_next_score_to_a_person(database, bank, scores):
+@pytest.mark.parametrize("as_of", [FIRST, SECOND])
+def test_a_refusal_routes_the_next_score_of_any_day_to_a_person(database, bank, scores, as_of):
+    """What is known today decides, also where it was said, or could be known, after the day that is scored."""
     key = next(key for key, row in sorted(scores.items()) if row["decision"] == "automated")
     query = text("select decision from score where id = :id")
     with undone(database, bank) as session:
-        loaded, context = live_model(session, PRODUCT), context_of(session, SECOND)
+        loaded, context = live_model(session, PRODUCT), context_of(session, as_of)
         for is_given, decision in ((False, "person"), (True, "automated")):
-            day = date(2026, 6, 28) if not is_given else SECOND
+            day = clock.today() - timedelta(days=not is_given)
             row = consent(None, "automated_decision", key, day, given=is_given)
             add_inputs(session, inputs(row), lambda *_: None)
-            made, _ = score_range(session, loaded, SECOND, context, (key, key), "officer", None)
+            made, _ = score_range(session, loaded, as_of, context, (key, key), "officer", None)
             assert session.execute(query, {"id": made[0].score_id}).scalar_one() == decision
 
 

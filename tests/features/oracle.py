@@ -165,29 +165,23 @@ def owners(rows: list[tuple[str, dict]], firm_id: str, as_of: date) -> dict[str,
     """The owner's features of one firm, from rows of any kind as the builders make them."""
     seen = [(k, r) for k, r in rows if r["firm_id"] == firm_id and r["known_on"] <= as_of and r["observed_on"] <= as_of]
     of_kind = {name: [r for k, r in seen if k == name] for name in ("person", "consent", "personal_record")}
-    people = {r["person_id"] for r in of_kind["person"]}
-    mine = [p for p in sorted(people) if _is_owner(p, of_kind)]
-    since = [_newest(of_kind["person"], p)["trade_since"] for p in mine]
+    owning = [r for r in of_kind["person"] if r["role"] == "owner"]
+    mine = [p for p in sorted({r["person_id"] for r in owning}) if _consents(of_kind["consent"], p, "owner_data")]
+    since = [_newest(owning, p)["trade_since"] for p in mine]
     since = [day for day in since if day is not None and day <= as_of]
-    asked = [p for p in mine if _consents(of_kind["consent"], p, "bureau")]
-    worst = [_days(r) for p in asked for r in _records(of_kind["personal_record"], p) if _counts(r, as_of)]
+    records = {p: _records(of_kind["personal_record"], p) for p in mine if _consents(of_kind["consent"], p, "bureau")}
+    is_whole = bool(mine) and all(records.get(p) for p in mine)
+    worst = [_days(group) for groups in records.values() for group in groups if _counts(group, as_of)]
     return {
         "owner_yrs": (as_of - min(since)).days / 365.25 if since else NAN,
-        "owner_dpd": float(max([0, *worst])) if asked else NAN,
+        "owner_dpd": float(max([0, *worst])) if is_whole else NAN,
     }
 
 
 def _newest(rows, person_id):
-    """Of equal dates the row that sorts last by role, then by date of entry, an unknown one before all others."""
+    """Of equal dates the row of the last date of entry, an unknown one before all others."""
     own = [r for r in rows if r["person_id"] == person_id]
-    return max(own, key=lambda r: (r["observed_on"], r["known_on"], r["role"], r["trade_since"] or date.min))
-
-
-def _is_owner(person_id, of_kind):
-    return (
-        _consents(of_kind["consent"], person_id, "owner_data")
-        and _newest(of_kind["person"], person_id)["role"] == "owner"
-    )
+    return max(own, key=lambda r: (r["observed_on"], r["known_on"], r["trade_since"] or date.min))
 
 
 def _consents(rows, person_id, scope):
@@ -197,12 +191,12 @@ def _consents(rows, person_id, scope):
 
 
 def _records(rows, person_id):
-    """Return the newest row of each record; of equal days known, the one of more days past due, then the one ended."""
-    newest = {}
+    """Return each record's rows, the newest last; of equal days known, the one of more days, then the one ended."""
+    of_record = {}
     for r in rows:
         if r["person_id"] == person_id:
-            newest.setdefault((r["record"], r["observed_on"]), []).append(r)
-    return [max(group, key=_rank) for group in newest.values()]
+            of_record.setdefault((r["record"], r["observed_on"]), []).append(r)
+    return [sorted(group, key=_rank) for group in of_record.values()]
 
 
 def _rank(record):
@@ -210,9 +204,11 @@ def _rank(record):
     return record["known_on"], -1 if days is None else days, ended or date.min
 
 
-def _days(record):
-    return 91 if record["days_past_due"] is None else record["days_past_due"]
+def _days(group):
+    stated = [r["days_past_due"] for r in group if r["days_past_due"] is not None]
+    return max(stated) if stated else 91
 
 
-def _counts(record, as_of):
-    return record["ended_on"] is None or as_of < _back(record["ended_on"], -60)
+def _counts(group, as_of):
+    record, ended = group[-1]["record"], group[-1]["ended_on"]
+    return record != "none" and (ended is None or as_of < _back(ended, -60))

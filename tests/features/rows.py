@@ -37,7 +37,7 @@ def consent(person_id, scope="owner_data", firm_id="F", on=date(2020, 1, 1), **o
         "known_on": other.get("known") or on,
         "person_id": person_id,
         "scope": scope,
-        "purpose": other.get("purpose", "credit_assessment"),
+        "purpose": "credit_assessment",
         "is_given": other.get("given", True),
     }
 
@@ -52,6 +52,10 @@ def record(person_id, days=None, ended=None, firm_id="F", on=date(2018, 1, 1), *
         "days_past_due": days,
         "ended_on": ended,
     }
+
+
+def nothing(person_id, firm_id="F", on=date(2020, 1, 1)):
+    return record(person_id, None, None, firm_id, on, kind="none")
 
 
 def invoice(direction, on, yuan, partner="A", firm_id="F", vat=0.0, number=None, known=None, **flags):

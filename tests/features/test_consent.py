@@ -12,7 +12,7 @@ from features.consent import permitted, refused_automated
 from features.context import CONTEXT_KINDS, build_context
 from features.policy import PERSONAL_RECORD_YEARS
 from tests.features import oracle
-from tests.features.rows import DAY, consent, firm, inputs, person, record, value
+from tests.features.rows import DAY, consent, firm, inputs, nothing, person, record, value
 from tests.features.test_feature_bits import BASE, made_later, matrix_of, others, same
 
 NAN = float("nan")
@@ -35,10 +35,8 @@ rows = st.lists(others, max_size=20)
         ([consent(None)], NAN),
         ([consent("a", firm_id="G")], NAN),
         ([consent("a", "bureau"), consent("a", "automated_decision")], NAN),
-        ([consent("a", purpose="monitoring"), consent("a", purpose="guarantee")], NAN),
         ([GIVEN, consent("a", on=BEFORE, given=False)], NAN),
         ([GIVEN, consent("a", on=AFTER, given=False)], 2922 / 365.25),
-        ([GIVEN, consent("a", on=BEFORE, given=False, purpose="monitoring")], 2922 / 365.25),
         ([GIVEN, consent("a", "bureau", on=BEFORE, given=False)], 2922 / 365.25),
         ([GIVEN, consent("a", on=BEFORE, given=False), consent("a", on=DAY)], 2922 / 365.25),
         ([consent("a", on=DAY), consent("a", on=DAY, given=False)], NAN),
@@ -65,10 +63,41 @@ def test_bureau_records_need_a_consent_of_their_own(consents, days):
     assert value("owner_dpd", OWNER, record("a", 45), *consents) == pytest.approx(days, nan_ok=True)
 
 
-def test_of_several_owners_those_who_let_the_bureau_be_asked_count():
-    everyone = [OWNER, person("b", None), GIVEN, consent("b"), record("a", 45), record("b", 60)]
-    assert value("owner_dpd", *everyone, BUREAU) == 45
-    assert value("owner_dpd", *everyone, BUREAU, consent("b", "bureau")) == 60
+def test_of_several_owners_none_may_hide_behind_the_others():
+    owners = [OWNER, person("b", None), GIVEN, consent("b")]
+    for of_a in (record("a", 45), nothing("a")):
+        everyone = [*owners, of_a, record("b", 60)]
+        assert isnan(value("owner_dpd", *everyone, BUREAU))
+        assert isnan(value("owner_dpd", *everyone, consent("b", "bureau")))
+        assert value("owner_dpd", *everyone, BUREAU, consent("b", "bureau")) == 60
+    assert isnan(value("owner_dpd", *owners, nothing("a"), BUREAU, consent("b", "bureau")))
+
+
+def test_a_consent_alone_is_no_clean_record():
+    assert isnan(value("owner_dpd", OWNER, GIVEN, BUREAU))
+    assert value("owner_dpd", OWNER, GIVEN, BUREAU, nothing("a", on=DAY)) == 0
+    assert isnan(value("owner_dpd", OWNER, GIVEN, BUREAU, nothing("a", on=AFTER)))
+    assert value("owner_dpd", OWNER, GIVEN, BUREAU, record("a", 45, date(2019, 1, 1), known=DAY)) == 0
+
+
+def test_nothing_on_file_ends_no_record():
+    assert value("owner_dpd", OWNER, GIVEN, BUREAU, record("a", 45), nothing("a", on=DAY)) == 45
+
+
+def test_an_owner_may_be_legal_representative_too():
+    both = [OWNER, person("a", None, "legal_representative", on=date(2021, 1, 1)), GIVEN, BUREAU, record("a", 120)]
+    assert value("owner_yrs", *both) == 2922 / 365.25
+    assert value("owner_dpd", *both) == 120
+
+
+def test_two_records_that_began_on_one_day_leave_the_worse():
+    began = date(2022, 1, 1)
+    two = [OWNER, GIVEN, BUREAU, record("a", 300, on=began), record("a", 5, on=began, known=date(2022, 2, 1))]
+    assert value("owner_dpd", *two) == 300
+    assert value("owner_dpd", *two, as_of=date(2022, 1, 31)) == 300
+    ended = record("a", 5, date(2022, 3, 1), on=began)
+    assert value("owner_dpd", *two, ended, as_of=date(2027, 2, 28)) == 300
+    assert value("owner_dpd", *two, ended, as_of=date(2027, 3, 1)) == 0
 
 
 @pytest.mark.parametrize(
@@ -124,7 +153,6 @@ def test_a_record_without_days_is_as_bad_as_a_default(kind):
         ([consent(None, "automated_decision", given=False)], ["F"]),
         ([consent(None, "automated_decision")], []),
         ([consent("a", "automated_decision", given=False)], ["F"]),
-        ([consent(None, "automated_decision", given=False, purpose="monitoring")], ["F"]),
         ([consent(None, "bureau", given=False), consent("a", given=False)], []),
         ([consent(None, "automated_decision", given=False), consent(None, "automated_decision", on=DAY)], []),
         ([consent(None, "automated_decision"), consent(None, "automated_decision", on=DAY, given=False)], ["F"]),

@@ -11,7 +11,7 @@ from features.build import CATALOG, build_matrix
 from features.context import build_context
 from features.inputs import Inputs
 from tests.features import oracle
-from tests.features.rows import DAY, consent, firm, inputs, invoice, loan, person, record, sale, status
+from tests.features.rows import DAY, consent, firm, inputs, invoice, loan, nothing, person, record, sale, status
 
 NAMES = tuple(CATALOG)
 quick = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -48,17 +48,16 @@ others = st.one_of(
         person,
         st.sampled_from("ab"),
         st.none() | st.dates(date(1990, 1, 1), date(2030, 1, 1)),
-        st.sampled_from(["owner", "manager"]),
+        st.sampled_from(["owner", "owner", "legal_representative"]),
         firm_ids,
         days,
     ),
     st.builds(
-        lambda who, scope, firm_id, on, purpose, given: consent(who, scope, firm_id, on, purpose=purpose, given=given),
+        lambda who, scope, firm_id, on, given: consent(who, scope, firm_id, on, given=given),
         st.sampled_from(["a", "b", None]),
         st.sampled_from(["owner_data", "bureau", "automated_decision"]),
         firm_ids,
         days,
-        st.sampled_from(["credit_assessment", "credit_assessment", "monitoring"]),
         st.booleans(),
     ),
     st.builds(
@@ -72,6 +71,7 @@ others = st.one_of(
         st.sampled_from(["late_payment", "judgment"]),
         st.none() | st.integers(1, 900),
     ),
+    st.builds(nothing, st.sampled_from("ab"), firm_ids, days),
     st.builds(loan, days, firm_ids, st.sampled_from("KL")),
     st.builds(status, days, st.sampled_from([0, 45, 91]), firm_ids, st.sampled_from(["K", "L", None])),
 )

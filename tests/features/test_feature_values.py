@@ -6,7 +6,7 @@ from math import exp, isnan, log, sqrt
 import pytest
 
 from features.build import CATALOG
-from tests.features.rows import buy, consent, firm, inputs, person, record, sale, value
+from tests.features.rows import buy, consent, firm, inputs, nothing, person, record, sale, value
 
 NAN = float("nan")
 JUNE, MAY, APRIL, MARCH = (date(2024, month, 10) for month in (6, 5, 4, 3))
@@ -105,8 +105,12 @@ EXAMPLES = [
     ("owner_yrs", [*OWNERS, person("a", None)], NAN),
     ("owner_yrs", [person("a", date(2020, 6, 15))], NAN),
     ("owner_dpd", [*OWNERS, person("a", None), record("a", 45), record("a", 30, on=date(2019, 1, 1))], 45.0),
-    ("owner_dpd", [*OWNERS, person("a", None)], 0.0),
-    ("owner_dpd", [*OWNERS, person("a", None), record("b", 45)], 0.0),
+    ("owner_dpd", [*OWNERS, person("a", None)], NAN),
+    ("owner_dpd", [*OWNERS, person("a", None), nothing("a")], 0.0),
+    ("owner_dpd", [*OWNERS, person("a", None), nothing("b")], NAN),
+    ("owner_dpd", [*OWNERS, person("a", None), nothing("a"), record("b", 45)], 0.0),
+    ("owner_dpd", [*OWNERS, person("a", None), nothing("a"), record("a", 45)], 45.0),
+    ("owner_dpd", [*OWNERS, person("a", None), record("a", 9, date(2018, 5, 1))], 0.0),
     ("owner_dpd", [*OWNERS, person("a", None, "manager"), record("a", 45)], NAN),
     ("firm_age", [firm(founded_on=date(2020, 6, 15), on=date(2021, 1, 1))], 4.0),
     ("firm_age", [firm(founded_on=date(2025, 6, 15), on=date(2021, 1, 1))], NAN),

@@ -184,6 +184,16 @@ def test_owners_consent_before_their_data_are_used(demo):
     assert 0.8 < demo.inputs.consents.filter(scope="bureau").height / kept.persons.height < 0.97
 
 
+def test_the_bureau_is_asked_with_the_consent_and_has_nothing_yet(demo):
+    asked = demo.inputs.consents.filter(scope="bureau").select("firm_id", "person_id", "observed_on")
+    is_none = pl.col("record") == "none"
+    answers = demo.inputs.personal_records
+    assert_frame_equal(answers.filter(is_none).select(asked.columns), asked, check_row_order=False)
+    later = answers.filter(~is_none).join(asked, on=["firm_id", "person_id"], suffix="_asked")
+    assert later.height == answers.filter(~is_none).height > 0
+    assert (later["observed_on"] > later["observed_on_asked"]).all()
+
+
 def test_few_firms_refuse_to_be_decided_on_by_machine(demo):
     refused = refused_automated(demo.inputs, END)
     assert 0 < len(refused) < 20

@@ -210,7 +210,10 @@ PLAIN_IDS = [
 ]
 PERSONAL = {
     "person": ("firm_id,observed_on,person_id,role", "E1,2024-01-01,{},owner"),
-    "consent": ("firm_id,observed_on,person_id,scope,purpose,is_given", "E1,2024-01-01,{},bureau,monitoring,true"),
+    "consent": (
+        "firm_id,observed_on,person_id,scope,purpose,is_given",
+        "E1,2024-01-01,{},bureau,credit_assessment,true",
+    ),
     "personal_record": ("firm_id,observed_on,person_id,record,days_past_due", "E1,2024-01-01,{},late_payment,9"),
 }
 
@@ -292,6 +295,8 @@ def test_a_row_rejected_for_something_else_does_not_give_the_id_away(session, fi
         ("E1,2021-03-01,,P1,judgment,,2021-06-01", "known_on", "before it ended"),
         ("E1,2021-03-01,2021-05-31,P1,judgment,,2021-06-01", "known_on", "before it ended"),
         ("E1,2021-03-01,2021-03-01,P1,gossip,,", "record", "not one of"),
+        ("E1,2021-03-01,2021-03-01,P1,none,0,", "days_past_due", "nothing on file"),
+        ("E1,2021-03-01,2021-03-01,P1,none,,2021-03-01", "ended_on", "nothing on file"),
         ("E1,2021-03-01,2021-03-01,,judgment,,", "person_id", "required"),
     ],
 )
@@ -302,6 +307,20 @@ def test_a_personal_record_that_cannot_be(session, firms, tmp_path, row, column,
     assert summary.files[0].added == 1
     assert summary.rejects["column"].item() == column
     assert reason in summary.rejects["reason"].item()
+
+
+@pytest.mark.parametrize("purpose", ["monitoring", "guarantee", ""])
+def test_a_purpose_that_nothing_serves_is_not_taken(session, firms, tmp_path, purpose):
+    header = "firm_id,observed_on,person_id,scope,purpose,is_given"
+    summary = load(session, tmp_path, f"E1,2024-01-01,P1,bureau,{purpose},1", kind="consent", header=header)
+    assert (summary.files[0].added, summary.rejects["column"].to_list()) == (0, ["purpose"])
+
+
+def test_nothing_on_file_is_a_record_of_its_own(session, firms, tmp_path):
+    header = "firm_id,observed_on,person_id,record"
+    assert load(session, tmp_path, "E1,2024-01-01,P1,none", kind="personal_record", header=header).added == 1
+    known = read_inputs(session, date(2024, 1, 1)).personal_records
+    assert known.select("record", "days_past_due", "ended_on").rows() == [("none", None, None)]
 
 
 def test_consents_and_records_come_back_as_they_went_in(session, firms, tmp_path):

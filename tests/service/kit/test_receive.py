@@ -42,7 +42,8 @@ class Call:
         self.sent.append(message)
 
     async def __call__(self):
-        scope = {"type": "http", "headers": [(b"authorization", b"Bearer of a test"), *self.headers], "state": self.state}
+        headers = [(b"authorization", b"Bearer of a test"), *self.headers]
+        scope = {"type": "http", "headers": headers, "state": self.state}
         async with asyncio.timeout(LONG):
             await self.app(scope, self.messages.get, self.send)
         return self

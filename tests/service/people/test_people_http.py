@@ -229,18 +229,19 @@ def test_who_may_do_what(app, database, tenant, firm, person):
         assert tuple(answer.status_code for answer in answers) == expected, role
 
 
-def test_a_firm_gives_and_withdraws_its_own_peoples_consents(app, database, tenant, client, firm, person):
+def test_a_firm_withdraws_its_own_peoples_consents_alone(app, database, tenant, client, firm, person):
     other = client.post("/v1/firms", {**FIRM, "key": "E2"}).json()["id"]
     stranger = client.post(f"/v1/firms/{other}/people", {**PERSON, "number": national_id(2)}).json()
     own = make_client(app, database, tenant, Role.FIRM, firm_id=uuid.UUID(firm))
     assert [item["id"] for item in own.get(f"/v1/firms/{firm}/people").json()["items"]] == [person["id"]]
     path = f"/v1/people/{person['id']}/consents"
-    given = own.post(path, {**CONSENT, "firm_id": firm})
-    assert (given.status_code, given.json()["added"]) == (201, 1)
-    assert own.post(path, {**CONSENT, "firm_id": firm, "is_given": False, "observed_on": "2024-03-01"}).is_success
+    client.post(path, {**CONSENT, "firm_id": firm}).raise_for_status()
+    withdrawal = {**CONSENT, "is_given": False, "observed_on": "2024-03-01"}
+    withdrawn = own.post(path, {**withdrawal, "firm_id": firm})
+    assert (withdrawn.status_code, withdrawn.json()["added"]) == (201, 1)
     assert [item["is_given"] for item in own.get(path).json()["items"]] == [True, False]
-    assert own.post(path, {**CONSENT, "firm_id": other}).status_code == 404
-    assert own.post(f"/v1/people/{stranger['id']}/consents", {**CONSENT, "firm_id": firm}).status_code == 404
+    assert own.post(path, {**withdrawal, "firm_id": other}).status_code == 404
+    assert own.post(f"/v1/people/{stranger['id']}/consents", {**withdrawal, "firm_id": firm}).status_code == 404
     assert own.get(f"/v1/people/{stranger['id']}/consents").status_code == 404
     assert own.get(f"/v1/firms/{other}/people").status_code == 404
 
@@ -260,13 +261,42 @@ def test_consents_are_recorded_once_and_paged(client, firm, person):
     assert client.post(path, {**CONSENT, "firm_id": firm, "observed_on": "2190-01-01"}).status_code == 422
 
 
+@pytest.mark.parametrize("purpose", ["monitoring", "guarantee", None])
+def test_a_purpose_that_nothing_serves_is_invalid(client, firm, person, purpose):
+    body = {**CONSENT, "firm_id": firm, "purpose": purpose}
+    assert client.post(f"/v1/people/{person['id']}/consents", body).status_code == 422
+
+
+def test_a_firm_withdraws_for_a_person_and_does_not_consent(app, database, tenant, client, firm, person):
+    own = make_client(app, database, tenant, Role.FIRM, firm_id=uuid.UUID(firm))
+    path = f"/v1/people/{person['id']}/consents"
+    for scope in ("owner_data", "bureau", "automated_decision"):
+        body = {**CONSENT, "firm_id": firm, "scope": scope}
+        refused = own.post(path, body)
+        assert (refused.status_code, refused.json()["type"]) == (403, "urn:clustercredit:forbidden")
+        assert "cannot consent for a person" in refused.json()["detail"]
+        assert client.post(path, body).status_code == 201
+        assert own.post(path, {**body, "is_given": False, "observed_on": "2024-02-02"}).status_code == 201
+    given = [item["is_given"] for item in client.get(path).json()["items"]]
+    assert given == [True] * 3 + [False] * 3
+
+
+def test_the_bureau_had_nothing(client, database, tenant, firm, person):
+    client.post(f"/v1/people/{person['id']}/consents", {**CONSENT, "firm_id": firm}).raise_for_status()
+    path, body = f"/v1/people/{person['id']}/records", {"firm_id": firm, "record": "none", "observed_on": "2024-03-15"}
+    for more in ({"days_past_due": 0}, {"ended_on": "2024-03-15"}):
+        assert client.post(path, {**body, **more}).status_code == 422
+    assert client.post(path, body).json()["added"] == 1
+    [row] = _rows(database, tenant, "select record, days_past_due, ended_on from personal_record")
+    assert tuple(row.values()) == ("none", None, None)
+
+
 def test_a_record_needs_a_consent_in_force(client, firm, person):
     records, consents = (f"/v1/people/{person['id']}/{what}" for what in ("records", "consents"))
     record = {**RECORD, "firm_id": firm}
     refused = client.post(records, record)
     assert (refused.status_code, refused.json()["type"]) == (409, "urn:clustercredit:conflict")
     client.post(consents, {**CONSENT, "firm_id": firm, "scope": "owner_data"}).raise_for_status()
-    client.post(consents, {**CONSENT, "firm_id": firm, "purpose": "monitoring"}).raise_for_status()
     assert client.post(records, record).status_code == 409
     client.post(consents, {**CONSENT, "firm_id": firm}).raise_for_status()
     added = client.post(records, record)
