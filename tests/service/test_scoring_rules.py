@@ -41,7 +41,7 @@ def test_only_a_dated_default_puts_a_firm_in_default(is_undated, grade_d):
 
 
 def test_families_of_reasons_are_silent_about_the_bureau():
-    assert BUREAU_FEATURES == {"owner_dpd"}
+    assert {"owner_dpd"} == BUREAU_FEATURES
     reasons = [
         {"features": names}
         for names in (["owner_dpd"], ["owner_dpd", "firm_age"], ["sales_cv"], ["sales_cv", "ln_sales"])
