@@ -154,7 +154,8 @@ def test_without_both_fences_the_rival_shows(talker, world, database):
 def _queries(session: TenantSession, home: Owner, rival: Owner) -> dict[str, object]:
     """Return what the queries of the repositories find, those in raw SQL above all."""
     own, foreign = uuid.UUID(home["firm"]), uuid.UUID(rival["firm"])
-    inputs = firms.read_inputs(session, SECOND, ("firm", "person", "invoice", "loan", "repayment_status"), None, None)
+    kinds = ("firm", "person", "invoice", "loan", "repayment_status", "consent", "personal_record")
+    inputs = firms.read_inputs(session, SECOND, SECOND, kinds, (None, None))
     return {
         "inputs": {name: sorted(map(repr, frame.rows())) for name, frame in inputs.frames().items()},
         "loan_owners": firms.loan_owners(session, [home["_loan"], home["own_loan"], rival["own_loan"]]),
