@@ -44,7 +44,7 @@ def sum_approved(session: TenantSession, firm_id: UUID, since: datetime) -> int:
     """Return what was approved for a firm from an instant on, in fen."""
     total = func.coalesce(func.sum(col(Review.decided_amount_fen)), 0)
     query = select(total).where(Review.firm_id == firm_id, Review.state == "approved", col(Review.decided_at) >= since)
-    return int(session.exec(query).one())
+    return int(session.exec(query).one() or 0)
 
 
 def page_reviews(
