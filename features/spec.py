@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from decimal import ROUND_CEILING, Decimal
 from enum import Enum
 from typing import Literal
 
@@ -11,6 +12,9 @@ import polars as pl
 from features.context import Context
 
 Language = Literal["en", "zh-CN"]
+Rounding = Literal["ROUND_CEILING", "ROUND_FLOOR"]
+_NOISE = 9
+"""Digits after the point beyond which an amount is the noise of a logarithm."""
 MissingRule = Literal["B", "0", "C", "N"]
 FAMILIES = ("sales", "stability", "buyers", "suppliers", "invoicing", "margin", "firm", "owner", "cluster")
 
@@ -24,6 +28,8 @@ class ValueFormat(Enum):
     ('¥1.2m', '123 万元')
     >>> ValueFormat.DAYS.show(45.0, "en"), ValueFormat.DAYS.show(45.0, "zh-CN"), ValueFormat.PERCENT.show(0.18, "en")
     ('45 days', '45 天', '18%')
+    >>> [ValueFormat.PERCENT.show(0.5256, "en", way) for way in (None, "ROUND_CEILING", "ROUND_FLOOR")]
+    ['53%', '53%', '52%']
     """
 
     RATIO = "ratio"
@@ -37,12 +43,41 @@ class ValueFormat(Enum):
     LN_CHANGE = "ln_change"
     INDEX = "index"
 
-    def show(self, value: float, language: Language) -> str:
-        """Return the value in words; NaN is said to be unknown."""
-        is_chinese = language == "zh-CN"
+    def show(self, value: float, language: Language, rounding: Rounding | None = None) -> str:
+        """Return the value in words, rounded to the nearest or as told; NaN is said to be unknown."""
         if math.isnan(value):
-            return "未知" if is_chinese else "unknown"
-        amount = math.expm1(value) if self.value.startswith("ln_") else value
+            return "未知" if language == "zh-CN" else "unknown"
+        if rounding is None:
+            return self._words(self._amount(value), language)
+        return self._words(self._rounded(value, language, rounding), language)
+
+    def _amount(self, value: float) -> float:
+        return math.expm1(value) if self.value.startswith("ln_") else value
+
+    def _value(self, amount: float) -> float:
+        return math.log1p(amount) if self.value.startswith("ln_") else amount
+
+    def _rounded(self, value: float, language: Language, rounding: Rounding) -> float:
+        """Return an amount that is shown as it is, and whose value is not below (ROUND_CEILING) or above another."""
+        amount = Decimal(repr(round(self._amount(value), _NOISE)))
+        step = self._step(float(amount), language)
+        shown = (amount / step).to_integral_value(rounding) * step
+        is_short = self._value(float(shown)) < value if rounding == ROUND_CEILING else self._value(float(shown)) > value
+        if is_short:  # by the noise that was rounded off
+            shown += step if rounding == ROUND_CEILING else -step
+        return float(shown)
+
+    def _step(self, amount: float, language: Language) -> Decimal:
+        """Return the distance of the amounts that can be told apart when shown."""
+        if self is ValueFormat.LN_YUAN:
+            size, digits, _ = _yuan_unit(amount, is_chinese=language == "zh-CN")
+            return Decimal(int(size)).scaleb(-digits)
+        if self in {ValueFormat.PERCENT, ValueFormat.LN_CHANGE}:
+            return Decimal(1).scaleb(-2 - _percent_digits(amount))
+        return Decimal(1).scaleb(-_UNITS[self][0])
+
+    def _words(self, amount: float, language: Language) -> str:
+        is_chinese = language == "zh-CN"
         if self is ValueFormat.LN_YUAN:
             return _yuan(amount, is_chinese=is_chinese)
         if self in {ValueFormat.PERCENT, ValueFormat.LN_CHANGE}:
@@ -64,8 +99,11 @@ _UNITS: dict[ValueFormat, tuple[int, str, str]] = {
 
 
 def _percent(share: float, sign: str) -> str:
-    digits = 1 if 0 < abs(share) < 0.1 else 0
-    return f"{share * 100:{sign}.{digits}f}%"
+    return f"{share * 100:{sign}.{_percent_digits(share)}f}%"
+
+
+def _percent_digits(share: float) -> int:
+    return 1 if 0 < abs(share) < 0.1 else 0
 
 
 def _quantity(value: float, digits: int, word: str) -> str:
@@ -74,16 +112,19 @@ def _quantity(value: float, digits: int, word: str) -> str:
 
 
 def _yuan(yuan: float, *, is_chinese: bool) -> str:
+    size, digits, word = _yuan_unit(yuan, is_chinese=is_chinese)
+    number = f"{yuan / size:,.{digits}f}" if word else f"{yuan:.0f}"
+    number = number.removesuffix(".0")
+    return f"{number}{word or ' 元'}" if is_chinese else f"¥{number}{word}"
+
+
+def _yuan_unit(yuan: float, *, is_chinese: bool) -> tuple[float, int, str]:
+    """Return the unit that an amount is shown in, with how many digits after the point, and the unit's word."""
     steps = ((1e8, " 亿元"), (1e4, " 万元")) if is_chinese else ((1e9, "bn"), (1e6, "m"), (1e3, "k"))
     for size, word in steps:
         if abs(yuan) >= size * 0.9995:
-            number = _three_digits(yuan / size)
-            return f"{number}{word}" if is_chinese else f"¥{number}{word}"
-    return f"{yuan:.0f} 元" if is_chinese else f"¥{yuan:.0f}"
-
-
-def _three_digits(number: float) -> str:
-    return f"{number:,.0f}" if abs(number) >= 99.95 else f"{number:.1f}".removesuffix(".0")
+            return size, 0 if abs(yuan / size) >= 99.95 else 1, word
+    return 1.0, 0, ""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -133,9 +174,9 @@ class Feature:
             return self.worse_zh if is_worse else self.better_zh
         return self.worse_en if is_worse else self.better_en
 
-    def show(self, value: float, language: Language) -> str:
+    def show(self, value: float, language: Language, rounding: Rounding | None = None) -> str:
         """Return a value in words."""
-        return self.value_format.show(value, language)
+        return self.value_format.show(value, language, rounding)
 
 
 CATALOG: dict[str, Feature] = {}

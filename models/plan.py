@@ -14,6 +14,7 @@ import math
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from decimal import Decimal
 from itertools import product
 from typing import Final, Literal, TypeAlias
 
@@ -21,7 +22,7 @@ import numpy as np
 
 from features.actionable import ACTIONABLE
 from features.build import CATALOG
-from features.spec import Feature, Language, ValueFormat
+from features.spec import Language, Rounding, ValueFormat
 from models.additive import FloatArray, Line, Step, Unit
 from models.fitted import FittedModel
 from models.grades import MASTER_SCALE, grade_of, pd_of_log_odds, points_of
@@ -30,7 +31,7 @@ from models.reasons import LANGUAGES, BoolArray
 Status: TypeAlias = Literal["best", "reachable", "unreachable"]
 
 _COUNTS: Final = frozenset({ValueFormat.LN_COUNT, ValueFormat.DAYS})
-"""Formats of whole numbers: a bound is rounded so that what a reader sees is sufficient."""
+"""Formats of whole numbers."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Change:
     points, pd, grade
         The model's prediction once it is made.
     text : dict of language to str
-        What to do; the figures in it are rounded, the attributes are exact.
+        What to do. Bounds in it are rounded so that what a reader sees suffices; the attributes are exact.
     """
 
     feature: str
@@ -338,10 +339,13 @@ class _Search:
         # A value equal to a cut lies left of it: what lies right of it begins just above.
         cut = float(np.nextafter(to_value, -np.inf))
         is_above = is_up and cut in _ends(self.score.units, name, is_up=False)
-        bound = _bound(feature, cut if is_above else to_value, is_up=is_up and not is_above)
-        shown, now = feature.show(bound, language), feature.show(from_value, language)
-        if shown == now:  # rounding hides the difference
-            shown, now = f"{shown} ({to_value:.6g})", f"{now} ({from_value:.6g})"
+        bound = cut if is_above else to_value
+        rounding: Rounding = "ROUND_CEILING" if is_up else "ROUND_FLOOR"
+        is_next_number = is_above and feature.value_format in _COUNTS  # more than 4.5 of a whole number: more than 4
+        shown = feature.show(bound, language, "ROUND_FLOOR" if is_next_number else rounding)
+        now = feature.show(from_value, language)
+        if shown == now and not is_next_number:  # rounding hides the difference
+            shown, now = f"{shown} ({_to_six_digits(bound, rounding)})", f"{now} ({from_value:.6g})"
         label = feature.label(language)
         if language == "zh-CN":
             return f"{label}：由 {now} {'提高到' if is_up else '降低到'} {shown} {_LIMIT_ZH[is_up, is_above]}"
@@ -365,11 +369,14 @@ def _ends(units: tuple[Unit, ...], name: str, *, is_up: bool) -> list[float]:
     return sorted(ends)
 
 
-def _bound(feature: Feature, value: float, *, is_up: bool) -> float:
-    """Return a bound as shown: of whole numbers the next one that suffices."""
-    if feature.value_format not in _COUNTS:
-        return value
-    is_log = feature.value_format is ValueFormat.LN_COUNT
-    number = round(math.expm1(value) if is_log else value, 9)
-    whole = math.ceil(number) if is_up else math.floor(number)
-    return math.log1p(whole) if is_log else float(whole)
+def _to_six_digits(value: float, rounding: Rounding) -> str:
+    """Return a value with six significant digits, none of them beyond what suffices.
+
+    Examples
+    --------
+    >>> _to_six_digits(1.00040012, "ROUND_CEILING"), _to_six_digits(1.00040012, "ROUND_FLOOR")
+    ('1.00041', '1.0004')
+    """
+    exact = Decimal(repr(value))
+    rounded = exact.quantize(Decimal(1).scaleb(exact.adjusted() - 5), rounding=rounding) if value else exact
+    return f"{rounded.normalize():f}"

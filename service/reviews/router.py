@@ -77,7 +77,8 @@ def post_decision(
 ) -> ReviewOut:
     """Decide a review, once. To approve, one of your limits must hold for the firm's grade and the amount.
 
-    Beyond your limits the answer is 403, `beyond-limits`. Grade D, or no score, nobody may approve: 409.
+    What was approved for the firm in the last 365 days, of all products, counts as well. Beyond your limits the answer
+    is 403, `beyond-limits`. Grade D, no score, or one that a withdrawn consent has overtaken, nobody may approve: 409.
     """
     review = use_cases.decide(session, actor, review_id, body.verdict(), precondition)
     tag(response, review.version)
@@ -92,7 +93,10 @@ def post_decision(
 def post_withdraw(
     session: Session, response: Response, actor: Acting, precondition: IfMatch, review_id: ReviewId
 ) -> ReviewOut:
-    """End an open review without a decision: by who opened it, or the firm."""
+    """End an open review without a decision: by who opened it, or the firm.
+
+    What a refusal of automated decisions opened ends by allowing them again, and not here: 409.
+    """
     review = use_cases.withdraw(session, actor, review_id, precondition)
     tag(response, review.version)
     return ReviewOut.of(review, actor)
@@ -110,7 +114,7 @@ def post_automated_decision(
 ) -> Response:
     """Take down what the firm says of decisions by machine alone. A refusal opens a review unless one is open.
 
-    Scores from then on say `decision: person`.
+    Once nobody refuses, the reviews that refusals opened are withdrawn. Scores from then on say `decision: person`.
     """
     return once.answer(
         session,

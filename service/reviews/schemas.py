@@ -107,6 +107,7 @@ class ReviewOut(Schema):
                         },
                         "limits": [{"worst_grade": 10, "amount": "500000"}],
                         "limit_used": {"worst_grade": 10, "amount": "500000"},
+                        "approved_before": "0.00",
                     },
                     "version": 2,
                 }
@@ -132,8 +133,8 @@ class ReviewOut(Schema):
     pd_at_decision: float | None
     score_id_at_decision: UUID | None
     basis: dict[str, Any] | None = Field(
-        description="What the decision rested on: the score with its model version, the decider's limits, and the one "
-        "that was used. Not shown to the firm."
+        description="What the decision rested on: the score with its model version, the decider's limits, the one "
+        "that was used, and what was approved for the firm in the 365 days before. Not shown to the firm."
     )
     version: int = Field(description="Its ETag.")
 

@@ -186,7 +186,7 @@ _reads("GET /v1/peer-reports", Of.LIST, "report")
 _reads("GET /v1/peer-reports/{report_id}", Of.FIRM, "report")
 
 
-@request("GET /v1/firms/{firm_id}/plan", Of.FIRM, "firm")
+@request("GET /v1/firms/{firm_id}/plan", Of.FIRM, "firm", settled=409)
 def _(owner: Owner) -> Call:
     return Call(f"/v1/firms/{owner['firm']}/plan?product={PRODUCT}")
 

@@ -1,4 +1,6 @@
 import math
+import re
+from decimal import Decimal
 from itertools import product
 
 import numpy as np
@@ -8,8 +10,9 @@ from hypothesis import strategies as st
 
 from features.actionable import ACTIONABLE
 from features.build import CATALOG
+from features.spec import ValueFormat
 from models.additive import AdditiveScore, Line, Step
-from models.grades import MASTER_SCALE, notches
+from models.grades import MASTER_SCALE, notches, pd_of_log_odds
 from models.plan import plan
 from tests.models.handmade import NAMES, SCORE, matrix, model
 
@@ -212,3 +215,57 @@ def test_a_difference_that_rounding_hides_is_shown_in_full():
 def test_a_row_of_another_length_is_refused():
     with pytest.raises(ValueError, match="5 values"):
         plan(MODEL, np.zeros(3), KNOWN)
+
+
+def ranges(name):
+    """Return values of a feature that a firm might have."""
+    return {
+        ValueFormat.LN_YUAN: (3.0, 24.0),
+        ValueFormat.LN_COUNT: (0.0, 8.0),
+        ValueFormat.LN_MONTHS: (0.0, 5.0),
+        ValueFormat.LN_CHANGE: (-1.5, 1.5),
+        ValueFormat.DAYS: (0.0, 900.0),
+        ValueFormat.MONTHS: (0.0, 48.0),
+        ValueFormat.YEARS: (0.0, 30.0),
+    }.get(CATALOG[name].value_format, (0.0, 1.0))
+
+
+UNITS = {"": 1, "k": 1e3, "m": 1e6, "bn": 1e9, "万元": 1e4, "亿元": 1e8, "元": 1}
+
+
+def read_back(change, language):
+    """Return the worst value that a text lets pass for sufficient."""
+    text, form = change.text[language], CATALOG[change.feature].value_format
+    is_above = "more than" in text or "不含" in text
+    shown = re.split(r"(?: up| down) to (?:more than )?|提高到 |降低到 ", text)[-1]
+    if exact := re.search(r"\(([-+.e\d]+)\)", shown):
+        return math.nextafter(float(exact[1]), math.inf) if is_above else float(exact[1])
+    number, unit = re.match(r"¥?([-+.,\d]+) ?(%|万元|亿元|元|bn|[mk](?!o)|)", shown).groups()
+    figure = Decimal(number.replace(",", ""))
+    amount = float(figure / 100 if unit == "%" else figure * Decimal(UNITS[unit]))
+    if is_above:
+        whole = form in {ValueFormat.LN_COUNT, ValueFormat.DAYS}
+        amount = amount + 1 if whole else math.nextafter(amount, math.inf)
+    return math.log1p(amount) if form.value.startswith("ln_") else amount
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.data(), st.sampled_from(sorted(ACTIONABLE)), st.booleans())
+def test_the_figures_of_a_text_suffice(data, name, is_table):
+    """Also where a reader takes the rounded figure at its word."""
+    low, high = ranges(name)
+    sign, numbers = CATALOG[name].sign, st.floats(low, high)
+    if is_table:
+        cuts = np.array(sorted(data.draw(st.sets(numbers, min_size=1, max_size=3))))
+        unit = Step((name,), (cuts,), np.append(sign * 2.0 * np.arange(len(cuts) + 1), 0.0))
+    else:
+        unit = Line(name, low=low, high=high, centre=(low + high) / 2, slope=sign * 6 / (high - low), missing=0.0)
+    row = np.array([data.draw(numbers)])
+    fitted = of_units((name,), data.draw(st.floats(-5, -1)), unit)
+    found = plan(fitted, row, KNOWN)
+    assume(found.status == "reachable")
+    for way in found.ways:
+        for language in ("en", "zh-CN"):
+            worst = read_back(way.changes[0], language)
+            pd = pd_of_log_odds(fitted.additive.log_odds(np.array([[worst]])))[0]
+            assert pd <= found.target_pd, way.changes[0].text[language]
