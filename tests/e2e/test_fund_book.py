@@ -29,7 +29,7 @@ def test_the_book_shows_the_scores_of_the_guaranteed_loans(app, database, bank):
     guaranteed = sorted(loans)[::2]
     assert manager.post("/v1/guarantee-grants", {"fund": FUND}).status_code == 201
     for loan_id in guaranteed:
-        body = {"fund": FUND, "coverage": "0.8", "starts_on": "2025-01-01"}
+        body = {"fund": FUND, "coverage": "0.8", "starts_on": "2025-01-01", "ends_on": None}
         assert manager.post(f"/v1/loans/{loan_id}/guarantees", body).status_code == 201
     items = {item["loan_id"]: item for item in auditor.get("/v1/book").json()["items"]}
     assert sorted(items) == guaranteed
