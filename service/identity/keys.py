@@ -4,11 +4,12 @@ import hashlib
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from psycopg.errors import ForeignKeyViolation
-from sqlalchemy import or_, tuple_, update
+from sqlalchemy import tuple_
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import col, select
 
@@ -152,8 +153,7 @@ def authenticate(session: TenantSession, token: str) -> Actor:
         ended = "was revoked" if key.revoked_at is not None else f"ended on {key.expires_at:%Y-%m-%d}"
         raise Unauthenticated(f"The API key {ended}. Ask your administrator for another.")
     enter_tenant(session, key.tenant_id)
-    _note_use(session, key, now)
-    actor = actor_of(session, key)
+    actor = replace(actor_of(session, key), seen_at=key.last_used_at)
     act(session, actor)
     return actor
 
@@ -180,7 +180,9 @@ def get_key(session: TenantSession, key_id: UUID, *, for_update: bool = False) -
         If the tenant has no such key.
     """
     query = select(ApiKey).where(ApiKey.id == key_id)
-    key = session.exec(query.with_for_update() if for_update else query).one_or_none()
+    if for_update:
+        query = query.with_for_update().execution_options(populate_existing=True)
+    key = session.exec(query).one_or_none()
     if key is None:
         raise NotFound("No API key has this id.")
     return key
@@ -232,12 +234,3 @@ def revoke_key(session: TenantSession, key_id: UUID, precondition: Precondition)
 def digest_of(token: str) -> bytes:
     """Return what is kept of a token: its SHA-256; 256 random bits need no salt."""
     return hashlib.sha256(token.encode()).digest()
-
-
-def _note_use(session: TenantSession, key: ApiKey, now: datetime) -> None:
-    """Note the use unless one was noted a moment ago, or another request is noting it: nobody waits for this."""
-    last = col(ApiKey.last_used_at)
-    is_due = or_(last.is_(None), last < now - SEEN_EVERY)
-    due = select(ApiKey.id).where(ApiKey.id == key.id, is_due).with_for_update(skip_locked=True)
-    if session.exec(due).first() is not None:
-        session.execute(update(ApiKey).where(col(ApiKey.id) == key.id).values(last_used_at=now))

@@ -12,7 +12,7 @@ from sqlmodel import col, select
 from service.errors import Conflict, InvalidPayload, SignInFailed, Unauthenticated
 from service.identity import passwords
 from service.identity.actor import Actor, act
-from service.identity.keys import SEEN_EVERY, actor_of, digest_of
+from service.identity.keys import actor_of, digest_of
 from service.identity.tables import AppUser, LoginSession
 from service.identity.use_cases import tenant_id_of
 from service.kit import clock
@@ -130,7 +130,6 @@ def authenticate_session(session: TenantSession, token: str) -> Actor:
     now = clock.now()
     if row.ended_at is not None or min(row.expires_at, row.last_seen_at + IDLE) <= now or user.disabled_at is not None:
         raise Unauthenticated(f"The session has ended. {HOW}")
-    _note_use(session, row, now)
     actor = _person(session, user, row)
     act(session, actor)
     return actor
@@ -203,11 +202,4 @@ def lock_user(session: TenantSession, user_id: UUID) -> AppUser:
 
 
 def _person(session: TenantSession, user: AppUser, row: LoginSession) -> Actor:
-    return replace(actor_of(session, user), session_id=row.id)
-
-
-def _note_use(session: TenantSession, row: LoginSession, now: datetime) -> None:
-    """Note the use unless one was noted a moment ago, or another request is noting it: nobody waits for this."""
-    due = select(LoginSession.id).where(LoginSession.id == row.id, col(LoginSession.last_seen_at) < now - SEEN_EVERY)
-    if session.exec(due.with_for_update(skip_locked=True)).first() is not None:
-        session.execute(update(LoginSession).where(col(LoginSession.id) == row.id).values(last_seen_at=now))
+    return replace(actor_of(session, user), session_id=row.id, seen_at=row.last_seen_at)

@@ -1,5 +1,6 @@
 """API keys over HTTP: made once, shown once, changed by ETag, ended at once."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
@@ -130,3 +131,31 @@ def test_other_organisations_have_other_roles(app, database, tenant, kind):
     assert administrator.post("/v1/branches", {"name": "A"}).status_code == 409
     own = "fund_auditor" if kind is Organisation.FUND else "association_clerk"
     assert administrator.post("/v1/keys", {"name": "x", "role": own}).status_code == 201
+
+
+def test_the_use_of_a_refused_request_is_noted(app, administrator):
+    made = administrator.post("/v1/keys", KEY).json()
+    assert Client(app, made["key"]).get("/v1/keys").status_code == 403
+    assert administrator.get(f"/v1/keys/{made['id']}").json()["last_used_at"]
+
+
+def test_the_use_is_noted_while_the_key_is_being_changed_or_passed_over(app, database, administrator):
+    made = administrator.post("/v1/keys", KEY).json()
+    with database.engine.begin() as connection:
+        connection.execute(text("select 1 from api_key where id = :id for update"), {"id": made["id"]})
+        assert Client(app, made["key"]).get("/v1/me").status_code == 200, "nobody waits for this"
+    assert administrator.get(f"/v1/keys/{made['id']}").json()["last_used_at"] is None
+    assert Client(app, made["key"]).get("/v1/me").status_code == 200
+    assert administrator.get(f"/v1/keys/{made['id']}").json()["last_used_at"]
+
+
+def test_two_administrators_revoke_each_other(app, database, tenant, administrator):
+    for _ in range(5):
+        made = [administrator.post("/v1/keys", {**KEY, "role": "administrator"}).json() for _ in range(2)]
+        with ThreadPoolExecutor(2) as pool:
+            answers = list(pool.map(lambda pair: revoke(Client(app, pair[0]["key"]), pair[1]), (made, made[::-1])))
+        assert sorted(answers) in ([200, 200], [200, 401])
+
+
+def revoke(client, key):
+    return client.send("DELETE", f"/v1/keys/{key['id']}", headers={"If-Match": '"1"'}).status_code
