@@ -15,7 +15,7 @@ from features.consent import PURPOSE, SCOPES
 from features.inputs import KINDS, Inputs, Kind
 from service.firms import reach
 from service.firms.tables import Consent, Firm, FirmObservation, Loan, PersonObservation
-from service.kit.db import TenantSession, copy_in, read_groups, tenant_of
+from service.kit.db import LockSeed, TenantSession, copy_in, read_groups, tenant_of
 
 TABLES = {
     "firm": "firm_observation",
@@ -209,7 +209,7 @@ def find_loan(session: TenantSession, loan_id: str) -> Loan | None:
 def lock_loan(session: TenantSession, loan_id: str) -> None:
     """Let one transaction at a time add rows of a loan."""
     place = f"{tenant_of(session)}/{loan_id}"
-    session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(place, 3))))
+    session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(place, int(LockSeed.FIRMS)))))
 
 
 def loan_owners(session: TenantSession, loan_ids: list[str]) -> dict[str, str]:

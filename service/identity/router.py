@@ -1,7 +1,7 @@
 """Routes of who is asking, branches and API keys."""
 
 from http import HTTPStatus
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Path, Response
@@ -83,10 +83,14 @@ def patch_branch(
     summary="Make an API key",
 )
 def post_key(session: Session, actor: Acting, once: OnceOnly, body: KeyIn) -> Response:
-    """Make an API key; the answer is the only place where the key itself is shown."""
+    """Make an API key; the answer is the only place where the key itself is shown.
+
+    It ends at the latest when the person who made it is disabled or gets another role.
+    """
 
     def act() -> NewKeyOut:
-        made = keys.create_key(session, body.name, body.role, **body.holder(), days=body.days, created_by=actor.name)
+        maker: dict[str, Any] = {"created_by": actor.name, "created_by_id": actor.id}
+        made = keys.create_key(session, body.name, body.role, **body.holder(), days=body.days, **maker)
         return NewKeyOut.made(*made)
 
     return once.answer(session, act)
@@ -109,9 +113,11 @@ def get_key(session: Session, response: Response, key_id: KeyId) -> KeyOut:
     return KeyOut.of(key)
 
 
-@router.patch("/keys/{key_id}", responses=responses(*CHANGING), summary="Rename an API key, or move its end")
+@router.patch(
+    "/keys/{key_id}", responses=responses(*CHANGING, HTTPStatus.CONFLICT), summary="Rename an API key, or move its end"
+)
 def patch_key(session: Session, response: Response, precondition: IfMatch, key_id: KeyId, body: KeyPatch) -> KeyOut:
-    """Change a key's name, or let it end some days from now."""
+    """Change a key's name, or let it end some days from now; one that has ended is not revived (409)."""
     key = keys.change_key(session, key_id, precondition, name=body.name, days=body.days)
     tag(response, key.version)
     return KeyOut.of(key)

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 import structlog
-from sqlalchemy import update
+from sqlalchemy import delete, update
 from sqlmodel import col, select
 
 from service.errors import Conflict, InvalidPayload, SignInFailed, Unauthenticated
@@ -26,6 +26,8 @@ LONGEST = timedelta(hours=12)
 """A working day; then the person signs in again."""
 IDLE = timedelta(minutes=30)
 """How long a session lasts without a request, to the minute."""
+KEPT = timedelta(days=30)
+"""How long a session that has ended is kept, until its person signs in again."""
 HOW = "Sign in with POST /v1/sessions, or send the header: Authorization: Bearer <API key>."
 FAILED = "Organisation, login or password is wrong, or the person may not sign in. An administrator can set a password."
 
@@ -93,6 +95,7 @@ def sign_in_subject(session: TenantSession, organisation: str, subject: str) -> 
 
 
 def _begin(session: TenantSession, user: AppUser, by: str) -> Begun:
+    _forget_old_sessions(session, user.id)
     token, now = TOKEN_PREFIX + secrets.token_urlsafe(32), clock.now()
     row = LoginSession(
         tenant_id=user.tenant_id,
@@ -109,6 +112,24 @@ def _begin(session: TenantSession, user: AppUser, by: str) -> Begun:
     session.flush()
     log.info("sign_in", by=by, user=str(user.id), session=str(row.id))
     return Begun(token, _person(session, user, row), row.expires_at)
+
+
+def _forget_old_sessions(session: TenantSession, user_id: UUID) -> None:
+    old = delete(LoginSession).where(col(LoginSession.user_id) == user_id)
+    session.execute(old.where(col(LoginSession.expires_at) < clock.now() - KEPT))
+
+
+def end_presented_session(session: TenantSession, token: str | None) -> None:
+    """Sign out whoever's session a browser brings along to a new sign-in, in whichever organisation it is."""
+    if token is None:
+        return
+    digest = digest_of(token)
+    present(session, digest)
+    query = select(LoginSession).where(col(LoginSession.token_sha256) == digest).execution_options(**ANY_TENANT)
+    row = session.exec(query).one_or_none()
+    if row is not None:
+        enter_tenant(session, row.tenant_id)
+        end_session(session, row.id)
 
 
 def authenticate_session(session: TenantSession, token: str) -> Actor:

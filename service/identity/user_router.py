@@ -39,6 +39,7 @@ def post_user(session: Session, actor: Acting, once: OnceOnly, body: UserIn) -> 
             password=password,
             oidc_subject=body.oidc_subject,
             created_by=actor.name,
+            created_by_id=actor.id,
         )
         return UserOut.of_user(user)
 
@@ -68,8 +69,9 @@ def patch_user(
 ) -> UserOut:
     """Rename, give another role or reach, disable or let in again, set a password, link to an identity.
 
-    Whoever is disabled, or gets another role, password or identity, is signed out everywhere. An administrator cannot
-    shut out itself or the last active administrator (409).
+    Whoever is disabled, or gets another role, password or identity, is signed out everywhere. The API keys that the
+    person made end with being disabled or getting another role, and so do the keys made with these. An administrator
+    cannot shut out itself or the last administrator who can sign in (409).
     """
     user = users.change_user(session, user_id, precondition, body.change(), actor)
     tag(response, user.version)
