@@ -17,6 +17,7 @@ from service.identity.guard import guard
 from service.identity.router import router as identity
 from service.identity.session_router import router as sessions
 from service.identity.user_router import router as users
+from service.identity.uses import Uses
 from service.kit.admission import Admission
 from service.kit.db import Database
 from service.kit.document import tighten
@@ -83,6 +84,7 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
     app.state.database = database
     app.state.limiter = Limiter(database)
     app.state.failures = Failures(app.state.limiter, settings.failed_requests_per_minute)
+    app.state.uses = Uses(database)
     app.state.keyring = Keyring(settings.keyring)
     app.state.follow_refusals = follow_refusals
     install_handlers(app)

@@ -4,6 +4,7 @@ Every setting is an environment variable ``CLUSTERCREDIT_<NAME>``; ``docs/refere
 from this class.
 """
 
+import re
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Literal, Self
@@ -11,6 +12,11 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+_ORIGIN = re.compile(
+    r"(?P<scheme>https?)://([a-z0-9]([a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\])(:(?P<port>[1-9][0-9]{0,4}))?", re.IGNORECASE
+)
+_DEFAULT_PORTS = {("http", "80"), ("https", "443")}
 
 
 class Settings(BaseSettings):
@@ -79,15 +85,18 @@ class Settings(BaseSettings):
         description="Requests a minute with an invalid key or session from one address. 0: no limit.",
     )
     login_attempts: int = Field(
-        10, ge=0, description="Attempts to sign in by one login in 15 minutes; above it they get 429. 0: no limit."
+        10,
+        ge=0,
+        le=1_000_000_000,
+        description="Attempts to sign in by one login in 15 minutes; above it they get 429. 0: no limit.",
     )
     login_attempts_per_address: int = Field(
-        100, ge=0, description="Attempts to sign in from one address in 15 minutes. 0: no limit."
+        100, ge=0, le=1_000_000_000, description="Attempts to sign in from one address in 15 minutes. 0: no limit."
     )
     allowed_origins: str | None = Field(
         None,
-        description="Origins, comma-separated (`https://credit.bank.example`), that count as the service's own beside"
-        " the address that a request names; an identity provider sends people back to the first.",
+        description="Origins, comma-separated (`https://credit.bank.example`), that are the service's own, no others;"
+        " an identity provider sends people back to the first. Empty: the address that a request names.",
     )
     oidc_issuer: str | None = Field(
         None,
@@ -117,10 +126,19 @@ class Settings(BaseSettings):
             ip_network(proxy.strip())
         return proxies
 
+    @field_validator("allowed_origins")
+    @classmethod
+    def _are_origins(cls, origins: str | None) -> str | None:
+        for origin in origins.split(",") if origins else ():
+            match = _ORIGIN.fullmatch(origin.strip())
+            if match is None or (match["scheme"].lower(), match["port"]) in _DEFAULT_PORTS:
+                raise ValueError("must be scheme://host[:port], as a browser says it: no path, no port 80 or 443")
+        return origins
+
     @property
     def origins(self) -> tuple[str, ...]:
         """The allowed origins, one by one."""
-        return tuple(origin.strip().lower() for origin in (self.allowed_origins or "").split(",") if origin.strip())
+        return tuple(origin.strip().lower() for origin in (self.allowed_origins or "").split(",") if origin)
 
     @field_validator("oidc_issuer")
     @classmethod

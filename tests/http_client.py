@@ -6,7 +6,7 @@ from typing import Any
 import anyio
 import httpx
 
-from service.identity.access import Role
+from service.identity.access import BRANCH_ROLES, Role
 from service.identity.keys import create_key
 from service.identity.use_cases import tenant_id_of
 
@@ -90,6 +90,8 @@ class Browser:
 
 def make_client(app, database, tenant: str, role: Role = Role.LOAN_OFFICER, **reach: Any) -> Client:
     """Return a client of a tenant's, with a key of its own; by default one that reaches all firms."""
+    if role in BRANCH_ROLES and "branch_id" not in reach:
+        reach.setdefault("all_branches", True)
     with database.session(tenant_id_of(tenant)) as session:
         _, token = create_key(session, f"test {role}", role, **reach)
     return Client(app, token)

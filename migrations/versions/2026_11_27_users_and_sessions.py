@@ -24,6 +24,7 @@ USER_CHANGES = (
 
 def upgrade() -> None:
     op.execute("SET LOCAL lock_timeout = '5s'")
+    op.add_column("api_key", sa.Column("created_by_id", sa.Uuid(), nullable=True))
     op.create_table(
         "app_user",
         sa.Column("tenant_id", sa.Uuid(), nullable=False),
@@ -36,6 +37,7 @@ def upgrade() -> None:
         sa.Column("limits", postgresql.JSONB(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("created_by", sa.Text(), nullable=False),
+        sa.Column("created_by_id", sa.Uuid(), nullable=True),
         sa.Column("login", sa.Text(), nullable=False),
         sa.Column("password_hash", sa.Text(), nullable=True),
         sa.Column("oidc_subject", sa.Text(), nullable=True),
@@ -76,7 +78,7 @@ def upgrade() -> None:
     )
     op.create_index("ix_login_session_user_id", "login_session", ["tenant_id", "user_id"])
     _protect("app_user", f"select, insert, update ({USER_CHANGES})")
-    _protect("login_session", "select, insert, update (last_seen_at, ended_at)")
+    _protect("login_session", "select, insert, delete, update (last_seen_at, ended_at)")
     op.execute(f"create policy holder_of_the_session on login_session for select using (token_sha256 = {PRESENTED})")
 
 
@@ -93,3 +95,4 @@ def downgrade() -> None:
     op.execute("SET LOCAL lock_timeout = '5s'")
     op.drop_table("login_session")
     op.drop_table("app_user")
+    op.drop_column("api_key", "created_by_id")

@@ -12,7 +12,7 @@ from service.errors import CHANGING, responses
 from service.identity.guard import Acting
 from service.kit.etag import IfMatch, tag
 from service.kit.http import Session
-from service.kit.paging import PAGE_SIZE, Cursor, Limit, decode_place, encode_place
+from service.kit.paging import PAGE_SIZE, Cursor, Limit, cut, decode_place, place_of
 
 router = APIRouter(prefix="/v1", tags=["alerts"])
 AlertId = Annotated[UUID, Path(description="Id of an alert.", examples=["9f1c1d7e-3b7e-4d0b-8a51-1f2f3a4b5c6d"])]
@@ -28,11 +28,10 @@ def get_alerts(
 ) -> AlertsOut:
     """Return a page of alerts, newest first."""
     before = decode_place(cursor)
-    alerts = use_cases.list_alerts(
-        session, is_acknowledged=is_acknowledged, firm_id=firm_id, before=before, limit=limit
+    found = use_cases.list_alerts(
+        session, is_acknowledged=is_acknowledged, firm_id=firm_id, before=before, limit=limit + 1
     )
-    last = alerts[-1] if len(alerts) == limit else None
-    following = None if last is None else encode_place(last.raised_at, last.id)
+    alerts, following = cut(found, limit, lambda alert: place_of(alert.raised_at, alert.id))
     return AlertsOut(items=[AlertOut.of(alert) for alert in alerts], next=following)
 
 

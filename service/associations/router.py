@@ -1,6 +1,5 @@
 """Routes of acts of associations and peer reports."""
 
-from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Annotated, Any
 from uuid import UUID
@@ -23,7 +22,7 @@ from service.identity.guard import Acting
 from service.kit.etag import IfMatch, tag
 from service.kit.http import Session
 from service.kit.idempotency import OnceOnly
-from service.kit.paging import PAGE_SIZE, Cursor, Limit, decode_place, encode_place
+from service.kit.paging import PAGE_SIZE, Cursor, Limit, cut, decode_place, place_of
 
 router = APIRouter(prefix="/v1", tags=["associations"])
 ActId = Annotated[UUID, Path(description="Id of an act.", examples=["6c0f2b1e-4d3a-4e8f-8a7b-0b5c9d1e2f01"])]
@@ -50,8 +49,9 @@ def get_acts(
     session: Session, firm_key: OfFirm = None, cursor: Cursor = None, limit: Limit = PAGE_SIZE
 ) -> AssociationActsOut:
     """Return a page of acts, newest first."""
-    views = use_cases.list_entries(session, ACTS, firm_key, decode_place(cursor), limit)
-    return AssociationActsOut(items=[AssociationActOut.of(view) for view in views], next=_following(views, limit))
+    found = use_cases.list_entries(session, ACTS, firm_key, decode_place(cursor), limit + 1)
+    views, following = cut(found, limit, _place_of)
+    return AssociationActsOut(items=[AssociationActOut.of(view) for view in views], next=following)
 
 
 @router.get("/association-acts/{act_id}", responses=responses(HTTPStatus.NOT_FOUND), summary="Show an act")
@@ -79,8 +79,9 @@ def get_reports(
     session: Session, firm_key: OfFirm = None, cursor: Cursor = None, limit: Limit = PAGE_SIZE
 ) -> PeerReportsOut:
     """Return a page of reports, newest first."""
-    views = use_cases.list_entries(session, REPORTS, firm_key, decode_place(cursor), limit)
-    return PeerReportsOut(items=[PeerReportOut.of(view) for view in views], next=_following(views, limit))
+    found = use_cases.list_entries(session, REPORTS, firm_key, decode_place(cursor), limit + 1)
+    views, following = cut(found, limit, _place_of)
+    return PeerReportsOut(items=[PeerReportOut.of(view) for view in views], next=following)
 
 
 @router.get("/peer-reports/{report_id}", responses=responses(HTTPStatus.NOT_FOUND), summary="Show a peer report")
@@ -105,6 +106,5 @@ def post_verify(
     return PeerReportOut.of(view)
 
 
-def _following(views: Sequence[EntryView[Any]], limit: int) -> str | None:
-    last = views[-1].row if len(views) == limit else None
-    return None if last is None else encode_place(last.ingested_at, last.id)
+def _place_of(view: EntryView[Any]) -> list[str]:
+    return place_of(view.row.ingested_at, view.row.id)

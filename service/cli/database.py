@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from service.app import create_app
-from service.cli.runtime import Tenant, console, open_database, operator, tenant_session
+from service.cli.runtime import AllBranches, Tenant, console, open_database, operator, tenant_session
 from service.errors import Conflict
 from service.identity.access import Organisation, Role
 from service.identity.keys import DAYS, LONGEST_DAYS, create_key
@@ -122,8 +122,10 @@ def create_tenant_command(
 def create_key_command(
     name: Annotated[str, typer.Option(help="Whose key it is: it goes on record with every act.")] = "officer",
     role: Annotated[Role, typer.Option(help="What the holder may do: docs/reference/access.md.")] = Role.LOAN_OFFICER,
-    branch: Annotated[str | None, typer.Option(help="Only the firms of this branch; else of all.")] = None,
+    branch: Annotated[str | None, typer.Option(help="An officer's: the firms of this branch.")] = None,
     days: Annotated[int, typer.Option(help="How long it is good.", min=1, max=LONGEST_DAYS)] = DAYS,
+    *,
+    all_branches: AllBranches = False,
     tenant: Tenant = None,
 ) -> None:
     """Make an API key and print it, this once: only its hash is kept.
@@ -136,5 +138,13 @@ def create_key_command(
     settings = Settings()
     with tenant_session(open_database(settings), settings, tenant) as session:
         branch_id = None if branch is None else find_branch(session, branch).id
-        _, token = create_key(session, name, role, branch_id=branch_id, days=days, created_by=operator())
+        _, token = create_key(
+            session,
+            name,
+            role,
+            branch_id=branch_id,
+            all_branches=all_branches,
+            days=days,
+            created_by=operator(),
+        )
     print(token)  # noqa: T201 - alone on its line, for scripts

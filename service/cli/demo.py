@@ -75,7 +75,7 @@ def demo(
         views = grades_of_day(session, PRODUCT, SCORE_ON[-1])
         print_grades(views)
         _print_alerts(session)
-        _, token = create_key(session, "demo", Role.LOAN_OFFICER, created_by=operator())
+        _, token = create_key(session, "demo", Role.LOAN_OFFICER, all_branches=True, created_by=operator())
     worst = next(view.key for view in views if view.grade != "D")
     _print_next_steps(f"http://{host}:{port}", token, str(firm_id_of(tenant_id_of(TENANT), worst)))
     if not serve:

@@ -26,6 +26,7 @@ Day = Annotated[
 Tenant = Annotated[
     str | None, typer.Option("--tenant", help="Whose data; the setting CLUSTERCREDIT_TENANT if not given.")
 ]
+AllBranches = Annotated[bool, typer.Option("--all-branches", help="An officer's: every branch's firms.")]
 
 
 def open_database(settings: Settings) -> Database:

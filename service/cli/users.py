@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from pydantic import TypeAdapter, ValidationError
 
-from service.cli.runtime import Tenant, console, open_database, operator, tenant_session
+from service.cli.runtime import AllBranches, Tenant, console, open_database, operator, tenant_session
 from service.errors import InvalidPayload
 from service.identity.access import Role
 from service.identity.use_cases import find_branch
@@ -29,8 +29,9 @@ def create_user_command(
     name: Annotated[
         str | None, typer.Option(help="What goes on record with every act; the login if not given.")
     ] = None,
-    branch: Annotated[str | None, typer.Option(help="Only the firms of this branch; else of all.")] = None,
+    branch: Annotated[str | None, typer.Option(help="An officer's: the firms of this branch.")] = None,
     *,
+    all_branches: AllBranches = False,
     password_stdin: Annotated[
         bool, typer.Option("--password-stdin", help="Read the password from standard input instead of asking for it.")
     ] = False,
@@ -49,9 +50,8 @@ def create_user_command(
     password = sys.stdin.readline().rstrip("\n") if password_stdin else _ask()
     with tenant_session(database, settings, tenant) as session:
         branch_id = None if branch is None else find_branch(session, branch).id
-        user = create_user(
-            session, plain_login, name or login, Duty(role, branch_id), password=password, created_by=operator()
-        )
+        duty = Duty(role, branch_id, all_branches=all_branches)
+        user = create_user(session, plain_login, name or login, duty, password=password, created_by=operator())
     console.print(f"{user.login}: {user.id}; signs in with POST /v1/sessions", soft_wrap=True)
 
 

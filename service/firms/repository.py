@@ -16,7 +16,7 @@ from features.inputs import KINDS, NOTHING_ON_FILE, PERSONAL_RECORD, Inputs, Kin
 from features.policy import PERSONAL_RECORD_YEARS
 from service.firms import reach
 from service.firms.tables import Consent, Firm, FirmObservation, Loan, PersonObservation
-from service.kit.db import TenantSession, copy_in, read_groups, tenant_of
+from service.kit.db import LockSeed, TenantSession, copy_in, read_groups, tenant_of, wait_for_lock
 from service.kit.personal_id import PSEUDONYM
 
 TABLES = {
@@ -232,8 +232,7 @@ def find_loan(session: TenantSession, loan_id: str) -> Loan | None:
 
 def lock_loan(session: TenantSession, loan_id: str) -> None:
     """Let one transaction at a time add rows of a loan."""
-    place = f"{tenant_of(session)}/{loan_id}"
-    session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(place, 3))))
+    wait_for_lock(session, LockSeed.FIRMS, loan_id)
 
 
 def loan_owners(session: TenantSession, loan_ids: list[str]) -> dict[str, str]:

@@ -23,7 +23,7 @@ from service.firms.schemas import (
 from service.kit.etag import IfMatch, tag
 from service.kit.http import Code, Session
 from service.kit.idempotency import OnceOnly
-from service.kit.paging import PAGE_SIZE, Cursor, Limit, decode, encode
+from service.kit.paging import PAGE_SIZE, Cursor, Limit, cut, decode
 
 router = APIRouter(prefix="/v1", tags=["firms"])
 FirmId = Annotated[UUID, Path(description="Id of a firm.", examples=["0b7f5c3e-8a39-5c36-9a55-3d9f2f6b2c11"])]
@@ -46,8 +46,7 @@ def post_firm(session: Session, once: OnceOnly, body: FirmIn) -> Response:
 def get_firms(session: Session, cursor: Cursor = None, limit: Limit = PAGE_SIZE) -> FirmsOut:
     """Return a page of firms, as newest known."""
     after = None if cursor is None else decode(cursor, 1)[0]
-    firms = use_cases.list_firms(session, after, limit)
-    following = encode([firms[-1].key]) if len(firms) == limit else None
+    firms, following = cut(use_cases.list_firms(session, after, limit + 1), limit, lambda firm: [firm.key])
     return FirmsOut(items=[FirmOut.of(firm) for firm in firms], next=following)
 
 

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import date, datetime
 from typing import Any
 from uuid import UUID
@@ -187,9 +187,10 @@ def assign_firm(session: TenantSession, firm_id: UUID, branch_id: UUID | None, p
     precondition.check(firm)
     if branch_id is not None:
         get_branch(session, branch_id)
+    view = _views(session, [firm])[0]
     firm.branch_id = branch_id
     save(session, firm)
-    return _views(session, [firm])[0]
+    return replace(view, branch_id=branch_id, version=firm.version)
 
 
 def get_firm(session: TenantSession, firm_id: UUID) -> FirmView:

@@ -9,12 +9,12 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, or_, text, tuple_
+from sqlalchemy import or_, text, tuple_
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import col, select
 
 from service.funds.tables import FundGuarantee, GuaranteeGrant
-from service.kit.db import TenantSession, in_role, tenant_of
+from service.kit.db import LockSeed, TenantSession, in_role, tenant_of, wait_for_lock
 
 FUND_ROLE = "clustercredit_fund"
 BOOK = """
@@ -104,8 +104,7 @@ def page_guarantees(
 
 def lock_guarantees(session: TenantSession, fund_id: UUID, loan_id: str) -> None:
     """Let one transaction at a time say when a fund guarantees a loan."""
-    place = f"{tenant_of(session)}/{fund_id}/{loan_id}"
-    session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(place, 7))))
+    wait_for_lock(session, LockSeed.GUARANTEES, fund_id, loan_id)
 
 
 def find_overlapping(session: TenantSession, one: FundGuarantee) -> FundGuarantee | None:

@@ -25,7 +25,7 @@ from service.identity.guard import Acting
 from service.kit.etag import IfMatch, tag
 from service.kit.http import Code, Session
 from service.kit.idempotency import OnceOnly
-from service.kit.paging import NOT_OURS, PAGE_SIZE, Cursor, Limit, decode, decode_place, encode, encode_place
+from service.kit.paging import NOT_OURS, PAGE_SIZE, Cursor, Limit, cut, decode, decode_place, place_of
 
 router = APIRouter(prefix="/v1", tags=["funds"])
 GrantId = Annotated[UUID, Path(description="Id of a grant.", examples=["d2f1a0b3-4c5d-4e6f-8a9b-0c1d2e3f4a5b"])]
@@ -49,9 +49,11 @@ def post_grant(session: Session, actor: Acting, once: OnceOnly, body: GrantIn) -
 @router.get("/guarantee-grants", responses=responses(), summary="List grants to funds")
 def get_grants(session: Session, cursor: Cursor = None, limit: Limit = PAGE_SIZE) -> GrantsOut:
     """Return a page of grants, the oldest first, those that ended included."""
-    grants = use_cases.list_grants(session, decode_place(cursor), limit)
-    last = grants[-1] if len(grants) == limit else None
-    following = None if last is None else encode_place(last.granted_at, last.id)
+    grants, following = cut(
+        use_cases.list_grants(session, decode_place(cursor), limit + 1),
+        limit,
+        lambda grant: place_of(grant.granted_at, grant.id),
+    )
     return GrantsOut(items=[GrantOut.of(grant) for grant in grants], next=following)
 
 
@@ -97,9 +99,11 @@ def post_guarantee(session: Session, actor: Acting, once: OnceOnly, loan_id: Loa
 )
 def get_guarantees(session: Session, loan_id: LoanId, cursor: Cursor = None, limit: Limit = PAGE_SIZE) -> GuaranteesOut:
     """Return a page of a loan's guarantees, the oldest first, those that ended included."""
-    views = use_cases.list_guarantees(session, loan_id, decode_place(cursor), limit)
-    last = views[-1].guarantee if len(views) == limit else None
-    following = None if last is None else encode_place(last.created_at, last.id)
+    views, following = cut(
+        use_cases.list_guarantees(session, loan_id, decode_place(cursor), limit + 1),
+        limit,
+        lambda view: place_of(view.guarantee.created_at, view.guarantee.id),
+    )
     return GuaranteesOut(items=[GuaranteeOut.of(view) for view in views], next=following)
 
 
@@ -133,9 +137,11 @@ def get_book(
     limit: Limit = PAGE_SIZE,
 ) -> BookOut:
     """Return a page of the loans whose guarantee is in force today, at the banks that let the fund look."""
-    loans = use_cases.list_book(session, bank_id, _decode(cursor), limit)
-    last = loans[-1] if len(loans) == limit else None
-    following = None if last is None else encode([str(last.bank_id), last.loan_id, str(last.guarantee_id)])
+    loans, following = cut(
+        use_cases.list_book(session, bank_id, _decode(cursor), limit + 1),
+        limit,
+        lambda loan: [str(loan.bank_id), loan.loan_id, str(loan.guarantee_id)],
+    )
     return BookOut(items=[BookLoanOut.of(loan) for loan in loans], next=following)
 
 

@@ -53,7 +53,11 @@ TITLES: Final[dict[Role, tuple[str, str, str]]] = {
     Role.FUND_AUDITOR: ("fund auditor", "担保基金审计员", "read only: the loans that the fund guarantees"),
     Role.ASSOCIATION_CLERK: ("association clerk", "协会办事员", "acts of the association and peer reports only"),
     Role.FIRM: ("firm", "企业", "its own score, plan and consents"),
-    Role.ADMINISTRATOR: ("administrator", "管理员", "people, keys and branches; no firm's data"),
+    Role.ADMINISTRATOR: (
+        "administrator",
+        "管理员",
+        "people, keys and branches; no firm's data of its own, but it gives every other role",
+    ),
 }
 """Each role in English and Chinese, and what it is for."""
 

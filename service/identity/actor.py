@@ -1,6 +1,7 @@
 """Who is asking, and how far it reaches."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from pydantic import Field
@@ -39,6 +40,8 @@ class Actor:
         What an approver may approve.
     session_id
         Of a person's session; None for the holder of a key.
+    seen_at
+        When the key or session was last used before, as far as it was noted.
     """
 
     tenant_id: UUID
@@ -49,6 +52,7 @@ class Actor:
     reach: Reach
     limits: tuple[ApprovalLimit, ...]
     session_id: UUID | None = None
+    seen_at: datetime | None = None
 
 
 def act(session: TenantSession, actor: Actor) -> None:

@@ -40,7 +40,7 @@ def check_origin(request: Request, allowed: Sequence[str], *, is_required: bool)
     Parameters
     ----------
     allowed
-        Origins that count as the service's own, such as its public one before a proxy.
+        The service's own origins; if there are none, it is the one that the request was sent to.
     is_required
         Whether to refuse a request without Origin, which no browser's unsafe request is.
 
@@ -51,7 +51,7 @@ def check_origin(request: Request, allowed: Sequence[str], *, is_required: bool)
     """
     origin = request.headers.get("origin")
     is_missing = origin is None and is_required
-    is_foreign = origin is not None and origin.lower() not in {own_origin(request), *allowed}
+    is_foreign = origin is not None and origin.lower() not in (allowed or (own_origin(request),))
     if is_missing or is_foreign or request.headers.get("sec-fetch-site") == "cross-site":
         raise Forbidden(
             "The request comes from another site's page. Send it from the service's own, or with an API key. Behind a"

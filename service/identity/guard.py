@@ -11,6 +11,7 @@ from service.identity.actor import Actor
 from service.identity.browser import CLEARED, COOKIE, SAFE, check_origin
 from service.identity.keys import authenticate
 from service.identity.sessions import HOW, authenticate_session
+from service.identity.uses import Uses
 from service.kit.http import Session
 from service.kit.rate_limit import Failures, Limiter, address_of
 from service.settings import Settings
@@ -62,7 +63,7 @@ def guard(
 
 
 def _identify(request: Request, session: Session, secret: str, *, is_key: bool) -> Actor:
-    """Find out who asks, unless the address has failed too often; a cookie that opens nothing is taken back."""
+    """Find out who asks, and note it, unless the address has failed too often; a cookie in vain is taken back."""
     request.state.secret = secret
     failures: Failures = request.app.state.failures
     address = address_of(request.client.host) if request.client else "local"
@@ -73,6 +74,8 @@ def _identify(request: Request, session: Session, secret: str, *, is_key: bool) 
         failures.note_bad(address, secret)
         raise Unauthenticated(error.detail, headers=None if is_key else {"Set-Cookie": CLEARED}) from None
     failures.note_good(address, secret)
+    uses: Uses = request.app.state.uses
+    uses.note(actor)
     return actor
 
 

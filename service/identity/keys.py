@@ -4,18 +4,19 @@ import hashlib
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from psycopg.errors import ForeignKeyViolation
-from sqlalchemy import or_, tuple_, update
+from sqlalchemy import tuple_
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import col, select
 
-from service.errors import InvalidPayload, NotFound, Unauthenticated
-from service.identity.access import BRANCH_ROLES, Organisation, Role
+from service.errors import Conflict, Forbidden, InvalidPayload, NotFound, Unauthenticated
+from service.identity.access import Organisation, Role
 from service.identity.actor import Actor, ApprovalLimit, Reach, act, check_holder
-from service.identity.tables import ApiKey, Holder
+from service.identity.tables import ApiKey, AppUser, Holder
 from service.identity.use_cases import get_branch, own_organisation
 from service.kit import clock
 from service.kit.db import ANY_TENANT, TenantSession, enter_tenant, present, tenant_of
@@ -34,19 +35,23 @@ def create_key(
     role: Role,
     *,
     branch_id: UUID | None = None,
+    all_branches: bool = False,
     firm_id: UUID | None = None,
     limits: tuple[ApprovalLimit, ...] = (),
     days: int = DAYS,
     created_by: str = "cli",
+    created_by_id: UUID | None = None,
 ) -> tuple[ApiKey, str]:
     """Make an API key of 256 random bits for the session's tenant.
 
     Parameters
     ----------
-    branch_id
-        For a role whose reach is a branch; None for all branches.
+    branch_id, all_branches
+        One of them, for a role whose reach is a branch.
     days
         How long it is good.
+    created_by_id
+        Of the person, or the key, that makes it: it ends with its maker's duty.
 
     Returns
     -------
@@ -59,8 +64,12 @@ def create_key(
         If the organisation has no such role, or reach and limits do not fit it.
     NotFound
         If there is no such branch or firm.
+    Forbidden
+        If the maker was disabled or relieved a moment ago.
     """
-    fit(session, role, branch_id, firm_id, limits)
+    fit(session, role, branch_id, firm_id, limits, all_branches=all_branches)
+    if created_by_id is not None:
+        _must_be_in_office(session, created_by_id)
     token = KEY_PREFIX + secrets.token_urlsafe(32)
     now = clock.now()
     key = ApiKey(
@@ -73,6 +82,7 @@ def create_key(
         limits=[limit.model_dump(mode="json") for limit in limits],
         created_at=now,
         created_by=created_by,
+        created_by_id=created_by_id,
         sha256=digest_of(token),
         expires_at=now + timedelta(days=days),
         revoked_at=None,
@@ -84,12 +94,24 @@ def create_key(
     return key, token
 
 
+def _must_be_in_office(session: TenantSession, maker_id: UUID) -> None:
+    """Let nobody disable or revoke the maker until the new key is there to be revoked, too."""
+    key = select(ApiKey.id).where(ApiKey.id == maker_id, col(ApiKey.revoked_at).is_(None))
+    user = select(AppUser.id).where(
+        AppUser.id == maker_id, AppUser.role == Role.ADMINISTRATOR, col(AppUser.disabled_at).is_(None)
+    )
+    if not any(session.exec(query.with_for_update(read=True)).first() for query in (key, user)):
+        raise Forbidden("You may not make keys any more.")
+
+
 def fit(
     session: TenantSession,
     role: Role,
     branch_id: UUID | None,
     firm_id: UUID | None,
     limits: tuple[ApprovalLimit, ...],
+    *,
+    all_branches: bool,
 ) -> None:
     """Check that the session's organisation can give a role with this reach and these limits.
 
@@ -104,7 +126,7 @@ def fit(
             kind,
             role,
             branch_id=branch_id,
-            all_branches=branch_id is None and role in BRANCH_ROLES,
+            all_branches=all_branches,
             firm_id=firm_id,
             limits=list(limits),
         )
@@ -152,8 +174,7 @@ def authenticate(session: TenantSession, token: str) -> Actor:
         ended = "was revoked" if key.revoked_at is not None else f"ended on {key.expires_at:%Y-%m-%d}"
         raise Unauthenticated(f"The API key {ended}. Ask your administrator for another.")
     enter_tenant(session, key.tenant_id)
-    _note_use(session, key, now)
-    actor = actor_of(session, key)
+    actor = replace(actor_of(session, key), seen_at=key.last_used_at)
     act(session, actor)
     return actor
 
@@ -180,7 +201,9 @@ def get_key(session: TenantSession, key_id: UUID, *, for_update: bool = False) -
         If the tenant has no such key.
     """
     query = select(ApiKey).where(ApiKey.id == key_id)
-    key = session.exec(query.with_for_update() if for_update else query).one_or_none()
+    if for_update:
+        query = query.with_for_update().execution_options(populate_existing=True)
+    key = session.exec(query).one_or_none()
     if key is None:
         raise NotFound("No API key has this id.")
     return key
@@ -203,12 +226,17 @@ def change_key(
     ------
     NotFound, PreconditionFailed
         If there is no such key, or it is no longer what it was.
+    Conflict
+        If it has ended: what has ended is not revived.
     """
     key = get_key(session, key_id, for_update=True)
     precondition.check(key)
     key.name = name or key.name
     if days is not None:
-        key.expires_at = clock.now() + timedelta(days=days)
+        now = clock.now()
+        if key.revoked_at is not None or key.expires_at <= now:
+            raise Conflict("The key has ended, and does not open anything again. Make another one: POST /v1/keys.")
+        key.expires_at = now + timedelta(days=days)
     save(session, key)
     return key
 
@@ -229,15 +257,19 @@ def revoke_key(session: TenantSession, key_id: UUID, precondition: Precondition)
     return key
 
 
+def revoke_keys_made_by(session: TenantSession, maker_id: UUID) -> None:
+    """End the keys that a person made, and the keys made with these, and so on."""
+    makers, now = [maker_id], clock.now()
+    while makers:
+        made = select(ApiKey).where(col(ApiKey.created_by_id).in_(makers)).order_by(col(ApiKey.id)).with_for_update()
+        found = list(session.exec(made.execution_options(populate_existing=True)))
+        for key in found:
+            if key.revoked_at is None and key.expires_at > now:
+                key.revoked_at = now
+                save(session, key)
+        makers = [key.id for key in found]
+
+
 def digest_of(token: str) -> bytes:
     """Return what is kept of a token: its SHA-256; 256 random bits need no salt."""
     return hashlib.sha256(token.encode()).digest()
-
-
-def _note_use(session: TenantSession, key: ApiKey, now: datetime) -> None:
-    """Note the use unless one was noted a moment ago, or another request is noting it: nobody waits for this."""
-    last = col(ApiKey.last_used_at)
-    is_due = or_(last.is_(None), last < now - SEEN_EVERY)
-    due = select(ApiKey.id).where(ApiKey.id == key.id, is_due).with_for_update(skip_locked=True)
-    if session.exec(due).first() is not None:
-        session.execute(update(ApiKey).where(col(ApiKey.id) == key.id).values(last_used_at=now))

@@ -13,7 +13,7 @@ import ssl
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, cast
 from urllib.parse import quote, urlsplit
 
 import httpx
@@ -28,6 +28,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
 from service.errors import IssuerUnavailable, NotFound, SignInFailed
+from service.identity.network import BoundedNetwork
 from service.kit.turns import Turns
 from service.settings import Settings
 
@@ -38,6 +39,10 @@ LEEWAY: Final = 60
 FLOW_SECONDS: Final = 10 * 60
 """How long a person may take at the issuer."""
 TIMEOUT: Final = httpx.Timeout(5, connect=3)
+SECONDS: Final = 10
+"""For all calls to the issuer of one request, however slowly it trickles."""
+BYTES: Final = 1024 * 1024
+"""Of all its answers to one request; descriptions and keys have a few thousand."""
 CALLS: Final = Turns("signing in by the identity provider", running=4, waiting=0, seconds=5)
 """Of this process: a slow issuer holds four requests up, and not the others."""
 FAILED: Final = "The sign-in was not completed. Start again with GET /v1/oidc/login."
@@ -158,7 +163,29 @@ def finish(provider: Provider, sealed: str | None, answer: Answer, now: int) -> 
 
 
 def _http() -> httpx.Client:
-    return httpx.Client(timeout=TIMEOUT, verify=_tls())
+    """Return a client for one step of a sign-in: all its calls together have a deadline and a number of bytes."""
+    http: Any = httpx.Client(
+        timeout=TIMEOUT,
+        verify=_tls(),
+        headers={"Accept-Encoding": "identity"},
+        event_hooks={"response": [_refuse_packed]},
+    )
+    network = BoundedNetwork(SECONDS, BYTES)
+    for transport in _transports(http):
+        transport._pool._network_backend = network  # noqa: SLF001 - httpx passes none on
+    return cast("httpx.Client", http)
+
+
+def _transports(http: Any) -> list[Any]:
+    """Return the client's own transport, and those by a proxy that the environment names."""
+    mounted = http._mounts.values()  # noqa: SLF001 - not to be had otherwise
+    return [http._transport, *(transport for transport in mounted if transport is not None)]  # noqa: SLF001 - nor this
+
+
+def _refuse_packed(answer: httpx.Response) -> None:
+    """Refuse what was packed though it was asked for as it is: a few bytes could unpack to any number."""
+    if answer.headers.get("content-encoding", "identity") != "identity":
+        raise httpx.DecodingError("packed", request=answer.request)
 
 
 @cache
@@ -231,6 +258,8 @@ def _subject(provider: Provider, flow: _Flow, token: dict[str, Any], keys: dict[
     subject = claims.get(provider.claim)
     if not isinstance(subject, str) or not subject:
         raise SignInFailed(f"The identity provider says nothing of '{provider.claim}'. {FAILED}")
+    if provider.claim == "email" and claims.get("email_verified") is not True:
+        raise SignInFailed(f"The identity provider has not verified the address. {FAILED}")
     return subject
 
 

@@ -22,25 +22,26 @@ PLACES: Final = Turns("signing in", running=2, waiting=6, seconds=5)
 """Of this process. Six wait about a second at most; the rest of a crowd is refused at once."""
 NOBODYS: Final = "$argon2id$v=19$m=65536,t=3,p=4$Q995AaG8X40SMyAp3oDmug$aj9f8BIhJBFDLsSZcRT3JV5jDuEznInj9pfMOatWpyg"
 """Of 256 random bits that nobody has: what is compared where there is nobody to compare with."""
-COMMON: Final = frozenset(
-    {
-        "0123456789012345",
-        "0987654321098765",
-        "1234567890123456",
-        "1q2w3e4r5t6y7u8i",
-        "1qaz2wsx3edc4rfv",
-        "abcdefghijklmnop",
-        "administrator123",
-        "changemechangeme",
-        "iloveyouiloveyou",
-        "letmeinletmein12",
-        "passwordpassword",
-        "qwertyuiopasdfgh",
-        "woaini1314520520",
-        "woaininiaiwoma12",
-    }
+FEWEST_LETTERS = 4
+SHORTEST_RUN = 3
+_WORDS = """
+    admin administrator bank baseball batman change changeme clustercredit credit default demo dragon football freedom
+    guest hello iloveyou letmein login love master mima monkey nihao niaiwoma pass passphrase passwd password princess
+    root secret sunshine superman system temp temporary test trustno user welcome whatever woaini woaiwojia wodemima
+    yinhang zhongguo
+"""
+COMMON: Final = frozenset(_WORDS.split())
+"""The best known words, Chinese ones spelt in Pinyin, of the author's own listing."""
+RUNS: Final = (
+    "abcdefghijklmnopqrstuvwxyz",
+    "qwertyuiop",
+    "asdfghjkl",
+    "zxcvbnm",
+    *("qaz", "wsx", "edc", "rfv", "tgb", "yhn", "ujm"),
 )
-"""The best known series and words, of the author's own listing, to be compared by their first twelve characters."""
+"""The alphabet, and a keyboard's rows and columns; a stretch of three letters or more, either way, is well known."""
+LEET: Final = str.maketrans("0134578@$!|+", "oieastbasiit")
+"""Digits and signs that stand for letters."""
 
 _hasher: Final = PasswordHash((Argon2Hasher(time_cost=3, memory_cost=64 * 1024, parallelism=4),))
 
@@ -91,11 +92,11 @@ def check_new(password: str, login: str) -> None:
 
     Examples
     --------
-    >>> check_new("Password1234", "li.na")
-    >>> check_new("passwordpass", "li.na")
+    >>> check_new("seven geese over Luqiao", "li.na")
+    >>> check_new("Passw0rd1234", "li.na")
     Traceback (most recent call last):
     ...
-    ValueError: it is among the best known ones
+    ValueError: it is made of the best known words, digits and signs
     """
     plain = _plain(password).casefold()
     if not SHORTEST <= len(plain) <= LONGEST:
@@ -104,8 +105,44 @@ def check_new(password: str, login: str) -> None:
         raise ValueError("it contains the login")
     if len(set(plain)) < FEWEST_DIFFERENT:
         raise ValueError(f"it needs {FEWEST_DIFFERENT} different characters")
-    if any(plain.startswith(known[:SHORTEST]) for known in COMMON):
-        raise ValueError("it is among the best known ones")
+    if len(_letters(plain)) < FEWEST_LETTERS:
+        raise ValueError(f"it needs {FEWEST_LETTERS} letters")
+    if is_well_known(plain):
+        raise ValueError("it is made of the best known words, digits and signs")
+
+
+def is_well_known(plain: str) -> bool:
+    """Tell whether what is left without the digits and signs around is made of best known words and runs alone.
+
+    Digits and signs in between are taken for the letters that they stand for, or left out, whichever fits.
+
+    Examples
+    --------
+    >>> [is_well_known(text) for text in ("p@ssw0rd-2026", "1qaz2wsx3edc", "woaini123456", "geese123456")]
+    [True, True, True, False]
+    """
+    begin = next((place for place, sign in enumerate(plain) if sign.isalpha()), len(plain))
+    end = len(plain) - next((place for place, sign in enumerate(reversed(plain)) if sign.isalpha()), 0)
+    core = plain[begin:end]
+    return any(_is_composed(_letters(text)) for text in (core, core.translate(LEET), plain.translate(LEET)))
+
+
+def _is_composed(letters: str) -> bool:
+    """Tell whether letters are known words and runs, one after the other."""
+    reached = {0}
+    for end in range(1, len(letters) + 1):
+        if any(_is_known(letters[begin:end]) for begin in reached if end - begin <= max(map(len, RUNS))):
+            reached.add(end)
+    return len(letters) in reached
+
+
+def _is_known(part: str) -> bool:
+    is_run = len(part) >= SHORTEST_RUN and any(part in run or part in run[::-1] for run in RUNS)
+    return is_run or part in COMMON
+
+
+def _letters(text: str) -> str:
+    return "".join(sign for sign in text if sign.isalpha())
 
 
 def _plain(password: str) -> str:

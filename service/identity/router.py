@@ -1,7 +1,7 @@
 """Routes of who is asking, branches and API keys."""
 
 from http import HTTPStatus
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Path, Response
@@ -23,7 +23,7 @@ from service.identity.schemas import (
 from service.kit.etag import IfMatch, tag
 from service.kit.http import Session
 from service.kit.idempotency import OnceOnly
-from service.kit.paging import PAGE_SIZE, Cursor, Limit, decode_place, encode_place
+from service.kit.paging import PAGE_SIZE, Cursor, Limit, cut, decode_place, place_of
 
 router = APIRouter(prefix="/v1", tags=["identity"])
 BranchId = Annotated[UUID, Path(description="Id of a branch.", examples=["0f4d8f0a-1b0e-4a3c-9a53-5a7d0a4f6c01"])]
@@ -51,9 +51,11 @@ def post_branch(session: Session, once: OnceOnly, body: BranchIn) -> Response:
 @router.get("/branches", responses=responses(), summary="List branches")
 def get_branches(session: Session, cursor: Cursor = None, limit: Limit = PAGE_SIZE) -> BranchesOut:
     """Return a page of branches, the oldest first."""
-    branches = use_cases.list_branches(session, decode_place(cursor), limit)
-    last = branches[-1] if len(branches) == limit else None
-    following = None if last is None else encode_place(last.created_at, last.id)
+    branches, following = cut(
+        use_cases.list_branches(session, decode_place(cursor), limit + 1),
+        limit,
+        lambda branch: place_of(branch.created_at, branch.id),
+    )
     return BranchesOut(items=[BranchOut.of(branch) for branch in branches], next=following)
 
 
@@ -83,10 +85,14 @@ def patch_branch(
     summary="Make an API key",
 )
 def post_key(session: Session, actor: Acting, once: OnceOnly, body: KeyIn) -> Response:
-    """Make an API key; the answer is the only place where the key itself is shown."""
+    """Make an API key; the answer is the only place where the key itself is shown.
+
+    It ends at the latest when the person who made it is disabled or gets another role.
+    """
 
     def act() -> NewKeyOut:
-        made = keys.create_key(session, body.name, body.role, **body.holder(), days=body.days, created_by=actor.name)
+        maker: dict[str, Any] = {"created_by": actor.name, "created_by_id": actor.id}
+        made = keys.create_key(session, body.name, body.role, **body.holder(), days=body.days, **maker)
         return NewKeyOut.made(*made)
 
     return once.answer(session, act)
@@ -95,9 +101,9 @@ def post_key(session: Session, actor: Acting, once: OnceOnly, body: KeyIn) -> Re
 @router.get("/keys", responses=responses(), summary="List API keys")
 def get_keys(session: Session, cursor: Cursor = None, limit: Limit = PAGE_SIZE) -> KeysOut:
     """Return a page of API keys, the oldest first: their ends and last uses, not the keys themselves."""
-    found = keys.list_keys(session, decode_place(cursor), limit)
-    last = found[-1] if len(found) == limit else None
-    following = None if last is None else encode_place(last.created_at, last.id)
+    found, following = cut(
+        keys.list_keys(session, decode_place(cursor), limit + 1), limit, lambda row: place_of(row.created_at, row.id)
+    )
     return KeysOut(items=[KeyOut.of(key) for key in found], next=following)
 
 
@@ -109,9 +115,11 @@ def get_key(session: Session, response: Response, key_id: KeyId) -> KeyOut:
     return KeyOut.of(key)
 
 
-@router.patch("/keys/{key_id}", responses=responses(*CHANGING), summary="Rename an API key, or move its end")
+@router.patch(
+    "/keys/{key_id}", responses=responses(*CHANGING, HTTPStatus.CONFLICT), summary="Rename an API key, or move its end"
+)
 def patch_key(session: Session, response: Response, precondition: IfMatch, key_id: KeyId, body: KeyPatch) -> KeyOut:
-    """Change a key's name, or let it end some days from now."""
+    """Change a key's name, or let it end some days from now; one that has ended is not revived (409)."""
     key = keys.change_key(session, key_id, precondition, name=body.name, days=body.days)
     tag(response, key.version)
     return KeyOut.of(key)

@@ -4,9 +4,9 @@ from datetime import datetime
 from typing import Annotated, Any, Self
 from uuid import UUID
 
-from pydantic import ConfigDict, Field, StrictBool, StrictInt, model_validator
+from pydantic import ConfigDict, Field, StrictBool, StrictInt
 
-from service.identity.access import BRANCH_ROLES, Organisation, Role
+from service.identity.access import Organisation, Role
 from service.identity.actor import Actor, ApprovalLimit
 from service.identity.keys import DAYS, LONGEST_DAYS
 from service.identity.tables import ApiKey, Branch, Holder
@@ -82,17 +82,14 @@ class HolderIn(Schema):
     firm_id: UUID | None = Field(None, description="The firm of a holder of role `firm`.")
     limits: Limits = Field(default_factory=list)
 
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        if self.role in BRANCH_ROLES and (self.branch_id is None) != self.all_branches:
-            raise ValueError(f"role '{self.role}' needs either branch_id or all_branches")
-        if self.role not in BRANCH_ROLES and self.all_branches:
-            raise ValueError(f"role '{self.role}' does not take all_branches")
-        return self
-
     def holder(self) -> dict[str, Any]:
         """Return the role and its reach as a use case takes them."""
-        return {"branch_id": self.branch_id, "firm_id": self.firm_id, "limits": tuple(self.limits)}
+        return {
+            "branch_id": self.branch_id,
+            "all_branches": self.all_branches,
+            "firm_id": self.firm_id,
+            "limits": tuple(self.limits),
+        }
 
 
 class KeyIn(HolderIn):

@@ -8,9 +8,9 @@ from fastapi.responses import RedirectResponse
 
 from service.errors import SignInFailed, responses
 from service.identity import oidc, passwords, sessions
-from service.identity.browser import check_origin, clear_cookie, give_cookie, own_origin
+from service.identity.browser import COOKIE, check_origin, clear_cookie, give_cookie, own_origin
 from service.identity.guard import Acting
-from service.identity.throttle import count_address, count_attempt
+from service.identity.throttle import count_address, count_attempt, count_return
 from service.identity.use_cases import own_organisation
 from service.identity.user_schemas import PasswordChange, SessionOut, SignIn
 from service.kit import clock
@@ -37,7 +37,7 @@ Sent = Annotated[
     summary="Sign in",
 )
 def post_session(request: Request, response: Response, session: Session, body: SignIn) -> SessionOut:
-    """Begin a session by a password; the answer sets its cookie.
+    """Begin a session by a password; the answer sets its cookie, and the session of the cookie before it ends.
 
     It takes no Idempotency-Key: a replay would have to keep a token that opens the door, for whoever knows the key.
     When an answer is lost, sign in again; the session that nobody holds ends by itself in half an hour.
@@ -45,6 +45,7 @@ def post_session(request: Request, response: Response, session: Session, body: S
     check_origin(request, request.app.state.settings.origins, is_required=False)
     with passwords.PLACES.place():
         count_attempt(request, f"{body.organisation}/{body.login}")
+        sessions.end_presented_session(session, request.cookies.get(COOKIE))
         begun = sessions.sign_in(session, body.organisation, body.login, body.password.get_secret_value())
     give_cookie(response, begun.token)
     return SessionOut.begun(begun, own_organisation(session).name)
@@ -121,11 +122,12 @@ def get_oidc_callback(
     Providers add parameters of their own, which are passed over (RFC 6749, section 4.1.2).
     """
     provider = oidc.provider_of(request.app.state.settings)
-    count_address(request)
+    count_return(request)
     answer = oidc.Answer(code, state, iss, error)
     sealed = request.cookies.get(FLOW_COOKIE)
     try:
         subject = oidc.finish(provider, sealed, answer, int(clock.now().timestamp()))
+        sessions.end_presented_session(session, request.cookies.get(COOKIE))
         begun = sessions.sign_in_subject(session, provider.organisation, subject)
     except SignInFailed as failure:
         raise SignInFailed(failure.detail, headers={"Set-Cookie": FLOW_CLEARED}) from None

@@ -6,13 +6,13 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 import structlog
-from sqlalchemy import update
+from sqlalchemy import delete, update
 from sqlmodel import col, select
 
 from service.errors import Conflict, InvalidPayload, SignInFailed, Unauthenticated
 from service.identity import passwords
 from service.identity.actor import Actor, act
-from service.identity.keys import SEEN_EVERY, actor_of, digest_of
+from service.identity.keys import actor_of, digest_of
 from service.identity.tables import AppUser, LoginSession
 from service.identity.use_cases import tenant_id_of
 from service.kit import clock
@@ -26,6 +26,8 @@ LONGEST = timedelta(hours=12)
 """A working day; then the person signs in again."""
 IDLE = timedelta(minutes=30)
 """How long a session lasts without a request, to the minute."""
+KEPT = timedelta(days=30)
+"""How long a session that has ended is kept, until its person signs in again."""
 HOW = "Sign in with POST /v1/sessions, or send the header: Authorization: Bearer <API key>."
 FAILED = "Organisation, login or password is wrong, or the person may not sign in. An administrator can set a password."
 
@@ -93,6 +95,7 @@ def sign_in_subject(session: TenantSession, organisation: str, subject: str) -> 
 
 
 def _begin(session: TenantSession, user: AppUser, by: str) -> Begun:
+    _forget_old_sessions(session, user.id)
     token, now = TOKEN_PREFIX + secrets.token_urlsafe(32), clock.now()
     row = LoginSession(
         tenant_id=user.tenant_id,
@@ -109,6 +112,24 @@ def _begin(session: TenantSession, user: AppUser, by: str) -> Begun:
     session.flush()
     log.info("sign_in", by=by, user=str(user.id), session=str(row.id))
     return Begun(token, _person(session, user, row), row.expires_at)
+
+
+def _forget_old_sessions(session: TenantSession, user_id: UUID) -> None:
+    old = delete(LoginSession).where(col(LoginSession.user_id) == user_id)
+    session.execute(old.where(col(LoginSession.expires_at) < clock.now() - KEPT))
+
+
+def end_presented_session(session: TenantSession, token: str | None) -> None:
+    """Sign out whoever's session a browser brings along to a new sign-in, in whichever organisation it is."""
+    if token is None:
+        return
+    digest = digest_of(token)
+    present(session, digest)
+    query = select(LoginSession).where(col(LoginSession.token_sha256) == digest).execution_options(**ANY_TENANT)
+    row = session.exec(query).one_or_none()
+    if row is not None:
+        enter_tenant(session, row.tenant_id)
+        end_session(session, row.id)
 
 
 def authenticate_session(session: TenantSession, token: str) -> Actor:
@@ -130,7 +151,6 @@ def authenticate_session(session: TenantSession, token: str) -> Actor:
     now = clock.now()
     if row.ended_at is not None or min(row.expires_at, row.last_seen_at + IDLE) <= now or user.disabled_at is not None:
         raise Unauthenticated(f"The session has ended. {HOW}")
-    _note_use(session, row, now)
     actor = _person(session, user, row)
     act(session, actor)
     return actor
@@ -203,11 +223,4 @@ def lock_user(session: TenantSession, user_id: UUID) -> AppUser:
 
 
 def _person(session: TenantSession, user: AppUser, row: LoginSession) -> Actor:
-    return replace(actor_of(session, user), session_id=row.id)
-
-
-def _note_use(session: TenantSession, row: LoginSession, now: datetime) -> None:
-    """Note the use unless one was noted a moment ago, or another request is noting it: nobody waits for this."""
-    due = select(LoginSession.id).where(LoginSession.id == row.id, col(LoginSession.last_seen_at) < now - SEEN_EVERY)
-    if session.exec(due.with_for_update(skip_locked=True)).first() is not None:
-        session.execute(update(LoginSession).where(col(LoginSession.id) == row.id).values(last_seen_at=now))
+    return replace(actor_of(session, user), session_id=row.id, seen_at=row.last_seen_at)

@@ -46,6 +46,7 @@ class Holder(TenantRow, MutableRow):
     limits: list[dict[str, Any]] = Field(sa_type=JSONB)
     created_at: datetime = Field(sa_type=DateTime(timezone=True))
     created_by: str = Field(sa_type=Text)
+    created_by_id: UUID | None
 
 
 class ApiKey(Holder, table=True):

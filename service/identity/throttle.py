@@ -38,10 +38,25 @@ def count_address(request: Request) -> None:
     TooManyRequests
         If the address has no attempts left.
     """
+    _count(request, "sign-in")
+
+
+def count_return(request: Request) -> None:
+    """Count that a browser comes back from the identity provider, apart from its going there: a sign-in is one of each.
+
+    Raises
+    ------
+    TooManyRequests
+        If the address has come back too often.
+    """
+    _count(request, "sign-in-return")
+
+
+def _count(request: Request, what: str) -> None:
     settings: Settings = request.app.state.settings
     limiter: Limiter = request.app.state.limiter
     address = address_of(request.client.host) if request.client else "local"
-    limiter.take(NOBODY, f"sign-in:{address}", settings.login_attempts_per_address, SECONDS)
+    limiter.take(NOBODY, f"{what}:{address}", settings.login_attempts_per_address, SECONDS)
 
 
 def subject_of(login: str) -> str:

@@ -10,7 +10,7 @@ from service.errors import Conflict, NotFound
 from service.identity.access import Organisation
 from service.identity.tables import Branch, Tenant
 from service.kit import clock
-from service.kit.db import TenantSession, enter_tenant, name_fund, tenant_of
+from service.kit.db import LockSeed, TenantSession, enter_tenant, name_fund, tenant_of, wait_for_lock
 from service.kit.etag import Precondition, save
 
 TENANT_NAMESPACE = UUID("6f1dca1e-51f0-4c5c-9f0d-0d8a6cbd7a11")
@@ -89,6 +89,7 @@ def create_branch(session: TenantSession, name: str) -> Branch:
     """
     if own_organisation(session).kind != Organisation.BANK:
         raise Conflict("Only a bank has branches.")
+    wait_for_lock(session, LockSeed.BRANCHES)
     _check_name(session, name)
     branch = Branch(tenant_id=tenant_of(session), id=clock.new_id(), name=name, created_at=clock.now())
     session.add(branch)
@@ -106,6 +107,7 @@ def rename_branch(session: TenantSession, branch_id: UUID, name: str, preconditi
     Conflict
         If the name is taken.
     """
+    wait_for_lock(session, LockSeed.BRANCHES)
     branch = get_branch(session, branch_id, for_update=True)
     precondition.check(branch)
     if name != branch.name:

@@ -13,7 +13,7 @@ from service.identity.user_schemas import UserIn, UserOut, UserPatch, UsersOut
 from service.kit.etag import IfMatch, tag
 from service.kit.http import Session
 from service.kit.idempotency import OnceOnly
-from service.kit.paging import PAGE_SIZE, Cursor, Limit, decode_place, encode_place
+from service.kit.paging import PAGE_SIZE, Cursor, Limit, cut, decode_place, place_of
 
 router = APIRouter(prefix="/v1/users", tags=["identity"])
 UserId = Annotated[UUID, Path(description="Id of a person.", examples=["c2a4d1c0-6f1e-4b52-8f0e-9a7d4c3b2a10"])]
@@ -39,6 +39,7 @@ def post_user(session: Session, actor: Acting, once: OnceOnly, body: UserIn) -> 
             password=password,
             oidc_subject=body.oidc_subject,
             created_by=actor.name,
+            created_by_id=actor.id,
         )
         return UserOut.of_user(user)
 
@@ -48,9 +49,9 @@ def post_user(session: Session, actor: Acting, once: OnceOnly, body: UserIn) -> 
 @router.get("", responses=responses(), summary="List people")
 def get_users(session: Session, cursor: Cursor = None, limit: Limit = PAGE_SIZE) -> UsersOut:
     """Return a page of people, the oldest first, disabled ones included."""
-    found = users.list_users(session, decode_place(cursor), limit)
-    last = found[-1] if len(found) == limit else None
-    following = None if last is None else encode_place(last.created_at, last.id)
+    found, following = cut(
+        users.list_users(session, decode_place(cursor), limit + 1), limit, lambda row: place_of(row.created_at, row.id)
+    )
     return UsersOut(items=[UserOut.of_user(user) for user in found], next=following)
 
 
@@ -68,8 +69,9 @@ def patch_user(
 ) -> UserOut:
     """Rename, give another role or reach, disable or let in again, set a password, link to an identity.
 
-    Whoever is disabled, or gets another role, password or identity, is signed out everywhere. An administrator cannot
-    shut out itself or the last active administrator (409).
+    Whoever is disabled, or gets another role, password or identity, is signed out everywhere. The API keys that the
+    person made end with being disabled or getting another role, and so do the keys made with these. An administrator
+    cannot shut out itself or the last administrator who can sign in (409).
     """
     user = users.change_user(session, user_id, precondition, body.change(), actor)
     tag(response, user.version)

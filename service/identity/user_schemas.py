@@ -4,9 +4,10 @@ from datetime import datetime
 from typing import Annotated, Self
 from uuid import UUID
 
-from pydantic import AfterValidator, ConfigDict, Field, StrictBool, StringConstraints, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, StrictBool, StringConstraints, field_validator, model_validator
+from pydantic.json_schema import SkipJsonSchema
 
-from service.identity.access import BRANCH_ROLES, Role
+from service.identity.access import Role
 from service.identity.passwords import LONGEST, SHORTEST
 from service.identity.schemas import BRANCH, HolderIn, HolderOut, Limits, MeOut
 from service.identity.sessions import Begun
@@ -26,7 +27,8 @@ NewPassword = Annotated[
     Field(
         min_length=SHORTEST,
         max_length=LONGEST,
-        description="Any characters that can be seen, but none of the best known ones, and not the login.",
+        description="Any characters that can be seen, four letters among them: not the login, and not best known words"
+        " (such as `password`, `woaini`) or stretches of the keyboard with nothing but digits and signs.",
     ),
 ]
 Password = Annotated[Secret, Field(min_length=1, max_length=LONGEST)]
@@ -36,6 +38,10 @@ Subject = Annotated[
     AfterValidator(impersonal),
     Field(description="What the identity provider calls this person (its claim `sub`, or the one that is set)."),
 ]
+
+
+def _unset() -> None:
+    return None
 
 
 class UserIn(HolderIn):
@@ -62,11 +68,11 @@ class UserIn(HolderIn):
 
     def duty(self) -> Duty:
         """Return the role and its reach as a use case takes them."""
-        return Duty(self.role, self.branch_id, self.firm_id, tuple(self.limits))
+        return Duty(self.role, **self.holder())
 
 
 class UserPatch(Schema):
-    """What to change of a person; what is not sent stays."""
+    """What to change of a person; what is not sent stays. Null unlinks `oidc_subject`, and changes nothing else."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -74,29 +80,39 @@ class UserPatch(Schema):
         }
     )
 
-    name: Text | None = None
-    role: Role | None = Field(None, description="With it reach and limits are given anew.")
+    name: Text | SkipJsonSchema[None] = Field(default_factory=_unset)
+    role: Role | SkipJsonSchema[None] = Field(
+        default_factory=_unset, description="With it reach and limits are given anew."
+    )
     branch_id: UUID | None = None
     all_branches: StrictBool = False
     firm_id: UUID | None = None
     limits: Limits = Field(default_factory=list)
-    disabled: StrictBool | None = Field(None, description="Whether the person is kept from signing in.")
-    password: NewPassword | None = Field(None, description="A new password, which you tell the person.")
+    disabled: StrictBool | SkipJsonSchema[None] = Field(
+        default_factory=_unset, description="Whether the person is kept from signing in."
+    )
+    password: NewPassword | SkipJsonSchema[None] = Field(
+        default_factory=_unset, description="A new password, which you tell the person."
+    )
     oidc_subject: Subject | None = Field(None, description="Null unlinks the person from the identity provider.")
+
+    @field_validator("name", "role", "disabled", "password", mode="before")
+    @classmethod
+    def _not_null(cls, value: object) -> object:
+        if value is None:
+            raise ValueError("must not be null; leave it out to leave it as it is")
+        return value
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.role is None and (self.branch_id or self.all_branches or self.firm_id or self.limits):
             raise ValueError("branch_id, all_branches, firm_id and limits go with a role")
-        if self.role in BRANCH_ROLES and (self.branch_id is None) != self.all_branches:
-            raise ValueError(f"role '{self.role}' needs either branch_id or all_branches")
-        if self.role not in BRANCH_ROLES and self.all_branches:
-            raise ValueError(f"role '{self.role}' does not take all_branches")
         return self
 
     def change(self) -> UserChange:
         """Return the change as a use case takes it."""
-        duty = None if self.role is None else Duty(self.role, self.branch_id, self.firm_id, tuple(self.limits))
+        reach = (self.branch_id, self.firm_id, tuple(self.limits), self.all_branches)
+        duty = None if self.role is None else Duty(self.role, *reach)
         return UserChange(
             name=self.name,
             duty=duty,

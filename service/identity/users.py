@@ -4,18 +4,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import func, tuple_
+from sqlalchemy import or_, tuple_
 from sqlmodel import col, select
 
 from service.errors import Conflict, NotFound
 from service.identity import passwords
 from service.identity.access import Role
 from service.identity.actor import Actor, ApprovalLimit
-from service.identity.keys import firm_must_exist, fit
+from service.identity.keys import firm_must_exist, fit, revoke_keys_made_by
 from service.identity.sessions import end_sessions, lock_user
 from service.identity.tables import AppUser
 from service.kit import clock
-from service.kit.db import TenantSession, tenant_of
+from service.kit.db import LockSeed, TenantSession, tenant_of, wait_for_lock
 from service.kit.etag import Precondition, save
 
 
@@ -27,6 +27,17 @@ class Duty:
     branch_id: UUID | None = None
     firm_id: UUID | None = None
     limits: tuple[ApprovalLimit, ...] = ()
+    all_branches: bool = False
+
+    def check(self, session: TenantSession) -> None:
+        """Check that the session's organisation can give it.
+
+        Raises
+        ------
+        InvalidPayload, NotFound
+            If it cannot; if there is no such branch.
+        """
+        fit(session, self.role, self.branch_id, self.firm_id, self.limits, all_branches=self.all_branches)
 
     def limits_json(self) -> list[dict[str, object]]:
         """Return the limits as they are kept."""
@@ -59,6 +70,7 @@ def create_user(
     password: str | None = None,
     oidc_subject: str | None = None,
     created_by: str = "cli",
+    created_by_id: UUID | None = None,
 ) -> AppUser:
     """Add a person to the session's tenant.
 
@@ -79,8 +91,8 @@ def create_user(
         If too many passwords are at work.
     """
     password_hash = None if password is None else _hash_new(password, login)
-    _one_at_a_time(session)
-    fit(session, duty.role, duty.branch_id, duty.firm_id, duty.limits)
+    wait_for_lock(session, LockSeed.PEOPLE)
+    duty.check(session)
     if session.exec(select(AppUser.id).where(AppUser.login == login)).first() is not None:
         raise Conflict(f"There is a person with the login '{login}' already.")
     _check_subject(session, oidc_subject)
@@ -95,6 +107,7 @@ def create_user(
         limits=duty.limits_json(),
         created_at=now,
         created_by=created_by,
+        created_by_id=created_by_id,
         login=login,
         password_hash=password_hash,
         oidc_subject=oidc_subject,
@@ -135,6 +148,9 @@ def change_user(
 ) -> AppUser:
     """Change a person; whoever is disabled, or gets another role, password or identity, is signed out everywhere.
 
+    Of whoever is disabled, or gets another role, the keys that the person made end as well, and the keys made by
+    these.
+
     Raises
     ------
     NotFound, PreconditionFailed
@@ -148,11 +164,11 @@ def change_user(
     """
     login = get_user(session, user_id).login
     password_hash = None if change.password is None else _hash_new(change.password, login)
-    _one_at_a_time(session)
+    wait_for_lock(session, LockSeed.PEOPLE)
     user = lock_user(session, user_id)
     precondition.check(user)
     _check_administration(session, user, change, asker)
-    is_signed_out = _changes_sign_in(user, change)
+    is_signed_out, is_relieved = _changes_sign_in(user, change), _is_relieved(user, change)
     user.name = change.name or user.name
     if change.duty is not None:
         _give(session, user, change.duty)
@@ -167,6 +183,8 @@ def change_user(
         save(session, user)
     if is_signed_out:
         end_sessions(session, user.id)
+    if is_relieved:
+        revoke_keys_made_by(session, user.id)
     return user
 
 
@@ -175,16 +193,13 @@ def _hash_new(password: str, login: str) -> str:
         return passwords.hash_new(password, login)
 
 
-def _one_at_a_time(session: TenantSession) -> None:
-    """Wait for other changes of the tenant's people: two administrators could each demote the other."""
-    lock = func.hashtextextended(f"{tenant_of(session)}/people", 0)
-    session.execute(select(func.pg_advisory_xact_lock(lock)))
+def _is_relieved(user: AppUser, change: UserChange) -> bool:
+    return bool(change.is_disabled) or (change.duty is not None and change.duty.role != user.role)
 
 
 def _changes_sign_in(user: AppUser, change: UserChange) -> bool:
-    has_other_role = change.duty is not None and change.duty.role != user.role
     has_other_subject = change.oidc_subject is not None and change.oidc_subject != (user.oidc_subject or "")
-    return bool(change.is_disabled) or has_other_role or has_other_subject or change.password is not None
+    return _is_relieved(user, change) or has_other_subject or change.password is not None
 
 
 def _check_administration(session: TenantSession, user: AppUser, change: UserChange, asker: Actor) -> None:
@@ -193,15 +208,25 @@ def _check_administration(session: TenantSession, user: AppUser, change: UserCha
         raise Conflict("Change your own password with POST /v1/me/password, which asks for the present one.")
     is_demoted = change.duty is not None and change.duty.role != Role.ADMINISTRATOR
     is_shut_out = bool(change.is_disabled) or is_demoted
-    if user.role != Role.ADMINISTRATOR or user.disabled_at is not None or not is_shut_out:
+    if user.role != Role.ADMINISTRATOR or user.disabled_at is not None:
         return
-    if user.id == asker.id:
+    if is_shut_out and user.id == asker.id:
         raise Conflict("You cannot disable yourself, or give yourself another role. Another administrator can.")
+    if (is_shut_out or _loses_its_ways_in(user, change)) and not _has_other_administrator(session, user):
+        raise Conflict("This is the last administrator who can sign in. Make another one first.")
+
+
+def _loses_its_ways_in(user: AppUser, change: UserChange) -> bool:
+    is_unlinked = change.oidc_subject == "" and user.oidc_subject is not None
+    return is_unlinked and user.password_hash is None and change.password is None
+
+
+def _has_other_administrator(session: TenantSession, user: AppUser) -> bool:
+    can_sign_in = or_(col(AppUser.password_hash).is_not(None), col(AppUser.oidc_subject).is_not(None))
     others = select(AppUser.id).where(
-        AppUser.id != user.id, AppUser.role == Role.ADMINISTRATOR, col(AppUser.disabled_at).is_(None)
+        AppUser.id != user.id, AppUser.role == Role.ADMINISTRATOR, col(AppUser.disabled_at).is_(None), can_sign_in
     )
-    if session.exec(others).first() is None:
-        raise Conflict("This is the last administrator. Make another one first.")
+    return session.exec(others).first() is not None
 
 
 def _check_subject(session: TenantSession, oidc_subject: str | None) -> None:
@@ -210,5 +235,5 @@ def _check_subject(session: TenantSession, oidc_subject: str | None) -> None:
 
 
 def _give(session: TenantSession, user: AppUser, duty: Duty) -> None:
-    fit(session, duty.role, duty.branch_id, duty.firm_id, duty.limits)
+    duty.check(session)
     user.role, user.branch_id, user.firm_id, user.limits = duty.role, duty.branch_id, duty.firm_id, duty.limits_json()

@@ -7,12 +7,13 @@ Tenants are kept apart twice: by the database (row-level security for a role tha
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from enum import IntEnum
 from typing import Any
 from uuid import UUID
 
 import polars as pl
 from psycopg import sql
-from sqlalchemy import Engine, column, create_engine, event, text
+from sqlalchemy import Engine, column, create_engine, event, func, select, text
 from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.orm import ORMExecuteState, with_loader_criteria
 from sqlmodel import Session
@@ -186,6 +187,25 @@ def copy_in(session: Session, table: str, frame: pl.DataFrame) -> None:
     statement = sql.SQL("copy {} ({}) from stdin (format csv)").format(sql.Identifier(table), columns)
     with connection.cursor().copy(statement) as copy:
         copy.write(frame.write_csv(include_header=False).encode())
+
+
+class LockSeed(IntEnum):
+    """Seeds of the advisory locks' hashes, one for each thing that is locked, so that none waits for another's."""
+
+    IDEMPOTENCY = 0
+    TRAINING = 1
+    RESCORING = 2
+    FIRMS = 3
+    PEOPLE = 4
+    BRANCHES = 5
+    GUARANTEES = 7
+    APPROVALS = 11
+
+
+def wait_for_lock(session: Session, seed: LockSeed, *place: object) -> None:
+    """Wait until no other transaction has this place of the tenant's, and hold it until this one ends."""
+    lock = func.hashtextextended("/".join(map(str, (tenant_of(session), *place))), int(seed))
+    session.execute(select(func.pg_advisory_xact_lock(lock)))
 
 
 def read_groups(

@@ -23,7 +23,7 @@ from sqlmodel import Field, col
 
 from service.errors import Conflict, IdempotencyKeyReused, InvalidPayload, MissingIdempotencyKey
 from service.kit import clock
-from service.kit.db import TenantSession, tenant_of
+from service.kit.db import LockSeed, TenantSession, tenant_of
 from service.kit.etag import tag
 from service.kit.personal_id import holds_national_id
 from service.kit.rows import TenantRow
@@ -100,7 +100,7 @@ class Once:
             If the key was used for another request.
         """
         tenant_id, asker_id, now = tenant_of(session), session.info["asker_id"], clock.now()
-        lock = func.hashtextextended(f"{tenant_id}/{asker_id}/{self.key}", 0)
+        lock = func.hashtextextended(f"{tenant_id}/{asker_id}/{self.key}", LockSeed.IDEMPOTENCY)
         if not session.scalar(select(func.pg_try_advisory_xact_lock(lock))):
             words = "A request with this Idempotency-Key is still at work. Wait, then send it again."
             raise Conflict(words, headers={"Retry-After": "1"})

@@ -4,15 +4,17 @@ import base64
 import binascii
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, TypeVar
 from uuid import UUID
 
 from fastapi import Query
 from pydantic import BeforeValidator
 
 from service.errors import InvalidPayload
+
+Row = TypeVar("Row")
 
 PAGE_SIZE = 100
 _DIGITS = re.compile("[0-9]{1,9}")
@@ -71,9 +73,29 @@ def decode(cursor: str, length: int) -> list[str]:
     return [str(value) for value in values]
 
 
-def encode_place(at: datetime, ident: UUID) -> str:
-    """Write the place of a row in a list by time."""
-    return encode([at.isoformat(), str(ident)])
+def cut(rows: Sequence[Row], limit: int, place: Callable[[Row], Sequence[str]]) -> tuple[list[Row], str | None]:
+    """Return a page, and the cursor of the next one if there is one.
+
+    Parameters
+    ----------
+    rows
+        One more than the page holds, if there are so many.
+    place
+        The sort values of a row.
+
+    Examples
+    --------
+    >>> page, following = cut(["a", "b", "c"], 2, list)
+    >>> page, decode(following, 1), cut(["c"], 2, list)
+    (['a', 'b'], ['b'], (['c'], None))
+    """
+    page = list(rows[:limit])
+    return page, encode(place(page[-1])) if len(rows) > limit else None
+
+
+def place_of(at: datetime, ident: UUID) -> list[str]:
+    """Return the place of a row in a list by time."""
+    return [at.isoformat(), str(ident)]
 
 
 def decode_place(cursor: str | None) -> tuple[datetime, UUID] | None:

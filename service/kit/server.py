@@ -5,6 +5,7 @@ body, or does not read its answer, holds its socket for ever.
 """
 
 import asyncio
+import logging
 import resource
 import socket
 import struct
@@ -44,6 +45,12 @@ def run(app: ASGIApp, settings: Settings, host: str, port: int) -> None:
         uvicorn.Server(ServerConfig(app, settings, host, port)).run()
 
 
+def _is_not_logged_yet(record: logging.LogRecord) -> bool:
+    """Drop uvicorn's plain lines of errors that the application has logged and answered as 500."""
+    error = record.exc_info[1] if record.exc_info else None
+    return not (record.msg.startswith("Exception in ASGI application") and isinstance(error, Exception))
+
+
 class ServerConfig(uvicorn.Config):
     """uvicorn's configuration with our limits.
 
@@ -75,6 +82,7 @@ class ServerConfig(uvicorn.Config):
             proxy_headers=bool(settings.trusted_proxies),
             forwarded_allow_ips=settings.trusted_proxies or "",
         )
+        logging.getLogger("uvicorn.error").addFilter(_is_not_logged_yet)
 
 
 def allow_open_files(wanted: int) -> int:

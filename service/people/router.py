@@ -19,7 +19,7 @@ from service.kit.etag import IfMatch, tag
 from service.kit.http import Session
 from service.kit.idempotency import OnceOnly
 from service.kit.keyring import Keyring
-from service.kit.paging import NOT_OURS, PAGE_SIZE, Cursor, Limit, decode, encode
+from service.kit.paging import NOT_OURS, PAGE_SIZE, Cursor, Limit, cut, decode
 from service.people import use_cases
 from service.people.schemas import (
     ConsentIn,
@@ -86,8 +86,8 @@ def get_people(
 ) -> PeopleOut:
     """Return a page of the people entered for a firm. Pseudonyms of imported files are not among them."""
     after = None if cursor is None else decode(cursor, 1)[0]
-    views, last = use_cases.list_people(session, keyring, firm_id, after, limit)
-    return PeopleOut(items=[PersonOut.of(view) for view in views], next=None if last is None else encode([last]))
+    views, following = use_cases.list_people(session, keyring, firm_id, after, limit)
+    return PeopleOut(items=[PersonOut.of(view) for view in views], next=following)
 
 
 @router.post("/search/people", responses=responses(NO_KEYS), summary="Find a person by a document's number")
@@ -145,8 +145,8 @@ def post_consent(
 )
 def get_consents(session: Session, person_id: PersonId, cursor: Cursor = None, limit: Limit = PAGE_SIZE) -> ConsentsOut:
     """Return a page of consents, refusals and withdrawals for the firms within reach, the oldest first."""
-    consents = use_cases.list_consents(session, person_id, None if cursor is None else _decode(cursor), limit)
-    following = _encode(consents[-1]) if len(consents) == limit else None
+    after = None if cursor is None else _decode(cursor)
+    consents, following = cut(use_cases.list_consents(session, person_id, after, limit + 1), limit, _place_of)
     return ConsentsOut(items=[ConsentOut.of(view) for view in consents], next=following)
 
 
@@ -167,8 +167,8 @@ def post_record(session: Session, once: OnceOnly, person_id: PersonId, body: Rec
     return once.answer(session, act)
 
 
-def _encode(consent: ConsentView) -> str:
-    return encode([consent.observed_on.isoformat(), consent.content_sha256.hex()])
+def _place_of(consent: ConsentView) -> list[str]:
+    return [consent.observed_on.isoformat(), consent.content_sha256.hex()]
 
 
 def _decode(cursor: str) -> tuple[date, bytes]:

@@ -17,6 +17,7 @@ from service.kit import clock, idempotency
 from service.kit.db import Database, TenantSession, after_commit, tenant_of
 from service.kit.etag import Precondition, save
 from service.kit.keyring import Keyring, KeyringError
+from service.kit.paging import cut
 from service.kit.personal_id import PSEUDONYM, IdKind, mask_name, mask_number
 from service.people import repository
 from service.people.sealing import Identity, seal, unseal
@@ -92,16 +93,16 @@ def get_person(session: TenantSession, keyring: Keyring, person_id: UUID) -> Per
 def list_people(
     session: TenantSession, keyring: Keyring, firm_id: UUID, after: str | None, limit: int
 ) -> tuple[list[PersonView], str | None]:
-    """Return a page of a firm's people, and where the next one begins.
+    """Return a page of a firm's people, and the cursor of the next one.
 
     Raises
     ------
     NotFound
         If there is no such firm within reach.
     """
-    names = firms.list_people(session, firm_id, after, limit)
+    names, following = cut(firms.list_people(session, firm_id, after, limit + 1), limit, lambda name: [name])
     persons = repository.read_persons(session, [UUID(name) for name in names])
-    return _views(session, keyring, persons), names[-1] if len(names) == limit else None
+    return _views(session, keyring, persons), following
 
 
 def find_people(session: TenantSession, keyring: Keyring, kind: IdKind, number: str) -> list[PersonView]:

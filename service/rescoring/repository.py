@@ -5,17 +5,16 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, update
+from sqlalchemy import update
 from sqlmodel import col, select
 
-from service.kit.db import TenantSession, tenant_of
+from service.kit.db import LockSeed, TenantSession, wait_for_lock
 from service.rescoring.tables import Chunk, Run
 
 
 def lock_run(session: TenantSession, product: str, as_of: date) -> None:
     """Let one transaction at a time start the run of a product and day."""
-    place = f"{tenant_of(session)}/{product}/{as_of}"
-    session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(place, 2))))
+    wait_for_lock(session, LockSeed.RESCORING, product, as_of)
 
 
 def find_unfinished(session: TenantSession, product: str, as_of: date) -> Run | None:

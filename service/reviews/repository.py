@@ -8,7 +8,7 @@ from sqlalchemy import func, tuple_
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import col, select
 
-from service.kit.db import TenantSession, tenant_of
+from service.kit.db import LockSeed, TenantSession, wait_for_lock
 from service.reviews.tables import Review
 
 
@@ -36,8 +36,7 @@ def find_open(
 
 def lock_approvals(session: TenantSession, firm_id: UUID) -> None:
     """Let one transaction at a time decide about a firm."""
-    place = f"{tenant_of(session)}/{firm_id}"
-    session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(place, 11))))
+    wait_for_lock(session, LockSeed.APPROVALS, firm_id)
 
 
 def sum_approved(session: TenantSession, firm_id: UUID, since: datetime) -> int:

@@ -11,7 +11,7 @@ from service.identity.guard import Acting
 from service.kit.etag import IfMatch, tag
 from service.kit.http import Session
 from service.kit.idempotency import OnceOnly
-from service.kit.paging import PAGE_SIZE, Cursor, Limit, decode_place, encode_place
+from service.kit.paging import PAGE_SIZE, Cursor, Limit, cut, decode_place, place_of
 from service.reviews import use_cases
 from service.reviews.schemas import (
     AutomatedDecisionIn,
@@ -53,9 +53,11 @@ def get_reviews(
 ) -> ReviewsOut:
     """Return a page of reviews, the longest waiting first."""
     after = decode_place(cursor)
-    reviews = use_cases.list_reviews(session, state=state, firm_id=firm_id, after=after, limit=limit)
-    last = reviews[-1] if len(reviews) == limit else None
-    following = None if last is None else encode_place(last.opened_at, last.id)
+    reviews, following = cut(
+        use_cases.list_reviews(session, state=state, firm_id=firm_id, after=after, limit=limit + 1),
+        limit,
+        lambda review: place_of(review.opened_at, review.id),
+    )
     return ReviewsOut(items=[ReviewOut.of(review, actor) for review in reviews], next=following)
 
 

@@ -11,7 +11,7 @@ from service.identity.guard import Acting
 from service.kit import clock
 from service.kit.http import Code, Session
 from service.kit.idempotency import OnceOnly
-from service.kit.paging import PAGE_SIZE, Cursor, Limit, decode_place, encode_place
+from service.kit.paging import PAGE_SIZE, Cursor, Limit, cut, decode_place, place_of
 from service.scoring import use_cases
 from service.scoring.schemas import PlanOut, ScoreOut, ScoreRequest, ScoresOut
 
@@ -54,9 +54,11 @@ def get_firm_scores(
     limit: Limit = PAGE_SIZE,
 ) -> ScoresOut:
     """Return a page of a firm's scores, newest first."""
-    views = use_cases.list_scores(session, firm_id, product, decode_place(cursor), limit)
-    last = views[-1].score if len(views) == limit else None
-    following = None if last is None else encode_place(last.scored_at, last.id)
+    views, following = cut(
+        use_cases.list_scores(session, firm_id, product, decode_place(cursor), limit + 1),
+        limit,
+        lambda view: place_of(view.score.scored_at, view.score.id),
+    )
     return ScoresOut(items=[ScoreOut.of(view) for view in views], next=following)
 
 

@@ -7,13 +7,13 @@ from sqlalchemy import func, tuple_
 from sqlalchemy.orm import defer
 from sqlmodel import col, select
 
-from service.kit.db import TenantSession, tenant_of
+from service.kit.db import LockSeed, TenantSession, wait_for_lock
 from service.training.tables import ModelVersion
 
 
 def lock_product(session: TenantSession, product: str) -> None:
     """Let one transaction at a time number or promote a product's versions."""
-    session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"{tenant_of(session)}/{product}", 1))))
+    wait_for_lock(session, LockSeed.TRAINING, product)
 
 
 def next_number(session: TenantSession, product: str) -> int:

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Path
 
 from service.errors import responses
 from service.kit.http import Session
-from service.kit.paging import PAGE_SIZE, Cursor, Limit, decode_place, encode_place
+from service.kit.paging import PAGE_SIZE, Cursor, Limit, cut, decode_place, place_of
 from service.training import use_cases
 from service.training.schemas import ModelOut, ModelReportOut, ModelsOut
 
@@ -19,9 +19,11 @@ ModelId = Annotated[UUID, Path(description="Id of a version.", examples=["2c1b8e
 @router.get("/models", responses=responses(), summary="List model versions")
 def get_models(session: Session, cursor: Cursor = None, limit: Limit = PAGE_SIZE) -> ModelsOut:
     """Return a page of model versions of all products, the oldest first."""
-    versions = use_cases.page_versions(session, decode_place(cursor), limit)
-    last = versions[-1] if len(versions) == limit else None
-    following = None if last is None else encode_place(last.created_at, last.id)
+    versions, following = cut(
+        use_cases.page_versions(session, decode_place(cursor), limit + 1),
+        limit,
+        lambda version: place_of(version.created_at, version.id),
+    )
     return ModelsOut(items=[ModelOut.of(version) for version in versions], next=following)
 
 

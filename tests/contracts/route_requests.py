@@ -99,9 +99,9 @@ def _(owner: Owner) -> Call:
     return Call("/v1/keys", {"name": "officer", "role": "loan_officer", "branch_id": owner["branch"]})
 
 
-@request("PATCH /v1/keys/{key_id}", Of.TENANT, "key")
+@request("PATCH /v1/keys/{key_id}", Of.TENANT, "kept_key")
 def _(owner: Owner) -> Call:
-    return Call(f"/v1/keys/{owner['key']}", {"days": 30})
+    return Call(f"/v1/keys/{owner['kept_key']}", {"days": 30})
 
 
 @request("DELETE /v1/keys/{key_id}", Of.TENANT, "key")

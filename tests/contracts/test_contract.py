@@ -10,7 +10,7 @@ from zlib import crc32
 import pytest
 
 from service.app import create_app
-from service.identity.access import ACCESS, Role
+from service.identity.access import ACCESS, BRANCH_ROLES, Role
 from service.identity.actor import ApprovalLimit
 from service.identity.keys import create_key
 from service.identity.use_cases import tenant_id_of
@@ -48,7 +48,7 @@ def new_key(database, app):
     """Return what makes keys of a bank with everything in it; each reaches all of it."""
     tenant = f"contract-{uuid.uuid4().hex[:8]}"
     home = add_bank(database, app.state.keyring, "contract", tenant)["contract home"]
-    reach = {
+    reach = {role: {"all_branches": True} for role in BRANCH_ROLES} | {
         Role.APPROVER: {"limits": (ApprovalLimit(worst_grade=15, amount="5000000"),)},
         Role.FIRM: {"firm_id": uuid.UUID(home["firm"])},
     }

@@ -124,6 +124,11 @@ def key(session: TenantSession, owner: Owner) -> uuid.UUID:
 
 
 @seed
+def kept_key(session: TenantSession, owner: Owner) -> uuid.UUID:
+    return create_key(session, "to be prolonged", Role.BATCH)[0].id
+
+
+@seed
 def model(session: TenantSession, owner: Owner) -> uuid.UUID:
     return live_model(session, PRODUCT).version.id
 
@@ -385,7 +390,7 @@ def _bank_holders(database: Database, owners: dict[str, Owner]) -> Iterator[Hold
     with database.session(home.tenant_id) as session:
         for role in sorted(ROLES_OF[Organisation.BANK]):
             for is_bound in (True, False) if role in BRANCH_ROLES else (False,):
-                reach: dict[str, Any] = {"branch_id": uuid.UUID(home["branch"])} if is_bound else {}
+                reach: dict[str, Any] = {"branch_id": uuid.UUID(home["branch"])} if is_bound else _everywhere(role)
                 if role is Role.FIRM:
                     reach["firm_id"] = uuid.UUID(home["firm"])
                 if role is Role.APPROVER:
@@ -397,12 +402,16 @@ def _bank_holders(database: Database, owners: dict[str, Owner]) -> Iterator[Hold
                 yield Holder(name, role, token, home, beside, foreign, reaches_away=reaches)
 
 
+def _everywhere(role: Role) -> dict[str, Any]:
+    return {"all_branches": True} if role in BRANCH_ROLES else {}
+
+
 def _ended_keys(database: Database, home: Owner) -> dict[str, str]:
     """Return keys that opened things until now."""
     ended = {}
     with database.session(home.tenant_id) as session:
         for role in sorted(ROLES_OF[Organisation.BANK]):
-            reach: dict[str, Any] = {"firm_id": uuid.UUID(home["firm"])} if role is Role.FIRM else {}
+            reach: dict[str, Any] = {"firm_id": uuid.UUID(home["firm"])} if role is Role.FIRM else _everywhere(role)
             if role is Role.APPROVER:
                 reach["limits"] = (ApprovalLimit(worst_grade=15, amount="1"),)
             for why, column in (("revoked", "revoked_at"), ("expired", "expires_at")):

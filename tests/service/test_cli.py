@@ -77,6 +77,15 @@ def test_a_key_stands_alone_on_its_line(run):
     assert run("key", "create", "--name", "li.na", "--role", "model_validator").splitlines()[-1].startswith("cck_")
 
 
+@pytest.mark.parametrize("create", [("key", "create"), ("user", "create", "--login", "li.na", "--password-stdin")])
+def test_an_officers_reach_is_said(run, create):
+    arguments = [*create, "--role", "loan_officer"]
+    result = CliRunner().invoke(app_of_commands, arguments, input="seven geese over Luqiao\n")
+    assert result.exit_code == 1
+    assert "either" in str(result.exception)
+    run(*arguments, "--all-branches", typed="seven geese over Luqiao\n")
+
+
 def test_the_first_administrator_signs_in(run, app, tenant):
     create = ("user", "create", "--login", "Zhang.Wei", "--role", "administrator")
     assert "zhang.wei: " in run(*create, "--password-stdin", typed="seven geese over Luqiao\n")

@@ -116,7 +116,8 @@ def test_a_firm_is_handed_over_by_etag(app, database, tenant, officers, firms, b
     assert officers[0].send("PATCH", path, json=body, headers={"If-Match": tag}).status_code == 403
     nowhere = {"branch_id": str(uuid.uuid4())}
     assert head.send("PATCH", path, json=nowhere, headers={"If-Match": tag}).status_code == 404
-    assert head.send("PATCH", path, json=body, headers={"If-Match": tag}).json()["branch_id"] == str(branches[1])
+    handed_over = head.send("PATCH", path, json=body, headers={"If-Match": tag}).json()
+    assert handed_over == {**firms[0], "branch_id": str(branches[1]), "version": 2}
     assert head.get(path).status_code == 404
     assert officers[1].get(path).headers["etag"] == '"2"'
     manager = make_client(app, database, tenant, Role.RISK_MANAGER)

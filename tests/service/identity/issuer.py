@@ -1,6 +1,7 @@
 """A small OpenID Connect issuer on 127.0.0.1, which can be told to misbehave."""
 
 import base64
+import gzip
 import hashlib
 import hmac
 import json
@@ -30,6 +31,8 @@ class Issuer:
     claims: dict[str, Any] = field(default_factory=dict)
     describes: dict[str, Any] = field(default_factory=dict)
     sign: Any = None
+    trickles: bool = False
+    packs: bool = False
     fails: dict[str, int] = field(default_factory=dict)
     codes: dict[str, dict[str, str]] = field(default_factory=dict)
     seen: list[str] = field(default_factory=list)
@@ -114,11 +117,18 @@ def running_issuer() -> Iterator[Issuer]:
             issuer.seen.append(self.path)
             status = issuer.fails.get(self.path, status)
             body = json.dumps(content).encode() if status else b"<html>"
+            body = gzip.compress(body) if issuer.packs else body
             self.send_response(status or 200)
             self.send_header("Content-Type", "application/json")
+            if issuer.packs:
+                self.send_header("Content-Encoding", "gzip")
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
-            self.wfile.write(body)
+            for at in range(len(body)) if issuer.trickles else ():
+                self.wfile.write(body[at : at + 1])
+                time.sleep(0.02)
+            if not issuer.trickles:
+                self.wfile.write(body)
 
         def log_message(self, *_: Any) -> None:
             """Say nothing."""

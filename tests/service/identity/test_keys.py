@@ -1,14 +1,17 @@
 """API keys over HTTP: made once, shown once, changed by ETag, ended at once."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
 from http_client import Client, make_client
 from sqlalchemy import text
 
+from service.errors import InvalidPayload
 from service.identity.access import Organisation, Role
-from service.identity.keys import SEEN_EVERY
+from service.identity.keys import SEEN_EVERY, create_key
 from service.identity.use_cases import create_tenant, tenant_id_of
+from service.identity.users import Duty, create_user
 
 KEY = {"name": "nightly", "role": "batch", "days": 30}
 
@@ -106,7 +109,7 @@ def test_a_change_names_the_state_it_was_made_from(administrator):
     [
         ({"role": "loan_officer"}, "needs either"),
         ({"role": "loan_officer", "all_branches": True, "branch_id": "0f4d8f0a-1b0e-4a3c-9a53-5a7d0a4f6c01"}, "either"),
-        ({"role": "batch", "all_branches": True}, "all_branches"),
+        ({"role": "batch", "all_branches": True}, "neither branch_id"),
         ({"role": "batch", "branch_id": "0f4d8f0a-1b0e-4a3c-9a53-5a7d0a4f6c01"}, "neither branch_id"),
         ({"role": "approver"}, "limits"),
         ({"role": "batch", "limits": [{"worst_grade": 8, "amount": "5"}]}, "limits"),
@@ -133,3 +136,63 @@ def test_other_organisations_have_other_roles(app, database, tenant, kind):
     assert administrator.post("/v1/branches", {"name": "A"}).status_code == 409
     own = "fund_auditor" if kind is Organisation.FUND else "association_clerk"
     assert administrator.post("/v1/keys", {"name": "x", "role": own}).status_code == 201
+
+
+def test_the_use_of_a_refused_request_is_noted(app, administrator):
+    made = administrator.post("/v1/keys", KEY).json()
+    assert Client(app, made["key"]).get("/v1/keys").status_code == 403
+    assert administrator.get(f"/v1/keys/{made['id']}").json()["last_used_at"]
+
+
+def test_the_use_is_noted_while_the_key_is_being_changed_or_passed_over(app, database, administrator):
+    made = administrator.post("/v1/keys", KEY).json()
+    with database.engine.begin() as connection:
+        connection.execute(text("select 1 from api_key where id = :id for update"), {"id": made["id"]})
+        assert Client(app, made["key"]).get("/v1/me").status_code == 200, "nobody waits for this"
+    assert administrator.get(f"/v1/keys/{made['id']}").json()["last_used_at"] is None
+    assert Client(app, made["key"]).get("/v1/me").status_code == 200
+    assert administrator.get(f"/v1/keys/{made['id']}").json()["last_used_at"]
+
+
+def test_two_administrators_revoke_each_other(app, database, tenant, administrator):
+    for _ in range(5):
+        made = [administrator.post("/v1/keys", {**KEY, "role": "administrator"}).json() for _ in range(2)]
+        with ThreadPoolExecutor(2) as pool:
+            answers = list(pool.map(lambda pair: revoke(Client(app, pair[0]["key"]), pair[1]), (made, made[::-1])))
+        assert sorted(answers) in ([200, 200], [200, 401])
+
+
+def revoke(client, key):
+    return client.send("DELETE", f"/v1/keys/{key['id']}", headers={"If-Match": '"1"'}).status_code
+
+
+@pytest.mark.parametrize("end", ["expires_at = now() - interval '1 second'", "revoked_at = now()"])
+def test_a_key_that_has_ended_is_not_revived(database, administrator, end):
+    made = administrator.post("/v1/keys", KEY).json()
+    with database.engine.begin() as connection:
+        connection.execute(text(f"update api_key set {end} where id = :id"), {"id": made["id"]})
+    path, headers = f"/v1/keys/{made['id']}", {"If-Match": '"1"'}
+    answer = administrator.send("PATCH", path, json={"days": 30}, headers=headers)
+    assert answer.status_code == 409
+    assert "POST /v1/keys" in answer.json()["detail"]
+    assert administrator.send("PATCH", path, json={"name": "old"}, headers=headers).status_code == 200
+
+
+def test_a_branch_is_made_once(administrator):
+    with ThreadPoolExecutor(8) as pool:
+        made = list(pool.map(lambda _: administrator.post("/v1/branches", {"name": "路桥支行"}), range(8)))
+    assert sorted(answer.status_code for answer in made) == [201, *[409] * 7]
+    others = [administrator.post("/v1/branches", {"name": f"b{i}"}).json()["id"] for i in range(8)]
+
+    def rename(branch):
+        path, headers = f"/v1/branches/{branch}", {"If-Match": '"1"'}
+        return administrator.send("PATCH", path, json={"name": "椒江支行"}, headers=headers).status_code
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sorted(pool.map(rename, others)) == [200, *[409] * 7]
+
+
+@pytest.mark.parametrize("make", [create_key, lambda session, name, role: create_user(session, name, name, Duty(role))])
+def test_a_missing_branch_is_not_all_branches(session, make):
+    with pytest.raises(InvalidPayload, match="needs either branch_id or all_branches"):
+        make(session, "officer", Role.LOAN_OFFICER)

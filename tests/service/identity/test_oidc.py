@@ -1,8 +1,10 @@
 """Signing in by an identity provider, a real one on 127.0.0.1, and what an attacker may try in between."""
 
 import time
+import uuid
 from datetime import timedelta
 from http.cookies import SimpleCookie
+from ipaddress import IPv6Address
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -15,6 +17,8 @@ from service.identity import oidc
 from service.identity.access import Role
 from service.identity.browser import COOKIE
 from service.identity.session_router import FLOW_COOKIE
+from service.kit import clock
+from service.kit.rate_limit import Limiter
 from service.settings import Settings
 from tests.service.identity.issuer import CLIENT_ID, CLIENT_SECRET, Issuer, running_issuer
 from tests.service.identity.people import add_person
@@ -298,6 +302,48 @@ def test_a_slow_issuer_holds_up_four_requests_only(oidc_app, issuer):
     assert answer.status_code == 429
     assert answer.headers["retry-after"] == "5"
     assert Browser(oidc_app).get(LOGIN).status_code == 302
+
+
+def test_an_issuer_that_trickles_is_left(oidc_app, issuer, monkeypatch):
+    monkeypatch.setattr(oidc, "SECONDS", 0.3)
+    issuer.trickles = True
+    answer = Browser(oidc_app).get(LOGIN)
+    assert answer.status_code == 502
+    assert "ReadTimeout" in answer.json()["detail"]
+    assert (oidc.SECONDS, Browser(oidc_app).get(LOGIN).status_code) == (0.3, 502)
+
+
+def test_an_issuer_that_says_too_much_is_left(oidc_app, issuer):
+    issuer.describes = {"padding": "x" * (oidc.BYTES - 2000)}
+    assert Browser(oidc_app).get(LOGIN).status_code == 302
+    issuer.describes = {"padding": "x" * oidc.BYTES}
+    assert Browser(oidc_app).get(LOGIN).status_code == 502
+
+
+def test_nothing_packed_is_unpacked(oidc_app, issuer):
+    issuer.packs = True
+    answer = Browser(oidc_app).get(LOGIN)
+    assert answer.status_code == 502
+    assert "DecodingError" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(("verified", "status"), [(True, 303), (False, 401), ("true", 401), (None, 401)])
+def test_an_address_opens_if_the_issuer_has_verified_it(database, tenant, issuer, verified, status):
+    add_person(database, tenant, "chen.jing", has_password=False, oidc_subject="chen.jing@bank.test")
+    issuer.claims = {"email": "chen.jing@bank.test", "email_verified": verified}
+    browser = Browser(make_app(database, tenant, issuer, oidc_claim="email"))
+    assert come_back(browser, issuer).status_code == status
+
+
+def test_a_sign_in_is_one_attempt_of_the_address(database, tenant, issuer, person):
+    app = make_app(database, tenant, issuer, login_attempts_per_address=2)
+    now = clock.now()
+    app.state.limiter = Limiter(database, now=lambda: now)
+    address = str(IPv6Address(uuid.uuid4().int))
+    browsers = [Browser(app, address=address) for _ in range(2)]
+    assert [come_back(browser, issuer).status_code for browser in browsers] == [303, 303]
+    assert Browser(app, address=address).get(LOGIN).status_code == 429
+    assert browsers[0].get("/v1/oidc/callback").status_code == 429
 
 
 def test_without_an_issuer_there_is_nothing(app):

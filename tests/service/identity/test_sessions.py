@@ -7,6 +7,7 @@ from ipaddress import IPv6Address
 import pytest
 from http_client import HOME, UNLIMITED, Browser, make_client
 from pwdlib.hashers.argon2 import Argon2Hasher
+from pydantic import ValidationError
 from sqlalchemy import text
 from sqlalchemy.exc import ProgrammingError
 
@@ -239,9 +240,55 @@ def test_another_sites_page_cannot_use_the_session(browser, origin, more):
 def test_one_may_allow_further_origins(database, tenant, person):
     app = create_app(Settings(allowed_origins="https://desk.bank.test, https://other.test", **UNLIMITED), database)
     browser = Browser(app)
-    browser.sign_in(tenant, "li.na", PASSWORD)
+    assert browser.sign_in(tenant, "li.na", PASSWORD).status_code == 403, "the request's own address counts no more"
+    assert browser.sign_in(tenant, "li.na", PASSWORD, origin="https://desk.bank.test").status_code == 201
     assert browser.post("/v1/firms", FIRM, origin="https://desk.bank.test").status_code == 201
-    assert browser.post("/v1/firms", FIRM, origin="https://evil.test").status_code == 403
+    for origin in ("https://evil.test", HOME):
+        assert browser.post("/v1/firms", FIRM, origin=origin).status_code == 403
+
+
+@pytest.mark.parametrize(
+    "origins",
+    [
+        *("desk.bank.test", "https://desk.bank.test/", "https://desk.bank.test/app", "ftp://desk.bank.test"),
+        *("https://desk.bank.test:443", "http://desk.bank.test:80", "https://me@desk.bank.test", "https://"),
+        *("https://desk.bank.test,", "https://a.test https://b.test", "null", "*", "https://*.bank.test"),
+    ],
+)
+def test_an_origin_is_what_a_browser_sends(origins):
+    with pytest.raises(ValidationError, match="scheme://host"):
+        Settings(allowed_origins=origins)
+    origins = "https://Desk.bank.test, http://[::1]:8000"
+    assert Settings(allowed_origins=origins).origins == ("https://desk.bank.test", "http://[::1]:8000")
+
+
+def test_a_new_sign_in_ends_the_session_whose_cookie_came_along(app, database, tenant, browser):
+    add_person(database, tenant, "chen.jing")
+    old, other = browser.cookies[COOKIE], Browser(app)
+    assert other.sign_in(tenant, "li.na", PASSWORD).status_code == 201
+    assert browser.sign_in(tenant, "chen.jing", "another password").status_code == 401
+    assert browser.get("/v1/me").status_code == 200, "a failed sign-in ends nothing"
+    assert browser.sign_in(tenant, "chen.jing", PASSWORD).status_code == 201
+    assert browser.get("/v1/me").json()["name"] == "person chen.jing"
+    assert other.get("/v1/me").status_code == 200
+    stolen = Browser(app)
+    stolen.cookies.set(COOKIE, old, domain="credit.bank.test")
+    assert stolen.get("/v1/me").status_code == 401
+
+
+def test_sessions_that_ended_a_month_ago_are_deleted_at_sign_in(app, database, tenant, browser):
+    read = text("select count(*) from login_session where tenant_id = :id")
+    for ago, left in (("29 days", 2), ("31 days", 1)):
+        set_session(database, tenant, f"expires_at = now() - interval '{ago}'")
+        assert Browser(app).sign_in(tenant, "li.na", PASSWORD).status_code == 201
+        with database.engine.connect() as connection:
+            assert connection.execute(read, {"id": tenant_id_of(tenant)}).scalar_one() == left
+
+
+@pytest.mark.parametrize("limit", ["login_attempts", "login_attempts_per_address"])
+def test_a_limit_of_attempts_fits_its_column(limit):
+    with pytest.raises(ValidationError):
+        Settings(**{limit: 1 << 31})
 
 
 def test_another_sites_page_cannot_sign_anybody_in(app, tenant, person):

@@ -4,11 +4,11 @@ import uuid
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from http_client import Browser, make_client
+from http_client import Browser, Client, make_client
 from sqlalchemy import text
 
 from service.identity.access import Organisation, Role
-from service.identity.passwords import COMMON, check_new
+from service.identity.passwords import check_new
 from service.identity.use_cases import create_branch, create_tenant, tenant_id_of
 from tests.service.identity.people import PASSWORD, add_person
 
@@ -202,13 +202,89 @@ def test_an_administrator_shuts_out_neither_itself_nor_the_last_one(app, databas
 
 
 def test_two_administrators_cannot_demote_each_other(database, tenant, administrator):
-    both = [add_person(database, tenant, login, Role.ADMINISTRATOR, has_password=False) for login in ("one", "two")]
+    both = [add_person(database, tenant, login, Role.ADMINISTRATOR) for login in ("one", "two")]
     with ThreadPoolExecutor(2) as pool:
         answers = list(pool.map(lambda user: patch(administrator, user.id, {"disabled": True}, 1).status_code, both))
     assert sorted(answers) == [200, 409]
 
 
-@pytest.mark.parametrize("password", [*sorted(COMMON), "１２３４５６７８９０１２３４５６", "PasswordPassword!"])
+@pytest.mark.parametrize(
+    "password",
+    [
+        *("password1234", "qwerty123456", "admin1234567", "woaini123456", "Passw0rd1234", "P@$$w0rd-2026"),
+        *("administrator123", "changemechangeme", "iloveyouiloveyou", "letmeinletmein12", "PasswordPassword!"),
+        *("1q2w3e4r5t6y7u8i", "1qaz2wsx3edc4rfv", "abcdefghijklmnop", "qwertyuiopasdfgh", "zyxwvutsrqponm"),
+        *("woaini1314520520", "woaininiaiwoma12", "ｐａｓｓｗｏｒｄ１２３４", "123456password", "admin_admin_1"),
+    ],
+)
 def test_the_best_known_passwords_are_refused(password):
     with pytest.raises(ValueError, match="best known"):
         check_new(password, "li.na")
+
+
+@pytest.mark.parametrize(
+    "password", ["123456789abc", "１２３４５６７８９０１２３４５６", "0987654321098765", "#$1357902468"]
+)
+def test_a_password_needs_letters(password):
+    with pytest.raises(ValueError, match="4 letters"):
+        check_new(password, "li.na")
+
+
+@pytest.mark.parametrize(
+    "password", [PASSWORD, NEW_PASSWORD, "鞋楦三百双，橡胶七吨，周五交货", "master of eleven ovens", "kX7#9Q!22ktz81"]
+)
+def test_other_passwords_are_taken(password):
+    check_new(password, "li.na")
+
+
+def test_the_keys_of_whoever_is_relieved_end_and_those_made_with_them(app, database, tenant, administrator):
+    add_person(database, tenant, "stays", Role.ADMINISTRATOR)
+    for change in ({"disabled": True}, {"role": "risk_manager"}):
+        person = add_person(database, tenant, f"leaves-by-{next(iter(change))}", Role.ADMINISTRATOR)
+        browser = Browser(app)
+        assert browser.sign_in(tenant, person.login, PASSWORD).status_code == 201
+        first = browser.post("/v1/keys", {"name": "own", "role": "administrator"}).json()
+        second = Client(app, first["key"]).post("/v1/keys", {"name": "of own", "role": "batch"}).json()
+        others = administrator.post("/v1/keys", {"name": "another's", "role": "batch"}).json()
+        assert patch(administrator, person.id, {"name": "renamed"}).status_code == 200
+        assert Client(app, second["key"]).get("/v1/me").status_code == 200
+        assert patch(administrator, person.id, change).status_code == 200
+        opened = [Client(app, key["key"]).get("/v1/me").status_code for key in (first, second, others)]
+        assert opened == [401, 401, 200]
+        assert administrator.get(f"/v1/keys/{second['id']}").json()["revoked_at"]
+
+
+def test_whoever_is_being_disabled_makes_no_key_meanwhile(app, database, tenant):
+    person = add_person(database, tenant, "leaves", Role.ADMINISTRATOR)
+    browser = Browser(app)
+    assert browser.sign_in(tenant, "leaves", PASSWORD).status_code == 201
+    waiting = text("select count(*) from pg_locks where not granted")
+    with ThreadPoolExecutor(1) as pool:
+        with database.engine.begin() as connection:
+            change = text("update app_user set disabled_at = now() where id = :id")
+            connection.execute(change, {"id": person.id})
+            answer = pool.submit(browser.post, "/v1/keys", {"name": "late", "role": "batch"})
+            while not answer.done() and connection.execute(waiting).scalar_one() == 0:
+                pass
+        assert answer.result().status_code == 403
+
+
+def test_the_last_administrator_is_one_who_can_sign_in(database, tenant, administrator):
+    last = add_person(database, tenant, "last", Role.ADMINISTRATOR, has_password=False, oidc_subject="1")
+    add_person(database, tenant, "no-way-in", Role.ADMINISTRATOR, has_password=False)
+    for change in ({"disabled": True}, {"role": "risk_manager"}, {"oidc_subject": None}):
+        answer = patch(administrator, last.id, change)
+        assert answer.status_code == 409, change
+        assert "last administrator" in answer.json()["detail"]
+    assert patch(administrator, last.id, {"oidc_subject": "2"}).status_code == 200
+    assert patch(administrator, last.id, {"oidc_subject": None, "password": NEW_PASSWORD}).status_code == 200
+    add_person(database, tenant, "another", Role.ADMINISTRATOR)
+    assert patch(administrator, last.id, {"disabled": True}).status_code == 200
+
+
+@pytest.mark.parametrize("field", ["name", "role", "disabled", "password"])
+def test_null_is_no_change(administrator, field):
+    person = administrator.post("/v1/users", PERSON).json()
+    answer = patch(administrator, person["id"], {field: None})
+    assert answer.status_code == 422
+    assert "null" in answer.text

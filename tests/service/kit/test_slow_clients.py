@@ -13,9 +13,14 @@ import pytest
 import uvicorn
 from pydantic import ValidationError
 from slow_clients import HOST, OPENINGS, attack
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.routing import Route
 
 from service.app import create_app
+from service.errors import _on_unexpected
 from service.kit import server
+from service.kit.logs import RequestLog, configure_logging
 from service.kit.server import ServerConfig
 from service.settings import Settings
 
@@ -46,6 +51,23 @@ def port(database):
     settings = Settings(pool_size=2, receive_seconds=GIVEN_SECONDS, max_body_bytes=MAX_BODY)
     with serving(create_app(settings, database), settings) as port:
         yield port
+
+
+def test_an_error_is_logged_once_in_json(capfd):
+    async def broken(_request):
+        raise RuntimeError("one of ours")
+
+    settings = Settings()
+    app = Starlette(routes=[Route("/", broken)], middleware=[Middleware(RequestLog)])
+    app.add_exception_handler(Exception, _on_unexpected)
+    configure_logging("ERROR")
+    with serving(app, settings) as port:
+        answer = httpx.get(f"http://{HOST}:{port}/")
+    configure_logging("ERROR")
+    lines = capfd.readouterr().err.splitlines()
+    assert answer.status_code == 500
+    assert [json.loads(line)["request_id"] for line in lines] == [answer.headers["x-request-id"]]
+    assert "one of ours" in lines[0]
 
 
 def received(client):

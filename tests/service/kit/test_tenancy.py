@@ -64,7 +64,7 @@ def test_the_tenant_ends_with_the_transaction(database, two_tenants):
 
 def test_a_key_opens_its_own_tenant(database, two_tenants):
     with database.session(tenant_id_of(two_tenants[1])) as session:
-        _, token = create_key(session, "officer", Role.LOAN_OFFICER)
+        _, token = create_key(session, "officer", Role.LOAN_OFFICER, all_branches=True)
     with database.session() as session:
         assert authenticate(session, token).tenant_id == tenant_id_of(two_tenants[1])
         assert _keys(session) == [f"firm of {two_tenants[1]}"]
@@ -74,7 +74,7 @@ def test_a_key_opens_its_own_tenant(database, two_tenants):
 
 def test_only_the_hash_of_a_key_is_kept(database, tenant, server):
     with database.session(tenant_id_of(tenant)) as session:
-        _, token = create_key(session, "officer", Role.LOAN_OFFICER)
+        _, token = create_key(session, "officer", Role.LOAN_OFFICER, all_branches=True)
         stored = session.execute(text("select * from api_key")).mappings().one()
     assert token not in str(dict(stored))
     assert len(stored["sha256"]) == 32

@@ -312,7 +312,10 @@ def test_an_erasure_that_a_sweep_repeats_ends_the_use_too(house, tmp_path):
 
 IMPORTED = {
     "person": ("firm_id,observed_on,person_id,role", "E1,2024-05-01,{},manager"),
-    "consent": ("firm_id,observed_on,person_id,scope,purpose,is_given", "E1,2024-05-01,{},bureau,credit_assessment,true"),
+    "consent": (
+        "firm_id,observed_on,person_id,scope,purpose,is_given",
+        "E1,2024-05-01,{},bureau,credit_assessment,true",
+    ),
     "personal_record": ("firm_id,observed_on,person_id,record,days_past_due", "E1,2024-05-01,{},late_payment,9"),
 }
 
