@@ -1,8 +1,9 @@
 """No lost update: a change names, in If-Match, the state that it was made from.
 
 A mutable object's answer carries its version as an ETag: the state that a change is made from. What comes in by the
-ledger (a firm's newest name) or by use (a key's last use) is no change in this sense and leaves it as it is. A change without If-Match is answered 428, a change
-made from another state 412; of many made from one state one wins, since the row is locked before it is compared.
+ledger (a firm's newest name) or by use (a key's last use) is no change in this sense and leaves it as it is. A
+change without If-Match is answered 428, a change made from another state 412; of many made from one state one wins,
+since the row is locked before it is compared.
 """
 
 from typing import Annotated
