@@ -33,7 +33,9 @@ def erase(
     settings = Settings()
     with tenant_session(open_database(settings), settings, tenant) as session:
         person = use_cases.erase(session, Keyring(settings.keyring), person_id)
-    console.print(f"{person.id}: erased at {person.erased_at:%Y-%m-%d %H:%M:%S} UTC; its key is destroyed.")
+    console.print(
+        f"{person.id}: erased at {person.erased_at:%Y-%m-%d %H:%M:%S} UTC; its key is destroyed.", soft_wrap=True
+    )
 
 
 @persons.command("sweep")
@@ -57,8 +59,8 @@ def sweep(
     done = (
         f"{swept.keys} keys destroyed, {swept.persons} persons erased again, {swept.orphans} keys of nobody's destroyed"
     )
-    console.print(f"{done}.", highlight=False)
+    console.print(f"{done}.", highlight=False, soft_wrap=True)
     if purge:
         is_gone = database.rewrite(*use_cases.PURGED)
         log = "its log of before is gone" if is_gone else "its log ends as docs/operating.md says: this role may not"
-        console.print(f"The tables are written anew; {log}.")
+        console.print(f"The tables are written anew; {log}.", soft_wrap=True)

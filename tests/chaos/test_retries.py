@@ -9,11 +9,11 @@ from time import perf_counter, sleep
 import httpx
 import pytest
 from http_client import make_client
-from own_server import HOST, OwnServer, Proxy
 from sqlalchemy import text
 
 from service.identity.access import Role
 from service.identity.use_cases import tenant_id_of
+from tests.chaos.own_server import HOST, OwnServer, Proxy
 
 THREADS, KEYS = 50, 200
 KILLS_AFTER_COMMIT, KILLS_AT_RANDOM = 15, 15

@@ -91,7 +91,7 @@ def test_a_body_that_is_no_object(send, route):
     nested = "[" * 100_000 + "]" * 100_000
     for content in ("", "null", "[]", '"text"', "1", "NaN", "{", "{'a': 1}", nested, '{"a":' * 50_000, b"\xff\xfe"):
         answer = send(route, content=content)
-        assert _is_refused(answer, 400, 422), (content[:20], answer.status_code, answer.text[:200])
+        assert _is_refused(answer, 400, 413, 422), (content[:20], answer.status_code, answer.text[:200])
 
 
 @pytest.mark.parametrize("is_full", [pytest.param(False, id="fast"), FULL])

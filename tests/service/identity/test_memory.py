@@ -41,7 +41,7 @@ class Server:
 
 
 @pytest.fixture
-def server_process(database, request) -> Iterator[Server]:
+def server_process(app, database, request) -> Iterator[Server]:
     """Serve with so many connections: the tests' server has 60, of which two workers of the gate may hold 40."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -49,6 +49,7 @@ def server_process(database, request) -> Iterator[Server]:
     environment = {
         **os.environ,
         "CLUSTERCREDIT_DATABASE_URL": database.url.replace("+psycopg", ""),
+        "CLUSTERCREDIT_KEYRING_DIR": str(app.state.settings.keyring),
         "CLUSTERCREDIT_POOL_SIZE": str(request.param),
         "CLUSTERCREDIT_LOGIN_ATTEMPTS_PER_ADDRESS": "0",
         "CLUSTERCREDIT_LOG_LEVEL": "ERROR",

@@ -55,16 +55,17 @@ def test_going_below_natural_persons_forgets_them_and_the_answers_about_them(emp
     at = "'2026-01-01T00:00:00Z'"
     tenant, person = uuid.UUID("11131ffa-6a38-5c03-a583-5558fca0e3c0"), uuid.UUID(int=7)
     about_person = (
-        "insert into idempotency_key (tenant_id, key, request_mac, status, sealed_body, created_at, subject_id)"
+        "insert into idempotency_key"
+        " (tenant_id, asker_id, key, secret_mac, request_mac, status, sealed_body, created_at, subject_id)"
     )
     statements = [
         f"insert into tenant (id, name, kind, created_at) values (:id, 'old', 'bank', {at})",
         f"insert into firm (tenant_id, id, key, created_at, version) values (:id, :id, 'E1', {at}, 1)",
         f"insert into person values (:id, 1, :person, 'national_id', 'mac', 'sealed', {at}, null, null)",
         "insert into keyring values (1, 'fingerprint')",
-        f"{about_person} values (:id, 'about a firm', 'm', 201, 'answer', {at}, null)",
-        f"{about_person} values (:id, 'about a person', 'm', 201, 'answer', {at}, :person)",
-        f"{about_person} values (:id, 'about an erased one', '', 201, '', {at}, null)",
+        f"{about_person} values (:id, :id, 'about a firm', 's', 'm', 201, 'answer', {at}, null)",
+        f"{about_person} values (:id, :id, 'about a person', 's', 'm', 201, 'answer', {at}, :person)",
+        f"{about_person} values (:id, :id, 'about an erased one', 's', '', 201, '', {at}, null)",
     ]
     with engine.begin() as connection:
         for statement in statements:
