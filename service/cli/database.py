@@ -4,9 +4,10 @@ import socket
 from typing import Annotated
 
 import typer
+from rich.console import Console
 
 from service.app import create_app
-from service.cli.runtime import AllBranches, Tenant, console, open_database, operator, tenant_session
+from service.cli.runtime import AllBranches, Tenant, checked_name, console, open_database, operator, tenant_session
 from service.errors import Conflict
 from service.identity.access import Organisation, Role
 from service.identity.keys import DAYS, LONGEST_DAYS, create_key
@@ -115,14 +116,14 @@ def create_tenant_command(
     Example: clustercredit tenant create luqiao-guarantee-fund --kind fund
     """
     with open_database(Settings()).session() as session:
-        console.print(f"{name}: {create_tenant(session, name, kind)}")
+        console.print(f"{name}: {create_tenant(session, checked_name(name), kind)}", soft_wrap=True)
 
 
 @keys.command("create")
 def create_key_command(
     name: Annotated[str, typer.Option(help="Whose key it is: it goes on record with every act.")] = "officer",
     role: Annotated[Role, typer.Option(help="What the holder may do: docs/reference/access.md.")] = Role.LOAN_OFFICER,
-    branch: Annotated[str | None, typer.Option(help="An officer's: the firms of this branch.")] = None,
+    branch: Annotated[str | None, typer.Option(help="An officer's: the firms of this branch, by its name.")] = None,
     days: Annotated[int, typer.Option(help="How long it is good.", min=1, max=LONGEST_DAYS)] = DAYS,
     *,
     all_branches: AllBranches = False,
@@ -140,11 +141,12 @@ def create_key_command(
         branch_id = None if branch is None else find_branch(session, branch).id
         _, token = create_key(
             session,
-            name,
+            checked_name(name),
             role,
             branch_id=branch_id,
             all_branches=all_branches,
             days=days,
             created_by=operator(),
         )
+    Console(stderr=True).print(f"A key of tenant '{tenant or settings.tenant}':", highlight=False)
     print(token)  # noqa: T201 - alone on its line, for scripts

@@ -7,14 +7,16 @@ from datetime import datetime
 from typing import Annotated
 
 import typer
+from pydantic import TypeAdapter, ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
-from service.errors import Conflict
+from service.errors import Conflict, InvalidPayload
 from service.identity.use_cases import create_tenant, enter_named_tenant
 from service.kit import migrations
 from service.kit.db import Database, TenantSession
 from service.kit.embedded_postgres import EmbeddedPostgres
+from service.kit.http import Text
 from service.settings import Settings
 
 console = Console()
@@ -58,6 +60,20 @@ def tenant_session(database: Database, settings: Settings, tenant: str | None) -
         else:
             enter_named_tenant(session, name)
         yield session
+
+
+def checked_name(name: str) -> str:
+    """Check a name that goes on record, as HTTP does.
+
+    Raises
+    ------
+    InvalidPayload
+        If it is empty, too long, cannot be seen, or holds a person's identity number.
+    """
+    try:
+        return TypeAdapter[str](Text).validate_python(name)
+    except ValidationError as error:
+        raise InvalidPayload(f"The name: {error.errors()[0]['msg'].removeprefix('Value error, ')}.") from None
 
 
 @contextmanager

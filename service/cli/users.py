@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from pydantic import TypeAdapter, ValidationError
 
-from service.cli.runtime import AllBranches, Tenant, console, open_database, operator, tenant_session
+from service.cli.runtime import AllBranches, Tenant, checked_name, console, open_database, operator, tenant_session
 from service.errors import InvalidPayload
 from service.identity.access import Role
 from service.identity.use_cases import find_branch
@@ -29,7 +29,7 @@ def create_user_command(
     name: Annotated[
         str | None, typer.Option(help="What goes on record with every act; the login if not given.")
     ] = None,
-    branch: Annotated[str | None, typer.Option(help="An officer's: the firms of this branch.")] = None,
+    branch: Annotated[str | None, typer.Option(help="An officer's: the firms of this branch, by its name.")] = None,
     *,
     all_branches: AllBranches = False,
     password_stdin: Annotated[
@@ -51,8 +51,11 @@ def create_user_command(
     with tenant_session(database, settings, tenant) as session:
         branch_id = None if branch is None else find_branch(session, branch).id
         duty = Duty(role, branch_id, all_branches=all_branches)
-        user = create_user(session, plain_login, name or login, duty, password=password, created_by=operator())
-    console.print(f"{user.login}: {user.id}; signs in with POST /v1/sessions", soft_wrap=True)
+        user = create_user(
+            session, plain_login, checked_name(name or login), duty, password=password, created_by=operator()
+        )
+    place = tenant or settings.tenant
+    console.print(f"{user.login}: {user.id}; signs in to '{place}' with POST /v1/sessions", soft_wrap=True)
 
 
 def _login(login: str) -> str:

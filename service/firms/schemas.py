@@ -46,7 +46,7 @@ class Observed(Schema):
         """
         known_on = self.known_on or observed_on
         if max(observed_on, known_on) > clock.today():
-            raise ValueError("a date lies in the future")
+            raise ValueError(f"a date lies in the future: {max(observed_on, known_on)}")
         if known_on < observed_on:
             raise ValueError("known_on is before the fact was true")
         return {"observed_on": observed_on, "known_on": known_on}
@@ -91,6 +91,8 @@ class FirmIn(Observed):
     def row(self) -> dict[str, Any]:
         """Return the canonical row."""
         facts = self.model_dump(include={"name", "industry", "cluster", "place", "founded_on", "is_lead"})
+        if self.founded_on is not None and self.founded_on > clock.today():
+            raise ValueError("founded_on lies in the future")
         return {"firm_id": self.key, **facts, **self.times(self.observed_on or clock.today())}
 
 

@@ -88,10 +88,11 @@ def check_holder(
         raise ValueError(f"a {organisation} has no role '{role}'")
     has_branch = branch_id is not None or all_branches
     if role in BRANCH_ROLES and (branch_id is None) != all_branches:
-        raise ValueError(f"role '{role}' needs either branch_id or all_branches")
+        raise ValueError(f"role '{role}' needs either branch_id or all_branches (--branch NAME or --all-branches)")
     if role not in BRANCH_ROLES and has_branch:
-        raise ValueError(f"role '{role}' takes neither branch_id nor all_branches")
+        raise ValueError(f"role '{role}' sees every firm it may see: it takes neither branch_id nor all_branches")
     if (role is Role.FIRM) != (firm_id is not None):
-        raise ValueError("firm_id belongs to role 'firm', and only there")
+        raise ValueError("role 'firm' needs firm_id" if role is Role.FIRM else f"role '{role}' takes no firm_id")
     if (role is Role.APPROVER) != bool(limits):
-        raise ValueError("limits belong to role 'approver', and only there")
+        needed = 'role \'approver\' needs limits, such as [{"worst_grade": 8, "amount": "5000000"}]'
+        raise ValueError(needed if role is Role.APPROVER else f"role '{role}' takes no limits")

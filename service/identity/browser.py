@@ -52,7 +52,12 @@ def check_origin(request: Request, allowed: Sequence[str], *, is_required: bool)
     origin = request.headers.get("origin")
     is_missing = origin is None and is_required
     is_foreign = origin is not None and origin.lower() not in (allowed or (own_origin(request),))
-    if is_missing or is_foreign or request.headers.get("sec-fetch-site") == "cross-site":
+    if is_missing:
+        own = allowed[0] if allowed else own_origin(request)
+        raise Forbidden(
+            f"A change by session needs the header Origin, which browsers send: Origin: {own}. Or use a key."
+        )
+    if is_foreign or request.headers.get("sec-fetch-site") == "cross-site":
         raise Forbidden(
             "The request comes from another site's page. Send it from the service's own, or with an API key. Behind a"
             " proxy, its address is to be among CLUSTERCREDIT_ALLOWED_ORIGINS."

@@ -168,7 +168,7 @@ def authenticate(session: TenantSession, token: str) -> Actor:
     query = select(ApiKey).where(col(ApiKey.sha256) == digest).execution_options(**ANY_TENANT)
     key = session.exec(query).one_or_none()
     if key is None:
-        raise Unauthenticated("The API key is not known. Make one with: clustercredit key create")
+        raise Unauthenticated("The API key is not known. Make one with: clustercredit key create --tenant ORGANISATION")
     now = clock.now()
     if key.revoked_at is not None or key.expires_at <= now:
         ended = "was revoked" if key.revoked_at is not None else f"ended on {key.expires_at:%Y-%m-%d}"

@@ -14,6 +14,11 @@ from service.errors import PreconditionFailed, PreconditionRequired
 from service.kit.db import TenantSession
 from service.kit.rows import MutableRow
 
+CHANGED = (
+    "It is not what If-Match says: it has changed since, or the ETag is not as it was sent, with its quotation marks. "
+    "Read it again, and send its ETag."
+)
+
 
 def etag_of(version: int) -> str:
     """Return a version as a strong ETag.
@@ -52,7 +57,7 @@ class Precondition:
             If the row has changed since.
         """
         if etag_of(row.version) not in self._tags:
-            raise PreconditionFailed("It has changed since you read it. Read it again, and send its new ETag.")
+            raise PreconditionFailed(f"{CHANGED} It is {etag_of(row.version)} now.")
 
     def check_repeated(self, row: MutableRow) -> None:
         """Compare with the states just before and after a last change, so that its repetition may say the same.
@@ -63,7 +68,7 @@ class Precondition:
             If the request was made from neither.
         """
         if not {etag_of(row.version - 1), etag_of(row.version)} & self._tags:
-            raise PreconditionFailed("It has changed since you read it. Read it again, and send its new ETag.")
+            raise PreconditionFailed(CHANGED)
 
 
 def save(session: TenantSession, row: MutableRow) -> None:
@@ -85,7 +90,10 @@ def _if_match(
     ] = None,
 ) -> Precondition:
     if not if_match:
-        raise PreconditionRequired("Send an If-Match header: the ETag (and `version`) of the object as you read it.")
+        raise PreconditionRequired(
+            'Send an If-Match header: the ETag of the object as you read it, with its quotation marks, such as "1". '
+            "The number in it is the object's `version`."
+        )
     return Precondition(if_match)
 
 

@@ -116,7 +116,7 @@ def _writable(secret: SecretStr) -> SecretStr:
 
 
 def _plain_amount(value: object) -> object:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    is_number = isinstance(value, int | float | Decimal) and not isinstance(value, bool)
     if not _AMOUNT.fullmatch(str(value)) or not (is_number or isinstance(value, str)):
         raise ValueError("must be an amount in yuan with at most 2 decimal places, such as 9401.71")
     return str(value)

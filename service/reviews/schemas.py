@@ -64,7 +64,7 @@ class DecisionIn(Schema):
     @model_validator(mode="after")
     def _amount_goes_with_approval(self) -> Self:
         if (self.decision == "approve") != (self.amount is not None):
-            raise ValueError("amount belongs to 'approve', and only there")
+            raise ValueError("to approve, amount is needed; to decline, none is given")
         return self
 
     def verdict(self) -> Verdict:

@@ -176,3 +176,11 @@ def test_a_person_is_erased_and_the_rest_swept(run_on_its_own, empty_database, t
     assert "0 keys destroyed, 0 persons erased again, 0 keys of nobody's destroyed." in run(
         "person", "sweep", "--purge"
     )
+
+
+@pytest.mark.parametrize("name", ["", "11010519491231002X", "a\u202eb"])
+def test_a_name_is_checked_as_over_http(run, name):
+    run("key", "create", "--name", name, "--role", "batch", code=1)
+    run("tenant", "create", name, code=1)
+    create = ("user", "create", "--login", "li.na", "--name", name or " ", "--role", "administrator")
+    run(*create, "--password-stdin", code=1, typed="seven geese over Luqiao\n")

@@ -196,3 +196,12 @@ def test_a_branch_is_made_once(administrator):
 def test_a_missing_branch_is_not_all_branches(session, make):
     with pytest.raises(InvalidPayload, match="needs either branch_id or all_branches"):
         make(session, "officer", Role.LOAN_OFFICER)
+
+
+def test_an_approvers_limits_come_with_its_key_and_itself(app, administrator):
+    limits = [{"worst_grade": 8, "amount": "5000000.50"}]
+    made = administrator.post("/v1/keys", {"name": "ap", "role": "approver", "limits": limits})
+    assert made.status_code == 201, made.text
+    assert made.json()["limits"] == limits
+    assert Client(app, made.json()["key"]).get("/v1/me").json()["limits"] == limits
+    assert administrator.get(f"/v1/keys/{made.json()['id']}").json()["limits"] == limits

@@ -288,3 +288,12 @@ def test_null_is_no_change(administrator, field):
     answer = patch(administrator, person["id"], {field: None})
     assert answer.status_code == 422
     assert "null" in answer.text
+
+
+def test_an_approver_signs_in_with_its_limits(app, tenant, administrator):
+    limits = [{"worst_grade": 8, "amount": "5000000.00"}]
+    approver = {"login": "wang.fang", "name": "王芳", "role": "approver", "limits": limits, "password": PASSWORD}
+    assert administrator.post("/v1/users", approver).status_code == 201
+    browser = Browser(app)
+    assert browser.sign_in(tenant, "wang.fang", PASSWORD).json()["limits"] == limits
+    assert browser.get("/v1/me").json()["limits"] == limits
