@@ -46,7 +46,7 @@ class Observed(Schema):
         """
         known_on = self.known_on or observed_on
         if max(observed_on, known_on) > clock.today():
-            raise ValueError(f"a date lies in the future: {max(observed_on, known_on)}")
+            raise ValueError("observed_on or known_on lies in the future")
         if known_on < observed_on:
             raise ValueError("known_on is before the fact was true")
         return {"observed_on": observed_on, "known_on": known_on}

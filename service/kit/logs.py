@@ -3,6 +3,7 @@
 import logging
 import re
 import sys
+from typing import TextIO
 from uuid import uuid4
 
 import structlog
@@ -27,8 +28,8 @@ def loggable_path(path: str) -> str:
     return "/".join(part if _PLAIN.fullmatch(part) else "*" for part in path.split("/"))
 
 
-def configure_logging(level: str) -> None:
-    """Write log lines from a level on."""
+def configure_logging(level: str, stream: TextIO | None = None) -> None:
+    """Write log lines from a level on, to a stream; to what standard error is at that moment if none is given."""
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
@@ -38,7 +39,7 @@ def configure_logging(level: str) -> None:
             structlog.processors.JSONRenderer(ensure_ascii=False),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),
-        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
+        logger_factory=lambda *_: structlog.PrintLogger(stream or sys.stderr),
     )
 
 

@@ -4,7 +4,7 @@ import hashlib
 import subprocess
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stderr
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -102,8 +102,8 @@ class House:
 def logging_to(folder: Path) -> Iterator[None]:
     """Write everything that the service logs to a file."""
     (folder / "logs").mkdir()
-    with (folder / "logs" / "service.log").open("w") as file, redirect_stderr(file):
-        configure_logging("DEBUG")
+    with (folder / "logs" / "service.log").open("w") as file:
+        configure_logging("DEBUG", file)
         yield
     configure_logging("ERROR")
 

@@ -298,7 +298,7 @@ def test_nothing_about_an_erased_person_is_used_any_more(house):
 
 def test_an_erasure_that_a_sweep_repeats_ends_the_use_too(house, tmp_path):
     person = house.add_person(house.add_firm("E1"), national_id(1))
-    restored = house.restore(house.dump(tmp_path / "backup"), f"{house.url.rsplit('/', 1)[-1].split('?')[0]}_restored")
+    restored = house.restore(house.dump(tmp_path / "backup"), f"restored_{house.url.rsplit('/', 1)[-1].split('?')[0]}")
     house.erase(person["id"])
     try:
         assert sweep(restored, house.keyring).persons == 1
