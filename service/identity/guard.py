@@ -13,7 +13,7 @@ from service.identity.keys import authenticate
 from service.identity.sessions import HOW, authenticate_session
 from service.identity.uses import Uses
 from service.kit.http import Session
-from service.kit.rate_limit import Failures, Limiter, address_of
+from service.kit.rate_limit import Failures, Limiter, address_of_peer
 from service.settings import Settings
 
 MINUTE = 60
@@ -66,7 +66,7 @@ def _identify(request: Request, session: Session, secret: str, *, is_key: bool) 
     """Find out who asks, and note it, unless the address has failed too often; a cookie in vain is taken back."""
     request.state.secret = secret
     failures: Failures = request.app.state.failures
-    address = address_of(request.client.host) if request.client else "local"
+    address = address_of_peer(request)
     failures.check(address, secret)
     try:
         actor = authenticate(session, secret) if is_key else authenticate_session(session, secret)

@@ -5,7 +5,7 @@ from typing import Final
 
 from fastapi import Request
 
-from service.kit.rate_limit import NOBODY, Limiter, address_of
+from service.kit.rate_limit import NOBODY, Limiter, address_of_peer
 from service.settings import Settings
 
 SECONDS: Final = 15 * 60
@@ -55,8 +55,7 @@ def count_return(request: Request) -> None:
 def _count(request: Request, what: str) -> None:
     settings: Settings = request.app.state.settings
     limiter: Limiter = request.app.state.limiter
-    address = address_of(request.client.host) if request.client else "local"
-    limiter.take(NOBODY, f"{what}:{address}", settings.login_attempts_per_address, SECONDS)
+    limiter.take(NOBODY, f"{what}:{address_of_peer(request)}", settings.login_attempts_per_address, SECONDS)
 
 
 def subject_of(login: str) -> str:

@@ -1,5 +1,6 @@
 """When a key or a session was last used: noted at once, to the minute, also if the request is refused afterwards."""
 
+from datetime import datetime
 from threading import BoundedSemaphore
 from typing import Final
 
@@ -44,16 +45,15 @@ class Uses:
             return
         try:
             with self._database.session(actor.tenant_id) as session:
-                session.execute(_noting(actor))
+                session.execute(_noting(actor, now))
         except SQLAlchemyError as error:
             log.warning("use_not_noted", why=type(error).__name__)
         finally:
             self._places.release()
 
 
-def _noting(actor: Actor) -> Update:
+def _noting(actor: Actor, now: datetime) -> Update:
     """Return the statement, which passes a row over that somebody is changing."""
-    now = clock.now()
     if actor.session_id is not None:
         seen = col(LoginSession.last_seen_at)
         due = select(col(LoginSession.id)).where(col(LoginSession.id) == actor.session_id, seen <= now - SEEN_EVERY)

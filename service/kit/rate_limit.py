@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from threading import Lock
 from uuid import UUID
 
+from fastapi import Request
 from sqlalchemy import DateTime, Text, text
 from sqlmodel import Field
 
@@ -251,6 +252,11 @@ class Failures:
     @staticmethod
     def _digest(address: str, secret: str) -> bytes:
         return hashlib.sha256(f"{address}\n{secret}".encode()).digest()
+
+
+def address_of_peer(request: Request) -> str:
+    """Return what is counted of the other end of a request's connection; never what a header of the client's says."""
+    return address_of(request.client.host) if request.client else "local"
 
 
 def address_of(peer: str) -> str:
