@@ -38,15 +38,6 @@ GRANTS = {
 
 def protect() -> None:
     """Let the run-time role see one tenant's rows, and change only what is not a ledger."""
-    op.execute(
-        f"do $$ begin if not exists (select from pg_roles where rolname = '{RUNTIME_ROLE}') then"
-        f" create role {RUNTIME_ROLE} nologin; end if;"
-        " exception when duplicate_object or unique_violation then null; end $$"
-    )
-    op.execute(
-        f"do $$ begin if not pg_has_role(current_user, '{RUNTIME_ROLE}', 'member') then"
-        f" grant {RUNTIME_ROLE} to current_user; end if; end $$"
-    )
     op.execute(f"grant usage on schema public to {RUNTIME_ROLE}")
     for table, privileges in GRANTS.items():
         tenant_column = "id" if table == "tenant" else "tenant_id"

@@ -54,7 +54,7 @@ def upgrade() -> None:
     op.execute(
         f"create policy named_fund on tenant for select to {RUNTIME_ROLE} using (kind = 'fund' and id = {NAMED_FUND})"
     )
-    _create_role()
+    op.execute(f"grant usage on schema public to {FUND_ROLE}")
     for table, columns in COLUMNS.items():
         op.execute(f"grant select ({columns}) on {table} to {FUND_ROLE}")
         op.execute(f"alter policy tenant_isolation on {table} to {RUNTIME_ROLE}")
@@ -125,19 +125,6 @@ def _protect(table: str, changing: str) -> None:
     op.execute(
         f"create policy tenant_isolation on {table} using (tenant_id = {TENANT}) with check (tenant_id = {TENANT})"
     )
-
-
-def _create_role() -> None:
-    op.execute(
-        f"do $$ begin if not exists (select from pg_roles where rolname = '{FUND_ROLE}') then"
-        f" create role {FUND_ROLE} nologin; end if;"
-        " exception when duplicate_object or unique_violation then null; end $$"
-    )
-    op.execute(
-        f"do $$ begin if not pg_has_role(current_user, '{FUND_ROLE}', 'member') then"
-        f" grant {FUND_ROLE} to current_user; end if; end $$"
-    )
-    op.execute(f"grant usage on schema public to {FUND_ROLE}")
 
 
 def downgrade() -> None:

@@ -14,9 +14,8 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import col, select
 
 from service.funds.tables import FundGuarantee, GuaranteeGrant
-from service.kit.db import LockSeed, TenantSession, in_role, tenant_of, wait_for_lock
+from service.kit.db import FUND_ROLE, LockSeed, TenantSession, in_role, tenant_of, wait_for_lock
 
-FUND_ROLE = "clustercredit_fund"
 BOOK = """
     with page as materialized (
       select tenant_id, id, firm_id, loan_id, coverage, cap_fen, starts_on, ends_on

@@ -21,6 +21,7 @@ from sqlmodel import Session
 from service.kit.rows import TenantRow
 
 RUNTIME_ROLE = "clustercredit_app"
+FUND_ROLE = "clustercredit_fund"
 _SETTINGS = text(
     "select set_config('role', :role, true), set_config('app.tenant', :tenant, true),"
     " set_config('app.secret_sha256', :secret, true)"

@@ -6,8 +6,23 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Engine, text
+from psycopg import sql
+from sqlalchemy import Connection, Engine, text
 from sqlmodel import SQLModel
+
+from service.kit.db import FUND_ROLE, RUNTIME_ROLE
+
+ROLES = (RUNTIME_ROLE, FUND_ROLE)
+_CREATE_ROLE = """
+    do $$ begin
+      if not exists (select from pg_roles where rolname = {name}) then create role {role} nologin; end if;
+    exception when duplicate_object or unique_violation then null; end $$
+"""
+_GRANT_ROLE = """
+    do $$ begin
+      if not pg_has_role(current_user, {name}, 'member') then grant {role} to current_user; end if;
+    exception when duplicate_object or unique_violation then null; end $$
+"""
 
 NAMES = {
     "pk": "pk_%(table_name)s",
@@ -34,12 +49,25 @@ def upgrade(engine: Engine, revision: str = "head") -> None:
         connection.execute(text("select pg_advisory_lock(hashtext('clustercredit migrations'))"))
         try:
             connection.commit()
+            for role in ROLES:
+                ensure_role(connection, role)
             config.attributes["connection"] = connection
             command.upgrade(config, revision)
             connection.commit()
         finally:
             connection.rollback()
             connection.execute(text("select pg_advisory_unlock_all()"))
+
+
+def ensure_role(connection: Connection, role: str) -> None:
+    """Make a role that cannot log in, and let the connection's user take it on.
+
+    Roles belong to the whole server, so databases migrated side by side may make one at the same moment. The one that
+    loses is sure to see the other's row only in a new transaction: each step is one of its own.
+    """
+    for step in (_CREATE_ROLE, _GRANT_ROLE):
+        connection.execute(text(step.format(name=sql.Literal(role).as_string(), role=sql.Identifier(role).as_string())))
+        connection.commit()
 
 
 def downgrade(engine: Engine, revision: str) -> None:

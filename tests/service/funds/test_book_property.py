@@ -12,11 +12,10 @@ from sqlalchemy import text
 
 from service.errors import Conflict
 from service.firms.use_cases import add_loan
-from service.funds.repository import FUND_ROLE
 from service.funds.use_cases import list_book, summarise_book
 from service.identity.actor import Reach
 from service.identity.use_cases import tenant_id_of
-from service.kit.db import TenantSession, in_role
+from service.kit.db import FUND_ROLE, TenantSession, in_role
 from tests.service.funds.book_world import (
     Bank,
     Firm,

@@ -8,9 +8,8 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import ProgrammingError
 
-from service.funds.repository import FUND_ROLE
 from service.identity.use_cases import tenant_id_of
-from service.kit.db import TenantSession, in_role
+from service.kit.db import FUND_ROLE, TenantSession, in_role
 from tests.service.funds.book_world import Bank, Firm, Guarantee, Loan, Score, write
 
 OPERATING = Path(__file__).parents[3] / "docs" / "operating.md"

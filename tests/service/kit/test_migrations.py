@@ -1,4 +1,6 @@
+import threading
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 
 from alembic import command
 from alembic.script import ScriptDirectory
@@ -23,6 +25,28 @@ def test_up_down_and_up_again(empty_database):
         assert connection.execute(text(TENANT_TABLES)).all() == []
     migrations.upgrade(engine)
     assert migrations.is_current(engine)
+
+
+def test_databases_migrated_side_by_side_make_one_role_of_the_server(database):
+    """Several connections, each in step at the barrier, want the same new role; all of them get it."""
+    sides, roles = 6, [f"side_{uuid.uuid4().hex}" for _ in range(20)]
+    barrier = threading.Barrier(sides, timeout=30)
+
+    def migrate(_side):
+        with database.engine.connect() as connection:
+            for role in roles:
+                barrier.wait()
+                migrations.ensure_role(connection, role)
+                assert connection.scalar(text("select pg_has_role(:role, 'member')"), {"role": role})
+                connection.commit()
+
+    try:
+        with ThreadPoolExecutor(sides) as pool:
+            assert list(pool.map(migrate, range(sides))) == [None] * sides
+    finally:
+        with database.engine.begin() as connection:
+            for role in roles:
+                connection.execute(text(f"drop role if exists {role}"))
 
 
 def test_the_tables_are_what_the_code_says(database):
