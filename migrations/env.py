@@ -5,6 +5,7 @@ from sqlmodel import SQLModel
 
 import service.alerts.tables
 import service.associations.tables
+import service.audit.tables
 import service.firms.tables
 import service.funds.tables
 import service.identity.tables

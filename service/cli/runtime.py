@@ -14,7 +14,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from service.errors import Conflict, InvalidPayload
 from service.identity.use_cases import create_tenant, enter_named_tenant
 from service.kit import migrations
-from service.kit.db import Database, TenantSession
+from service.kit.db import Author, Database, TenantSession
 from service.kit.embedded_postgres import EmbeddedPostgres
 from service.kit.http import Text
 from service.settings import Settings
@@ -54,7 +54,7 @@ def open_database(settings: Settings) -> Database:
 def tenant_session(database: Database, settings: Settings, tenant: str | None) -> Iterator[TenantSession]:
     """Open a transaction for a tenant by name; the default tenant is made when it is first needed."""
     name = tenant or settings.tenant
-    with database.session() as session:
+    with database.session(author=Author(operator())) as session:
         if name == Settings.model_fields["tenant"].default:
             create_tenant(session, name)
         else:

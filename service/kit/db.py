@@ -7,6 +7,7 @@ Tenants are kept apart twice: by the database (row-level security for a role tha
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 from uuid import UUID
@@ -24,8 +25,31 @@ RUNTIME_ROLE = "clustercredit_app"
 FUND_ROLE = "clustercredit_fund"
 _SETTINGS = text(
     "select set_config('role', :role, true), set_config('app.tenant', :tenant, true),"
-    " set_config('app.secret_sha256', :secret, true)"
+    " set_config('app.secret_sha256', :secret, true), set_config('app.actor', :actor, true),"
+    " set_config('app.actor_id', :actor_id, true), set_config('app.request_id', :request_id, true)"
 )
+
+
+@dataclass(frozen=True)
+class Author:
+    """On whose behalf a session changes rows: it goes into the audit log with every change.
+
+    Attributes
+    ----------
+    name
+        Of a person, a key, or ``cli:<user>``.
+    id
+        Of the person or key; None on the command line.
+    request_id
+        Of the HTTP request, or the job.
+    """
+
+    name: str
+    id: UUID | None = None
+    request_id: str = ""
+
+
+NOBODY = Author("")
 
 
 class TenantSession(Session):
@@ -54,9 +78,19 @@ def scope_to_tenant(state: ORMExecuteState) -> None:
 
 @event.listens_for(TenantSession, "after_begin")
 def _enter_role(session: TenantSession, _transaction: object, connection: Any) -> None:
-    tenant, secret = session.info.get("tenant_id", ""), session.info.get("secret_sha256", "")
-    role = session.info.get("role", RUNTIME_ROLE)
-    connection.execute(_SETTINGS, {"role": role, "tenant": str(tenant), "secret": secret})
+    connection.execute(_SETTINGS, _settings_of(session))
+
+
+def _settings_of(session: Session) -> dict[str, str]:
+    author: Author = session.info.get("author", NOBODY)
+    return {
+        "role": session.info.get("role", RUNTIME_ROLE),
+        "tenant": str(session.info.get("tenant_id", "")),
+        "secret": session.info.get("secret_sha256", ""),
+        "actor": author.name,
+        "actor_id": "" if author.id is None else str(author.id),
+        "request_id": author.request_id,
+    }
 
 
 class Database:
@@ -86,9 +120,10 @@ class Database:
         return other
 
     @contextmanager
-    def session(self, tenant_id: UUID | None = None) -> Iterator[TenantSession]:
+    def session(self, tenant_id: UUID | None = None, author: Author = NOBODY) -> Iterator[TenantSession]:
         """Open a transaction for a tenant; commit it at the end, roll it back on any error."""
         with TenantSession(self.engine, expire_on_commit=False) as session:
+            session.info["author"] = author
             if tenant_id is not None:
                 session.info["tenant_id"] = tenant_id
             with session.begin():
@@ -130,7 +165,20 @@ def enter_tenant(session: Session, tenant_id: UUID) -> None:
     """Let the session's present and later transactions see the rows of this tenant, and no others."""
     session.info["tenant_id"] = tenant_id
     session.info["secret_sha256"] = ""
-    session.connection().execute(_SETTINGS, {"role": RUNTIME_ROLE, "tenant": str(tenant_id), "secret": ""})
+    session.connection().execute(_SETTINGS, _settings_of(session))
+
+
+def set_author(session: Session, author: Author) -> None:
+    """Let the session's present and later transactions change rows on behalf of this author."""
+    session.info["author"] = author
+    session.connection().execute(_SETTINGS, _settings_of(session))
+
+
+def author_of(session: Session) -> Author:
+    """Return on whose behalf the session works."""
+    author = session.info.get("author", NOBODY)
+    assert isinstance(author, Author)
+    return author
 
 
 def present(session: Session, secret_sha256: bytes) -> None:

@@ -20,7 +20,7 @@ from pydantic import (
 )
 
 from service.errors import MAX_REPORTED, InvalidPayload, field_name
-from service.kit.db import Database, TenantSession
+from service.kit.db import Author, Database, TenantSession
 from service.kit.personal_id import holds_national_id
 
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
@@ -34,7 +34,7 @@ _CONTROL = re.compile(rf"[{_UNSEEN}\U000e0000-\U000e007f]")
 def get_session(request: Request) -> Iterator[TenantSession]:
     """Open the request's one transaction; it commits before the answer is sent."""
     database: Database = request.app.state.database
-    with database.session() as session:
+    with database.session(author=Author("", request_id=request.state.request_id)) as session:
         yield session
 
 

@@ -8,7 +8,7 @@ from uuid import UUID
 from service.errors import InvalidPayload
 from service.firms.use_cases import list_keys
 from service.kit import clock
-from service.kit.db import Database, TenantSession, tenant_of
+from service.kit.db import Author, Database, TenantSession, tenant_of
 from service.kit.idempotency import prune
 from service.rescoring import repository
 from service.rescoring.tables import Run
@@ -60,16 +60,16 @@ def rescore(
     """
     if as_of > clock.today():
         raise InvalidPayload(f"as_of {as_of} is in the future.")
-    with database.session(tenant_id) as session:
+    with database.session(tenant_id, Author(actor)) as session:
         run, is_resumed = _start(session, product, as_of, actor, chunk_firms)
         chunks = repository.chunks_of(session, run.id)
     total, numbers = len(chunks), [chunk.number for chunk in chunks if chunk.done_at is None]
     for done, number in enumerate(numbers, start=total - len(numbers)):
         progress(f"scoring as of {as_of}", done, total)
-        with database.session(tenant_id) as session:
+        with database.session(tenant_id, Author(actor)) as session:
             _score_chunk(session, run, number, actor, on_scores)
     progress(f"scoring as of {as_of}", total, total)
-    with database.session(tenant_id) as session:
+    with database.session(tenant_id, Author(actor)) as session:
         repository.finish(session, run.id, clock.now())
         return _summary(session, run, is_resumed=is_resumed)
 

@@ -22,6 +22,7 @@ from service.alerts.schemas import AcknowledgeIn
 from service.alerts.tables import Alert
 from service.alerts.use_cases import raise_alerts
 from service.associations import use_cases as associations
+from service.audit import use_cases as audit
 from service.firms import use_cases as firms
 from service.funds import use_cases as funds
 from service.identity import sessions
@@ -126,6 +127,11 @@ def key(session: TenantSession, owner: Owner) -> uuid.UUID:
 @seed
 def kept_key(session: TenantSession, owner: Owner) -> uuid.UUID:
     return create_key(session, "to be prolonged", Role.BATCH)[0].id
+
+
+@seed
+def audit_entry(session: TenantSession, owner: Owner) -> uuid.UUID:
+    return audit.append(session, "test.seeded", f"firm:{owner['firm']}")
 
 
 @seed

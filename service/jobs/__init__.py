@@ -1,0 +1,1 @@
+"""Work that is done later, by a worker, and survives crashes."""
