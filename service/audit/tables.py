@@ -1,12 +1,35 @@
-"""Rows of the audit log."""
+"""Rows of the audit log: entries until they are numbered and after, the tree over them, and what was signed of it."""
 
 from datetime import datetime
+from typing import Final
 from uuid import UUID
 
-from sqlalchemy import DateTime, Index, Text
+from sqlalchemy import BigInteger, CheckConstraint, DateTime, Index, LargeBinary, SmallInteger, Text
 from sqlmodel import Field
 
 from service.kit.rows import TenantRow
+
+NOT_WATCHED: Final[dict[str, str]] = {
+    "audit_pending": "the log itself",
+    "audit_entry": "the log itself",
+    "audit_node": "the log itself: hashes that follow from its entries",
+    "audit_checkpoint": "the log itself; who asks for a checkpoint leaves an entry",
+    "firm_observation": "filled in bulk: each import and each request that adds leaves an entry",
+    "person_observation": "filled in bulk: each import and each request that adds leaves an entry",
+    "consent": "filled in bulk: each import and each request that adds leaves an entry",
+    "personal_record": "filled in bulk: each import and each request that adds leaves an entry",
+    "invoice": "filled in bulk: each import and each request that adds leaves an entry",
+    "loan": "filled in bulk: each import and each request that adds leaves an entry",
+    "repayment_status": "filled in bulk: each import and each request that adds leaves an entry",
+    "score": "filled in bulk: each chunk and each request that scores leaves an entry over all its scores",
+    "current_score": "points to a row of score, and is written with it",
+    "rescoring_chunk": "planned in bulk by its run, which leaves an entry; done with its scores, which leave one",
+    "day_context": "worked out from the ledger, again and again alike",
+    "idempotency_key": "an answer's copy of 24 hours, sealed with the asker's secret",
+    "rate_window": "counts of requests, of minutes",
+    "keyring": "one row an installation: no tenant's, and it tells nothing but which keyring belongs here",
+}
+"""Tables whose changes no trigger records, and why."""
 
 
 class PendingEntry(TenantRow, table=True):
@@ -18,5 +41,56 @@ class PendingEntry(TenantRow, table=True):
     tenant_id: UUID = Field(primary_key=True, foreign_key="tenant.id")
     id: UUID = Field(primary_key=True)
     recorded_at: datetime = Field(sa_type=DateTime(timezone=True))
+    actor: str = Field(sa_type=Text)
     subject: str = Field(sa_type=Text)
     body: str = Field(sa_type=Text)
+
+
+class Entry(TenantRow, table=True):
+    """A numbered entry: its body, in RFC 8785 JSON, is what the leaf is the hash of."""
+
+    __tablename__ = "audit_entry"
+    __table_args__ = (
+        CheckConstraint("number >= 0", name="number"),
+        Index("uq_audit_entry_id", "tenant_id", "id", unique=True),
+        Index("ix_audit_entry_subject", "tenant_id", "subject", "number"),
+        Index("ix_audit_entry_actor", "tenant_id", "actor", "number"),
+        Index("ix_audit_entry_recorded_at", "tenant_id", "recorded_at"),
+    )
+
+    tenant_id: UUID = Field(primary_key=True, foreign_key="tenant.id")
+    number: int = Field(primary_key=True, sa_type=BigInteger, sa_column_kwargs={"autoincrement": False})
+    id: UUID
+    recorded_at: datetime = Field(sa_type=DateTime(timezone=True))
+    actor: str = Field(sa_type=Text)
+    subject: str = Field(sa_type=Text)
+    body: str = Field(sa_type=Text)
+    leaf: bytes = Field(sa_type=LargeBinary)
+
+
+class Node(TenantRow, table=True):
+    """The hash of a complete subtree of ``2**level`` leaves, of which it is the one at `place`."""
+
+    __tablename__ = "audit_node"
+    __table_args__ = (CheckConstraint("level >= 1", name="level"),)
+
+    tenant_id: UUID = Field(primary_key=True, foreign_key="tenant.id")
+    level: int = Field(primary_key=True, sa_type=SmallInteger, sa_column_kwargs={"autoincrement": False})
+    place: int = Field(primary_key=True, sa_type=BigInteger, sa_column_kwargs={"autoincrement": False})
+    hash: bytes = Field(sa_type=LargeBinary)
+
+
+class Checkpoint(TenantRow, table=True):
+    """Size and root of the tree at an instant, signed."""
+
+    __tablename__ = "audit_checkpoint"
+    __table_args__ = (Index("ix_audit_checkpoint_at", "tenant_id", "at", "id"),)
+
+    tenant_id: UUID = Field(primary_key=True, foreign_key="tenant.id")
+    id: UUID = Field(primary_key=True)
+    at: datetime = Field(sa_type=DateTime(timezone=True))
+    size: int = Field(sa_type=BigInteger)
+    root: bytes = Field(sa_type=LargeBinary)
+    key_id: str = Field(sa_type=Text)
+    signed: str = Field(sa_type=Text)
+    signature: bytes = Field(sa_type=LargeBinary)

@@ -54,9 +54,15 @@ def append(
         "tenant_id": str(tenant_of(session)),
         "version": 1,
     }
-    row = PendingEntry(
-        tenant_id=tenant_of(session), id=entry_id, recorded_at=now, subject=subject, body=rfc8785.dumps(body).decode()
+    session.add(
+        PendingEntry(
+            tenant_id=tenant_of(session),
+            id=entry_id,
+            recorded_at=now,
+            actor=author.name,
+            subject=subject,
+            body=rfc8785.dumps(body).decode(),
+        )
     )
-    session.add(row)
     session.flush()
     return entry_id

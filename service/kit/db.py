@@ -23,6 +23,7 @@ from service.kit.rows import TenantRow
 
 RUNTIME_ROLE = "clustercredit_app"
 FUND_ROLE = "clustercredit_fund"
+SEQUENCER_ROLE = "clustercredit_sequencer"
 _SETTINGS = text(
     "select set_config('role', :role, true), set_config('app.tenant', :tenant, true),"
     " set_config('app.secret_sha256', :secret, true), set_config('app.actor', :actor, true),"
