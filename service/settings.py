@@ -42,6 +42,11 @@ class Settings(BaseSettings):
         description="Folder for the keys of natural persons, apart from the database and its backups. Empty: `keyring` "
         "under `local_dir`.",
     )
+    signing_dir: Path | None = Field(
+        None,
+        description="Folder of the Ed25519 keys that sign checkpoints of the audit log, apart from the database. "
+        "Empty: `signing` under `local_dir`.",
+    )
     tenant: str = Field("default", description="Tenant that the command line works for unless `--tenant` is given.")
     host: str = Field("127.0.0.1", description="Address that `clustercredit serve` listens on.")
     port: int = Field(8000, ge=1, le=65535, description="Port that `clustercredit serve` listens on.")
@@ -118,6 +123,11 @@ class Settings(BaseSettings):
     def keyring(self) -> Path:
         """Folder of the keys of natural persons."""
         return self.keyring_dir or self.local_dir / "keyring"
+
+    @property
+    def signing(self) -> Path:
+        """Folder of the keys that sign checkpoints."""
+        return self.signing_dir or self.local_dir / "signing"
 
     @field_validator("trusted_proxies")
     @classmethod

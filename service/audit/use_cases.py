@@ -1,13 +1,43 @@
-"""Write entries of the audit log in the transaction of what they record."""
+"""Write entries of the audit log in the transaction of what they record; read and prove them; sign its tree."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
 from uuid import UUID
 
 import rfc8785
 
-from service.audit.tables import PendingEntry
+from service.audit import merkle, repository
+from service.audit.signing import SigningKeys
+from service.audit.tables import Checkpoint, Entry, PendingEntry
+from service.errors import InvalidPayload, NotFound
 from service.kit import clock
 from service.kit.db import TenantSession, author_of, tenant_of
+
+CHECKPOINT: Final = "clustercredit-checkpoint"
+
+
+@dataclass(frozen=True)
+class Inclusion:
+    """A proof that an entry is in the log."""
+
+    number: int
+    size: int
+    leaf: bytes
+    path: list[bytes]
+    root: bytes
+
+
+@dataclass(frozen=True)
+class Consistency:
+    """A proof that the log of one size begins with the whole log of another."""
+
+    from_size: int
+    to_size: int
+    from_root: bytes
+    to_root: bytes
+    path: list[bytes]
 
 
 def append(
@@ -66,3 +96,165 @@ def append(
     )
     session.flush()
     return entry_id
+
+
+def list_entries(
+    session: TenantSession,
+    *,
+    subject: str | None,
+    actor: str | None,
+    since: datetime | None,
+    until: datetime | None,
+    below: int | None,
+    limit: int,
+) -> list[Entry]:
+    """Return numbered entries, the newest first: of a subject, of an actor, recorded in ``[since, until)``."""
+    return repository.page_entries(
+        session, subject=subject, actor=actor, since=since, until=until, below=below, limit=limit
+    )
+
+
+def get_entry(session: TenantSession, entry_id: UUID) -> Entry | PendingEntry:
+    """Return an entry, with its number if it has one yet.
+
+    Raises
+    ------
+    NotFound
+        If there is none.
+    """
+    entry = repository.find_entry(session, entry_id)
+    if entry is None:
+        raise NotFound("No entry of the audit log has this id.")
+    return entry
+
+
+def prove_inclusion(session: TenantSession, entry_id: UUID, size: int | None) -> Inclusion | None:
+    """Prove that an entry is in the log; None if it has no number yet.
+
+    Parameters
+    ----------
+    size
+        Of the tree that the proof leads to, such as a checkpoint's; the present one if None.
+
+    Raises
+    ------
+    NotFound
+        If there is no such entry.
+    InvalidPayload
+        If the tree of that size does not have the entry, or is not there yet.
+    """
+    entry = get_entry(session, entry_id)
+    if isinstance(entry, PendingEntry):
+        return None
+    size = _size_of(session, size)
+    if entry.number >= size:
+        raise InvalidPayload(
+            f"size {size}: this entry has number {entry.number}, so a tree must have {entry.number + 1}."
+        )
+    spans = [*merkle.inclusion_spans(entry.number, size), merkle.Span(0, size)]
+    *path, root = repository.read_roots(session, tenant_of(session), spans)
+    return Inclusion(entry.number, size, entry.leaf, path, root)
+
+
+def prove_consistency(session: TenantSession, from_size: int, to_size: int | None) -> Consistency:
+    """Prove that the log of one size, the present one if None, begins with the whole log of an earlier size.
+
+    Raises
+    ------
+    InvalidPayload
+        If the log is not that long, or the earlier size is the greater.
+    """
+    size = _size_of(session, to_size)
+    if not 0 < from_size <= size:
+        raise InvalidPayload(f"from {from_size}: it must be at least 1 and at most the later size, {size}.")
+    spans = [*merkle.consistency_spans(from_size, size), merkle.Span(0, from_size), merkle.Span(0, size)]
+    *path, from_root, to_root = repository.read_roots(session, tenant_of(session), spans)
+    return Consistency(from_size, size, from_root, to_root, path)
+
+
+def _size_of(session: TenantSession, size: int | None) -> int:
+    present = repository.tree_size(session, tenant_of(session))
+    if size is not None and size > present:
+        raise InvalidPayload(f"size {size}: the log has {present} numbered entries.")
+    return present if size is None else size
+
+
+def list_checkpoints(
+    session: TenantSession, before: tuple[datetime, UUID] | None, limit: int | None
+) -> list[Checkpoint]:
+    """Return checkpoints, the newest first."""
+    return repository.page_checkpoints(session, before, limit)
+
+
+def make_checkpoint(session: TenantSession, keys: SigningKeys, tenant: str) -> Checkpoint:
+    """Sign the log as it is now, for who asks; that it was asked for is an entry.
+
+    Raises
+    ------
+    SigningKeyError
+        If the key cannot be used.
+    """
+    checkpoint = sign_checkpoint(session, keys, tenant_of(session), tenant)
+    append(session, "audit_checkpoint.signed", f"audit_checkpoint:{checkpoint.id}", {"size": checkpoint.size})
+    return checkpoint
+
+
+def sign_checkpoint(session: TenantSession, keys: SigningKeys, tenant_id: UUID, tenant: str) -> Checkpoint:
+    """Sign size and root of a tenant's tree as they are now.
+
+    Raises
+    ------
+    SigningKeyError
+        If the key cannot be used.
+    """
+    signer, now = keys.signer(), clock.now()
+    size = repository.tree_size(session, tenant_id)
+    (root,) = repository.read_roots(session, tenant_id, [merkle.Span(0, size)])
+    said: dict[str, str | int] = {
+        "at": now.isoformat(timespec="microseconds"),
+        "key_id": signer.public.id,
+        "root": root.hex(),
+        "size": size,
+        "tenant": tenant,
+        "tenant_id": str(tenant_id),
+        "type": CHECKPOINT,
+        "version": 1,
+    }
+    signed = rfc8785.dumps({**said})
+    checkpoint = Checkpoint(
+        tenant_id=tenant_id,
+        id=clock.new_id(),
+        at=now,
+        size=size,
+        root=root,
+        key_id=signer.public.id,
+        signed=signed.decode(),
+        signature=signer.sign(signed),
+    )
+    session.add(checkpoint)
+    session.flush()
+    return checkpoint
+
+
+def export(session: TenantSession) -> Iterator[bytes]:
+    """Yield the log as lines of NDJSON, an entry each, in order: what `verify_audit.py` reads."""
+    for number, leaf, body in repository.stream_entries(session):
+        yield f'{{"body":{body},"leaf":"{leaf.hex()}","number":{number}}}\n'.encode()
+
+
+def leaves_until(session: TenantSession, size: int) -> bytes:
+    """Return the leaf hashes of the first entries, 32 bytes each, which a checkpoint of that size authenticates."""
+    return repository.read_leaves(session, size)
+
+
+def damaged_nodes(session: TenantSession) -> list[merkle.Subtree]:
+    """Return the subtrees whose kept hash does not follow from the entries' leaf hashes, or is missing, or too much."""
+    size = repository.tree_size(session, tenant_of(session))
+    row, level = repository.read_leaves(session, size), 0
+    right: dict[merkle.Subtree, bytes] = {}
+    while len(row) >= 2 * merkle.DIGEST:
+        row, level = merkle.parents(row[: len(row) - len(row) % (2 * merkle.DIGEST)]), level + 1
+        for place in range(len(row) // merkle.DIGEST):
+            right[merkle.Subtree(level, place)] = row[place * merkle.DIGEST : (place + 1) * merkle.DIGEST]
+    wrong = [subtree for subtree, digest in repository.stream_nodes(session) if right.pop(subtree, None) != digest]
+    return sorted([*wrong, *right])

@@ -12,7 +12,6 @@ Several processes may share the folder: a secret or a key is written whole, as a
 linked to its name, or refused where one is there.
 """
 
-import errno
 import hmac
 import os
 from collections.abc import Iterator
@@ -27,6 +26,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from service.errors import Problem
+from service.kit.files import make_folder, overwrite, sync_folder, write_whole
 
 KEY_BYTES = 32
 KEY, GONE = ".key", ".gone"
@@ -58,10 +58,10 @@ class Keyring:
 
     def make_secret(self) -> None:
         """Make the installation's secret unless it is there; of several processes at it, one wins."""
-        _make_folder(self.folder)
+        make_folder(self.folder)
         with suppress(FileExistsError):
-            _write_whole(self.folder / "secret", os.urandom(KEY_BYTES))
-        _sync_folder(self.folder)
+            write_whole(self.folder / "secret", os.urandom(KEY_BYTES))
+        sync_folder(self.folder)
 
     def fingerprint(self) -> bytes:
         """Return what tells this keyring from others, and nothing about its secret.
@@ -92,15 +92,15 @@ class Keyring:
             If the person has a key, or had one that was destroyed.
         """
         place = self._place(tenant_id, subject_id)
-        _make_folder(place.parent)
+        make_folder(place.parent)
         key = os.urandom(KEY_BYTES)
         if place.with_suffix(GONE).exists():
             raise KeyringError("This person's key was destroyed: the person has been erased.")
         try:
-            _write_whole(place, key)
+            write_whole(place, key)
         except FileExistsError:
             raise KeyringError("This person has a key already.") from None
-        _sync_folder(place.parent)
+        sync_folder(place.parent)
         return key
 
     def load(self, tenant_id: UUID, subject_id: UUID) -> bytes | None:
@@ -116,23 +116,23 @@ class Keyring:
     def destroy(self, tenant_id: UUID, subject_id: UUID) -> bool:
         """Destroy a person's key for good - mark it, overwrite it, remove it - and tell whether it was there."""
         place = self._place(tenant_id, subject_id)
-        _make_folder(place.parent)
+        make_folder(place.parent)
         if not self.is_destroyed(tenant_id, subject_id):
             place.with_suffix(GONE).touch(mode=0o600)
-            _sync_folder(place.parent)
-        is_there = _overwrite(place)
-        _sync_folder(place.parent)
+            sync_folder(place.parent)
+        is_there = overwrite(place)
+        sync_folder(place.parent)
         return is_there
 
     def discard(self, tenant_id: UUID, subject_id: UUID) -> bool:
         """Destroy a key that is nobody's, without a mark, and tell whether it was there."""
-        return _overwrite(self._place(tenant_id, subject_id))
+        return overwrite(self._place(tenant_id, subject_id))
 
     def discard_drafts(self, before: datetime) -> None:
         """Destroy drafts of before an instant: a kill left them."""
         for path in self.folder.glob(f"*/*/*{KEY}.*"):
             if _written_at(path) < before:
-                _overwrite(path)
+                overwrite(path)
 
     def is_destroyed(self, tenant_id: UUID, subject_id: UUID) -> bool:
         """Tell whether a person's key was destroyed here."""
@@ -173,59 +173,9 @@ def _read(place: Path) -> bytes | None:
     return key
 
 
-def _make_folder(folder: Path) -> None:
-    """Make a folder, for its owner alone, and what is above it; each is on the disk when this returns."""
-    if folder.is_dir():
-        return
-    _make_folder(folder.parent)
-    folder.mkdir(mode=0o700, exist_ok=True)
-    _sync_folder(folder.parent)
-
-
-def _write_whole(place: Path, content: bytes) -> None:
-    """Write a file that nobody ever sees in part; whoever finds one there gets FileExistsError."""
-    draft = place.with_name(f"{place.name}.{os.urandom(8).hex()}")
-    try:
-        _write_new(draft, content)
-        place.hardlink_to(draft)
-    finally:
-        draft.unlink(missing_ok=True)
-
-
-def _write_new(place: Path, content: bytes) -> None:
-    descriptor = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        if os.write(descriptor, content) != len(content):
-            raise OSError(errno.ENOSPC, "Only a part of a key could be written", str(place.parent))
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _overwrite(place: Path) -> bool:
-    """Overwrite a key, under whichever names it has, and remove this one."""
-    try:
-        with place.open("r+b") as file:
-            file.write(bytes(KEY_BYTES))
-            file.flush()
-            os.fsync(file.fileno())
-    except FileNotFoundError:
-        return False
-    place.unlink(missing_ok=True)
-    return True
-
-
 def _written_at(place: Path) -> datetime:
     """Return when a file was written; the end of time if it is gone."""
     try:
         return datetime.fromtimestamp(place.stat().st_mtime, UTC)
     except FileNotFoundError:
         return datetime.max.replace(tzinfo=UTC)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -1,0 +1,197 @@
+"""Keys that sign checkpoints: Ed25519, on the disk, never in the database.
+
+Who can write to the database must not be able to sign what is then in it.
+
+    <folder>/0001.pub    raw public key, kept for ever: old checkpoints stay verifiable
+    <folder>/0002.pem    the key in use, PKCS 8, for its owner alone
+
+The key of the highest number signs. Turning it makes the next one and destroys the private half of the last.
+"""
+
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import sha256
+from http import HTTPStatus
+from pathlib import Path
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
+
+from service.errors import Problem
+from service.kit.files import make_folder, overwrite, sync_folder, write_whole
+
+_NAME = re.compile(r"[0-9]{4}")
+_PUBLIC_BYTES = 32
+PRIVATE, PUBLIC = ".pem", ".pub"
+
+
+class SigningKeyError(Problem):
+    """The signing keys cannot be read or written; the message says what to do."""
+
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    code = "signing-key-unavailable"
+    title = "The keys that sign the audit log cannot be used"
+
+
+@dataclass(frozen=True)
+class PublicKey:
+    """What verifies signatures of a key.
+
+    Attributes
+    ----------
+    raw
+        The 32 bytes of RFC 8032.
+    is_current
+        Whether it is the one that signs now.
+    """
+
+    raw: bytes
+    is_current: bool
+
+    @cached_property
+    def id(self) -> str:
+        """SHA-256 of the raw key, in hexadecimal: whoever notes it needs not trust who hands the key over."""
+        return sha256(self.raw).hexdigest()
+
+
+@dataclass(frozen=True)
+class Signer:
+    """A key that signs, and its public half."""
+
+    public: PublicKey
+    _key: Ed25519PrivateKey
+
+    def sign(self, text: bytes) -> bytes:
+        """Return the 64 bytes of a text's signature."""
+        return self._key.sign(text)
+
+
+@dataclass(frozen=True)
+class SigningKeys:
+    """The signing keys of one installation, of which several processes may share the folder.
+
+    Parameters
+    ----------
+    folder
+        Where they are; made with the first of them.
+    """
+
+    folder: Path
+
+    def signer(self) -> "Signer":
+        """Return the key in use, which is made when it is first needed.
+
+        Raises
+        ------
+        SigningKeyError
+            If it cannot be read or made.
+        """
+        key = self._current()
+        return Signer(_public(key, is_current=True), key)
+
+    def public_keys(self) -> list[PublicKey]:
+        """Return the public keys of now and before, the newest first.
+
+        Raises
+        ------
+        SigningKeyError
+            If one cannot be read, or there is none and none can be made.
+        """
+        current = _public(self._current(), is_current=True)
+        old = [_read_public(path) for path in self._files(PUBLIC)]
+        return [current, *(PublicKey(raw, is_current=False) for raw in reversed(old) if raw != current.raw)]
+
+    def rotate(self) -> PublicKey:
+        """Make a new key, the one in use from now on, and destroy the private half of the one before.
+
+        Raises
+        ------
+        SigningKeyError
+            If the keys cannot be read or made, or another process is at it.
+        """
+        self._current()
+        last = self._files(PRIVATE)[-1]
+        try:
+            self._make(int(last.stem) + 1)
+            for path in self._files(PRIVATE)[:-1]:
+                self._keep_public(path)
+                overwrite(path)
+            sync_folder(self.folder)
+        except FileExistsError:
+            raise SigningKeyError(
+                "Another process is rotating the key. Look at the keys before you do it again."
+            ) from None
+        except OSError as error:
+            raise _unusable(error) from error
+        return _public(self._current(), is_current=True)
+
+    def _current(self) -> Ed25519PrivateKey:
+        try:
+            if not self._files(PRIVATE):
+                if self._files(PUBLIC):
+                    raise SigningKeyError(
+                        f"{self.folder} (CLUSTERCREDIT_SIGNING_DIR) has public keys and no private one. Restore it "
+                        "from its backup."
+                    )
+                make_folder(self.folder)
+                self._make(1)
+        except FileExistsError:
+            pass  # another process made the first key at the same moment
+        except OSError as error:
+            raise _unusable(error) from error
+        return _load(self._files(PRIVATE)[-1])
+
+    def _make(self, number: int) -> None:
+        pem = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        path = self.folder / f"{number:04}{PRIVATE}"
+        write_whole(path, pem)
+        self._keep_public(path)
+        sync_folder(self.folder)
+
+    def _keep_public(self, path: Path) -> None:
+        kept = path.with_suffix(PUBLIC)
+        if not kept.exists():
+            write_whole(kept, _public(_load(path), is_current=False).raw)
+
+    def _files(self, suffix: str) -> list[Path]:
+        return sorted(path for path in self.folder.glob(f"*{suffix}") if _NAME.fullmatch(path.stem))
+
+
+def _load(path: Path) -> Ed25519PrivateKey:
+    try:
+        key = load_pem_private_key(path.read_bytes(), password=None)
+    except OSError as error:
+        raise _unusable(error) from error
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        raise SigningKeyError(f"{path} is no private key. Restore it from its backup.") from None
+    if not isinstance(key, Ed25519PrivateKey):
+        raise SigningKeyError(f"{path} is no Ed25519 key. Restore it from its backup.")
+    return key
+
+
+def _public(key: Ed25519PrivateKey, *, is_current: bool) -> PublicKey:
+    return PublicKey(key.public_key().public_bytes_raw(), is_current)
+
+
+def _read_public(path: Path) -> bytes:
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise _unusable(error) from error
+    if len(raw) != _PUBLIC_BYTES:
+        raise SigningKeyError(f"{path} is no public key. Restore it from its backup.")
+    return raw
+
+
+def _unusable(error: OSError) -> SigningKeyError:
+    return SigningKeyError(
+        f"The signing keys (CLUSTERCREDIT_SIGNING_DIR) cannot be used: {error.strerror}. Let the service read and "
+        "write that folder."
+    )

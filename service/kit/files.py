@@ -1,0 +1,56 @@
+"""Files of secrets: for their owner alone, written whole, on the disk when the call returns."""
+
+import errno
+import os
+from pathlib import Path
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder, for its owner alone, and what is above it; each is on the disk when this returns."""
+    if folder.is_dir():
+        return
+    make_folder(folder.parent)
+    folder.mkdir(mode=0o700, exist_ok=True)
+    sync_folder(folder.parent)
+
+
+def write_whole(place: Path, content: bytes) -> None:
+    """Write a file that nobody ever sees in part; whoever finds one there gets FileExistsError."""
+    draft = place.with_name(f"{place.name}.{os.urandom(8).hex()}")
+    try:
+        _write_new(draft, content)
+        place.hardlink_to(draft)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def _write_new(place: Path, content: bytes) -> None:
+    descriptor = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        if os.write(descriptor, content) != len(content):
+            raise OSError(errno.ENOSPC, "Only a part of a key could be written", str(place.parent))
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def overwrite(place: Path) -> bool:
+    """Overwrite a file with zeros, under whichever names it has, remove this one, and tell whether it was there."""
+    try:
+        with place.open("r+b") as file:
+            file.write(bytes(os.fstat(file.fileno()).st_size))
+            file.flush()
+            os.fsync(file.fileno())
+    except FileNotFoundError:
+        return False
+    place.unlink(missing_ok=True)
+    return True
+
+
+def sync_folder(folder: Path) -> None:
+    """Put a folder's list of files on the disk."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
