@@ -1,0 +1,448 @@
+#!/usr/bin/env python3
+"""Verify an export of a clustercredit audit log against checkpoints that you kept.
+
+用您保存的检查点核验审计日志的导出文件。
+
+    python verify_audit.py export.ndjson.gz --checkpoint earlier.json --key-id 4f1c...
+
+One file: Python 3.9 or later and the package `cryptography`. It needs neither the service nor its database, and it
+trusts neither: give it checkpoints that you received and kept earlier, and the id of the signing key (or the keys
+themselves) that you noted when it was first handed to you. A checkpoint names its key, but cannot vouch for it.
+
+Exit status: 0 the log is intact, 1 it is not, 2 the input cannot be used.
+
+The formats are in docs/audit-format.md. 格式见 docs/audit-format.md。
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import gzip
+import hashlib
+import json
+import re
+import sys
+import zlib
+from dataclasses import dataclass
+from itertools import islice, takewhile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+INTACT, NOT_INTACT, UNUSABLE = 0, 1, 2
+LONGEST_LINE = 4 * 1024 * 1024
+LARGEST_CHECKPOINT = 1024 * 1024 * 1024
+LARGEST_LOG = 10**15
+LOOK_AHEAD = 100_000
+"""Entries after the first wrong one that are read to tell whether one was removed, inserted, moved or changed."""
+DIGEST = 32
+_LINE = re.compile(rb'\{"body":(\{.*\}),"leaf":"([0-9a-f]{64})","number":(0|[1-9][0-9]{0,14})\}\n?')
+_HEX64 = re.compile(r"[0-9a-f]{64}")
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_AT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}\+00:00")
+
+WORDS = {
+    "changed": ("entry {n} was changed", "第 {n} 条记录被篡改"),
+    "removed": ("entry {n} was removed", "第 {n} 条记录被删除"),
+    "inserted": ("entry {n} was inserted", "第 {n} 条记录是后来插入的"),
+    "moved": ("entry {n} was moved: another stands in its place", "第 {n} 条记录被移动，其位置上是另一条记录"),
+    "cut off": (
+        "the log was cut off: entry {n} is missing, and all after it",
+        "日志被截断：自第 {n} 条记录起全部缺失",
+    ),
+    "rewritten": (
+        (
+            "entries {since} to {last} are not all as they were signed: one was changed, removed or inserted; which one, a "
+            "checkpoint with leaves would tell"
+        ),
+        "第 {since} 至 {last} 条记录与签名时不一致：其中有记录被篡改、删除或插入（含叶哈希的检查点可指出具体哪一条）",
+    ),
+}
+INTACT_WORDS = (
+    "intact: entries 0 to {last} are the ones that were signed at {at} (key {key_id})",
+    "完好：第 0 至 {last} 条记录与 {at} 签名时一致（密钥 {key_id}）",
+)
+EMPTY_WORDS = ("intact: the checkpoint was signed over an empty log", "完好：该检查点签名时日志为空")
+YOUNGER_WORDS = (
+    "{count} later entries are covered by no checkpoint given; they agree with themselves, which proves little",
+    "其后 {count} 条记录未被所给检查点覆盖；它们仅自身一致，证明力有限",
+)
+UNSURE_WORDS = (
+    "it contradicts itself there; entries from {since} up to it are covered by no checkpoint that holds",
+    "该处自相矛盾；第 {since} 条至该处的记录没有有效检查点覆盖",
+)
+
+
+class UnusableError(Exception):
+    """The input cannot be verified; in English and Chinese."""
+
+    def __init__(self, english: str, chinese: str) -> None:
+        super().__init__(f"{english}\n{chinese}")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Size and root of a log at an instant, whose signature has been verified, and perhaps its leaf hashes."""
+
+    size: int
+    root: bytes
+    at: str
+    tenant_id: str
+    key_id: str
+    leaves: bytes | None
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What is wrong, and with which entry first.
+
+    Attributes
+    ----------
+    kind
+        A key of `WORDS`.
+    number
+        The entry's; of entries that were rewritten, the first that may be the one.
+    since
+        Entries before this one are sure to be as they were signed.
+    """
+
+    kind: str
+    number: int
+    last: int
+    since: int
+
+    def words(self) -> list[str]:
+        """Say it in English and Chinese."""
+        values = {"n": self.number, "since": self.number, "last": self.last}
+        said = [words.format(**values) for words in WORDS[self.kind]]
+        if self.kind != "rewritten" and self.since < self.number:
+            said = [f"{said[place]}; {more.format(since=self.since)}" for place, more in enumerate(UNSURE_WORDS)]
+        return said
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of a verification: the first finding if there is one, entries read, entries that are proven."""
+
+    finding: Finding | None
+    entries: int
+    covered: int
+
+
+class Tree:
+    """The root over leaf hashes that come one by one (RFC 6962, section 2.1)."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self._subtrees: list[bytes] = []
+
+    def add(self, leaf: bytes) -> None:
+        """Take the next leaf hash."""
+        size = self.size
+        while size & 1:
+            leaf = hashlib.sha256(b"\x01" + self._subtrees.pop() + leaf).digest()
+            size >>= 1
+        self._subtrees.append(leaf)
+        self.size += 1
+
+    def root(self) -> bytes:
+        """Return the root over the leaves so far."""
+        if not self._subtrees:
+            return hashlib.sha256(b"").digest()
+        right = self._subtrees[-1]
+        for left in reversed(self._subtrees[:-1]):
+            right = hashlib.sha256(b"\x01" + left + right).digest()
+        return right
+
+
+def verify(lines: Iterable[bytes], checkpoints: Sequence[Checkpoint]) -> Verdict:
+    """Verify a log's lines against checkpoints of that log.
+
+    Parameters
+    ----------
+    lines
+        Of the export, in order; one that is longer than is allowed is no entry.
+    checkpoints
+        At least one, from `read_checkpoint`.
+
+    Raises
+    ------
+    UnusableError
+        If the checkpoints are not all of one log.
+    """
+    if len({checkpoint.tenant_id for checkpoint in checkpoints}) != 1:
+        raise UnusableError("The checkpoints are not all of one organisation.", "所给检查点不属于同一机构。")
+    due = sorted(checkpoints, key=lambda checkpoint: checkpoint.size)
+    known = max((c.leaves for c in due if c.leaves is not None), key=len, default=b"")
+    entries = _entries(lines, due[0].tenant_id)
+    tree, proven = Tree(), 0
+    while True:
+        while due and due[0].size == tree.size:
+            if due[0].root != tree.root():
+                return Verdict(Finding("rewritten", proven, max(proven, tree.size - 1), proven), tree.size, proven)
+            due, proven = due[1:], tree.size
+        entry = next(entries, None)
+        if entry is None:
+            break
+        signed = known[tree.size * DIGEST : (tree.size + 1) * DIGEST]
+        if entry.leaf is None or not entry.is_at(tree.size) or (signed and signed != entry.leaf):
+            kind = _kind(entry, tree.size, known, list(takewhile(_is_entry, islice(entries, LOOK_AHEAD))))
+            return Verdict(Finding(kind, tree.size, tree.size, proven), tree.size, proven)
+        tree.add(entry.leaf)
+        if signed:
+            proven = tree.size
+    if due:
+        return Verdict(Finding("cut off", tree.size, tree.size, proven), tree.size, proven)
+    return Verdict(None, tree.size, proven)
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """A line: the number and the leaf hash that it claims, and the hash of its body, None if it is no entry here."""
+
+    number: int
+    claimed: bytes
+    leaf: bytes | None
+
+    def is_at(self, number: int) -> bool:
+        """Tell whether what it claims is so."""
+        return (self.number, self.claimed) == (number, self.leaf)
+
+
+def _is_entry(entry: _Entry) -> bool:
+    return entry.leaf is not None
+
+
+def _entries(lines: Iterable[bytes], tenant_id: str) -> Iterator[_Entry]:
+    """Take lines apart; nothing in them is believed, or shown."""
+    for line in lines:
+        match = _LINE.fullmatch(line) if len(line) <= LONGEST_LINE else None
+        if match is None or _tenant_of(match[1]) != tenant_id:
+            yield _Entry(-1, b"", None)
+        else:
+            leaf = hashlib.sha256(b"\x00" + match[1]).digest()
+            yield _Entry(int(match[3]), bytes.fromhex(match[2].decode()), leaf)
+
+
+def _tenant_of(body: bytes) -> Any:
+    """Return whose entry it is; None if the text is no entry."""
+    try:
+        entry = json.loads(body, object_pairs_hook=_object)
+    except (ValueError, RecursionError):
+        return None
+    return entry.get("tenant_id")
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise ValueError("a member occurs twice")
+    return members
+
+
+def _kind(entry: _Entry, number: int, known: bytes, after: Sequence[_Entry]) -> str:
+    """Tell, from the signed leaf hashes and from what follows, what was done at the first wrong place."""
+    expected = known[number * DIGEST : (number + 1) * DIGEST]
+    if not expected:
+        if entry.leaf is None or entry.number == number:
+            return "changed"
+        is_later = any(other.number == number for other in after)
+        return "inserted" if entry.number < number else "moved" if is_later else "removed"
+    if entry.leaf == expected:
+        return "changed"
+    is_signed = _is_among(entry.leaf, known, number + 1)
+    if any(other.leaf == expected for other in after):
+        return "moved" if is_signed else "inserted"
+    is_younger = entry.is_at(entry.number) and entry.number > number
+    next_but_one = known[(number + 2) * DIGEST : (number + 3) * DIGEST]
+    goes_on_there = bool(after and next_but_one) and after[0].leaf == next_but_one
+    return "removed" if is_signed or is_younger or goes_on_there else "changed"
+
+
+def _is_among(leaf: bytes | None, known: bytes, start: int) -> bool:
+    """Tell whether a leaf hash is among the signed ones from a number on."""
+    place = -1 if leaf is None else known.find(leaf, start * DIGEST)
+    while place >= 0 and place % DIGEST:
+        place = known.find(leaf or b"", place + 1)
+    return place >= 0
+
+
+def read_checkpoint(data: bytes, trusted: Mapping[str, bytes | None]) -> Checkpoint:
+    """Take a checkpoint apart and verify its signature, and its leaf hashes if it has some.
+
+    Parameters
+    ----------
+    data
+        JSON with `signed`, `signature`, `public_key` and perhaps `leaves`.
+    trusted
+        Public keys by their ids; None for the key if only its id is known, and the checkpoint may bring it along.
+
+    Raises
+    ------
+    UnusableError
+        If it is no checkpoint, or not signed with a trusted key.
+    """
+    try:
+        outer = json.loads(data, object_pairs_hook=_object)
+        signed, signature = outer["signed"].encode(), bytes.fromhex(outer["signature"])
+        packed, brought = outer.get("leaves"), bytes.fromhex(outer.get("public_key") or "")
+        checkpoint = _said(signed, None if packed is None else base64.b64decode(packed, validate=True))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise UnusableError("This is not a checkpoint of an audit log.", "这不是审计日志的检查点文件。") from None
+    try:
+        key = Ed25519PublicKey.from_public_bytes(_key_of(checkpoint.key_id, brought, trusted))
+        key.verify(signature, signed)
+    except (InvalidSignature, ValueError):
+        raise UnusableError(
+            "The checkpoint's signature is wrong: it was changed after it was signed, or never was signed.",
+            "检查点的签名无效：它在签名后被改动，或从未被签名。",
+        ) from None
+    if checkpoint.leaves is not None and not _are_leaves_of(checkpoint.leaves, checkpoint):
+        raise UnusableError(
+            "The leaf hashes in the checkpoint are not those of its signed root.", "检查点中的叶哈希与其签名的根不符。"
+        )
+    return checkpoint
+
+
+def _said(signed: bytes, leaves: bytes | None) -> Checkpoint:
+    """Return what was signed; ValueError, KeyError or TypeError if that is no checkpoint."""
+    said = json.loads(signed, object_pairs_hook=_object)
+    size, forms = said["size"], {"key_id": _HEX64, "root": _HEX64, "tenant_id": _UUID, "at": _AT}
+    if (said["type"], said["version"]) != ("clustercredit-checkpoint", 1) or type(size) is not int:
+        raise ValueError("not a checkpoint")
+    if not 0 <= size <= LARGEST_LOG or not all(form.fullmatch(said[name]) for name, form in forms.items()):
+        raise ValueError("not a checkpoint")
+    return Checkpoint(size, bytes.fromhex(said["root"]), said["at"], said["tenant_id"], said["key_id"], leaves)
+
+
+def _key_of(key_id: str, brought: bytes, trusted: Mapping[str, bytes | None]) -> bytes:
+    """Return the raw public key of an id that is trusted."""
+    if key_id not in trusted:
+        raise UnusableError(
+            f"The checkpoint names the key {key_id}, which you have not said that you trust. Only if this is the id "
+            f"that was handed to you earlier, by another way than this file: --key-id {key_id}",
+            f"检查点使用的密钥 {key_id} 未被您声明为可信。仅当该编号与您先前通过其他途径获得的一致时，"
+            f"才可加上 --key-id {key_id}",
+        )
+    raw = trusted[key_id]
+    raw = brought if raw is None else raw
+    if hashlib.sha256(raw).hexdigest() != key_id:
+        raise UnusableError(
+            f"The checkpoint does not bring along the key {key_id}. Give the key itself: --keys FILE",
+            f"检查点未附带密钥 {key_id}。请用 --keys 文件 提供公钥。",
+        )
+    return raw
+
+
+def _are_leaves_of(leaves: bytes, checkpoint: Checkpoint) -> bool:
+    if len(leaves) != checkpoint.size * DIGEST:
+        return False
+    tree = Tree()
+    for start in range(0, len(leaves), DIGEST):
+        tree.add(leaves[start : start + DIGEST])
+    return tree.root() == checkpoint.root
+
+
+def read_keys(data: bytes) -> dict[str, bytes]:
+    """Return public keys by their ids: of a PEM file, or of the JSON of GET /v1/audit/keys.
+
+    Raises
+    ------
+    UnusableError
+        If it is neither.
+    """
+    try:
+        if data.lstrip().startswith(b"-----BEGIN"):
+            key = load_pem_public_key(data)
+            raws = [key.public_bytes_raw()] if isinstance(key, Ed25519PublicKey) else []
+        else:
+            raws = [bytes.fromhex(item["public_key"]) for item in json.loads(data)["items"]]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raws = []
+    if not raws or any(len(raw) != DIGEST for raw in raws):
+        raise UnusableError("The file of keys holds no Ed25519 public keys.", "密钥文件中没有 Ed25519 公钥。")
+    return {hashlib.sha256(raw).hexdigest(): raw for raw in raws}
+
+
+def read_lines(path: str) -> Iterator[bytes]:
+    """Yield the lines of an export, plain or gzipped; one that is too long comes in pieces, none of them an entry.
+
+    A compressed file that breaks off ends there, and what is missing is found missing.
+    """
+    try:
+        with Path(path).open("rb") as plain:
+            is_packed = plain.read(2) == b"\x1f\x8b"
+            plain.seek(0)
+            file = gzip.GzipFile(fileobj=plain) if is_packed else plain
+            while line := file.readline(LONGEST_LINE + 1):
+                yield line
+    except (EOFError, zlib.error, gzip.BadGzipFile):
+        return
+    except OSError as error:
+        raise UnusableError(
+            f"The export cannot be read: {error.strerror}.", f"无法读取导出文件：{error.strerror}。"
+        ) from None
+
+
+def _read_file(path: str) -> bytes:
+    try:
+        with Path(path).open("rb") as file:
+            data = file.read(LARGEST_CHECKPOINT + 1)
+    except OSError as error:
+        raise UnusableError(f"A file cannot be read: {error.strerror}.", f"无法读取文件：{error.strerror}。") from None
+    if len(data) > LARGEST_CHECKPOINT:
+        raise UnusableError("A file is too large for a checkpoint.", "文件过大，不是检查点。")
+    return data
+
+
+def say(verdict: Verdict, checkpoints: Sequence[Checkpoint]) -> list[str]:
+    """Return a verdict in words, English first."""
+    if verdict.finding is not None:
+        english, chinese = verdict.finding.words()
+        return [f"NOT INTACT: {english}", f"不完好：{chinese}"]
+    newest = max(checkpoints, key=lambda checkpoint: checkpoint.size)
+    values = {"last": newest.size - 1, "at": newest.at, "key_id": newest.key_id}
+    said = [words.format(**values) for words in (INTACT_WORDS if newest.size else EMPTY_WORDS)]
+    younger = verdict.entries - verdict.covered
+    return said + [words.format(count=younger) for words in YOUNGER_WORDS if younger]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Verify what the command line names, say what was found, and return the exit status."""
+    parser = argparse.ArgumentParser(
+        description="Verify an export of a clustercredit audit log against checkpoints that you kept. 核验审计日志",
+        epilog="Exit status 退出码: 0 intact 完好; 1 not intact 不完好; 2 the input cannot be used 输入无法使用",
+    )
+    parser.add_argument("export", help="NDJSON, plain or gzipped 导出文件")
+    parser.add_argument(
+        "--checkpoint", action="append", required=True, help="one that you kept; several may be given 您保存的检查点"
+    )
+    parser.add_argument("--key-id", action="append", default=[], help="id of a key that you trust 可信密钥的编号")
+    parser.add_argument("--keys", action="append", default=[], help="file of public keys that you trust 可信公钥文件")
+    options = parser.parse_args(arguments)
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal that cannot show Chinese shows escapes, instead of a traceback.
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        trusted: dict[str, bytes | None] = dict.fromkeys(options.key_id)
+        for path in options.keys:
+            trusted.update(read_keys(_read_file(path)))
+        checkpoints = [read_checkpoint(_read_file(path), trusted) for path in options.checkpoint]
+        verdict = verify(read_lines(options.export), checkpoints)
+    except UnusableError as error:
+        print(error, file=sys.stderr)  # noqa: T201 - a program of its own
+        return UNUSABLE
+    print("\n".join(say(verdict, checkpoints)))  # noqa: T201
+    return INTACT if verdict.finding is None else NOT_INTACT
+
+
+if __name__ == "__main__":
+    sys.exit(main())
