@@ -9,6 +9,8 @@ from fastapi_offline import FastAPIOffline
 
 from service.alerts.router import router as alerts
 from service.associations.router import router as associations
+from service.audit.router import router as audit
+from service.audit.signing import SigningKeys
 from service.errors import ProblemOut, install_handlers, problem, responses
 from service.firms.router import router as firms
 from service.funds.router import router as funds
@@ -45,6 +47,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     alerts,
     reviews,
     funds,
+    audit,
 )
 ANY_ROUTE: Final = (HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY)
 GUARDED_ROUTE: Final = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS)
@@ -86,6 +89,7 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
     app.state.failures = Failures(app.state.limiter, settings.failed_requests_per_minute)
     app.state.uses = Uses(database)
     app.state.keyring = Keyring(settings.keyring)
+    app.state.signing_keys = SigningKeys(settings.signing)
     app.state.follow_refusals = follow_refusals
     install_handlers(app)
     app.add_exception_handler(HTTPStatus.METHOD_NOT_ALLOWED, _on_other_method)

@@ -97,7 +97,8 @@ def keyring(tmp_path_factory) -> Keyring:
 
 @pytest.fixture(scope="session")
 def app(database, keyring):
-    return create_app(Settings(max_body_bytes=1 << 20, keyring_dir=keyring.folder, **UNLIMITED), database)
+    folders = {"keyring_dir": keyring.folder, "signing_dir": keyring.folder / "signing"}
+    return create_app(Settings(max_body_bytes=1 << 20, **folders, **UNLIMITED), database)
 
 
 @pytest.fixture

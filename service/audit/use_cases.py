@@ -1,5 +1,7 @@
 """Write entries of the audit log in the transaction of what they record; read and prove them; sign its tree."""
 
+import base64
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -213,6 +215,7 @@ def sign_checkpoint(session: TenantSession, keys: SigningKeys, tenant_id: UUID, 
     said: dict[str, str | int] = {
         "at": now.isoformat(timespec="microseconds"),
         "key_id": signer.public.id,
+        "public_key": signer.public.raw.hex(),
         "root": root.hex(),
         "size": size,
         "tenant": tenant,
@@ -242,9 +245,12 @@ def export(session: TenantSession) -> Iterator[bytes]:
         yield f'{{"body":{body},"leaf":"{leaf.hex()}","number":{number}}}\n'.encode()
 
 
-def leaves_until(session: TenantSession, size: int) -> bytes:
-    """Return the leaf hashes of the first entries, 32 bytes each, which a checkpoint of that size authenticates."""
-    return repository.read_leaves(session, size)
+def checkpoint_file(session: TenantSession, checkpoint: Checkpoint, *, with_leaves: bool) -> bytes:
+    """Return a checkpoint as `verify_audit.py` reads it, perhaps with the leaf hashes, which its root authenticates."""
+    shown = {"signed": checkpoint.signed, "signature": checkpoint.signature.hex()}
+    if with_leaves:
+        shown["leaves"] = base64.b64encode(repository.read_leaves(session, checkpoint.size)).decode()
+    return json.dumps(shown).encode() + b"\n"
 
 
 def damaged_nodes(session: TenantSession) -> list[merkle.Subtree]:

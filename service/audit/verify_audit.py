@@ -34,7 +34,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
 INTACT, NOT_INTACT, UNUSABLE = 0, 1, 2
 LONGEST_LINE = 4 * 1024 * 1024
@@ -59,8 +59,8 @@ WORDS = {
     ),
     "rewritten": (
         (
-            "entries {since} to {last} are not all as they were signed: one was changed, removed or inserted; which one, a "
-            "checkpoint with leaves would tell"
+            "entries {since} to {last} are not all as they were signed: one was changed, removed or inserted; which "
+            "one, a checkpoint with leaves would tell"
         ),
         "第 {since} 至 {last} 条记录与签名时不一致：其中有记录被篡改、删除或插入（含叶哈希的检查点可指出具体哪一条）",
     ),
@@ -274,15 +274,15 @@ def _is_among(leaf: bytes | None, known: bytes, start: int) -> bool:
     return place >= 0
 
 
-def read_checkpoint(data: bytes, trusted: Mapping[str, bytes | None]) -> Checkpoint:
+def read_checkpoint(data: bytes, trusted: Collection[str]) -> Checkpoint:
     """Take a checkpoint apart and verify its signature, and its leaf hashes if it has some.
 
     Parameters
     ----------
     data
-        JSON with `signed`, `signature`, `public_key` and perhaps `leaves`.
+        JSON with `signed`, `signature` and perhaps `leaves`.
     trusted
-        Public keys by their ids; None for the key if only its id is known, and the checkpoint may bring it along.
+        Ids of the keys that are trusted: a checkpoint brings its key along, but cannot vouch for it.
 
     Raises
     ------
@@ -292,13 +292,19 @@ def read_checkpoint(data: bytes, trusted: Mapping[str, bytes | None]) -> Checkpo
     try:
         outer = json.loads(data, object_pairs_hook=_object)
         signed, signature = outer["signed"].encode(), bytes.fromhex(outer["signature"])
-        packed, brought = outer.get("leaves"), bytes.fromhex(outer.get("public_key") or "")
-        checkpoint = _said(signed, None if packed is None else base64.b64decode(packed, validate=True))
+        packed = outer.get("leaves")
+        checkpoint, key = _said(signed, None if packed is None else base64.b64decode(packed, validate=True))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise UnusableError("This is not a checkpoint of an audit log.", "这不是审计日志的检查点文件。") from None
+    if checkpoint.key_id not in trusted:
+        raise UnusableError(
+            f"The checkpoint names the key {checkpoint.key_id}, which you have not said that you trust. Only if this is "
+            f"the id that was handed to you earlier, by another way than this file: --key-id {checkpoint.key_id}",
+            f"检查点使用的密钥 {checkpoint.key_id} 未被您声明为可信。仅当该编号与您先前通过其他途径获得的一致时，"
+            f"才可加上 --key-id {checkpoint.key_id}",
+        )
     try:
-        key = Ed25519PublicKey.from_public_bytes(_key_of(checkpoint.key_id, brought, trusted))
-        key.verify(signature, signed)
+        Ed25519PublicKey.from_public_bytes(key).verify(signature, signed)
     except (InvalidSignature, ValueError):
         raise UnusableError(
             "The checkpoint's signature is wrong: it was changed after it was signed, or never was signed.",
@@ -311,34 +317,18 @@ def read_checkpoint(data: bytes, trusted: Mapping[str, bytes | None]) -> Checkpo
     return checkpoint
 
 
-def _said(signed: bytes, leaves: bytes | None) -> Checkpoint:
-    """Return what was signed; ValueError, KeyError or TypeError if that is no checkpoint."""
+def _said(signed: bytes, leaves: bytes | None) -> tuple[Checkpoint, bytes]:
+    """Return what was signed, and by which key; ValueError, KeyError or TypeError if it is no checkpoint."""
     said = json.loads(signed, object_pairs_hook=_object)
     size, forms = said["size"], {"key_id": _HEX64, "root": _HEX64, "tenant_id": _UUID, "at": _AT}
     if (said["type"], said["version"]) != ("clustercredit-checkpoint", 1) or type(size) is not int:
         raise ValueError("not a checkpoint")
     if not 0 <= size <= LARGEST_LOG or not all(form.fullmatch(said[name]) for name, form in forms.items()):
         raise ValueError("not a checkpoint")
-    return Checkpoint(size, bytes.fromhex(said["root"]), said["at"], said["tenant_id"], said["key_id"], leaves)
-
-
-def _key_of(key_id: str, brought: bytes, trusted: Mapping[str, bytes | None]) -> bytes:
-    """Return the raw public key of an id that is trusted."""
-    if key_id not in trusted:
-        raise UnusableError(
-            f"The checkpoint names the key {key_id}, which you have not said that you trust. Only if this is the id "
-            f"that was handed to you earlier, by another way than this file: --key-id {key_id}",
-            f"检查点使用的密钥 {key_id} 未被您声明为可信。仅当该编号与您先前通过其他途径获得的一致时，"
-            f"才可加上 --key-id {key_id}",
-        )
-    raw = trusted[key_id]
-    raw = brought if raw is None else raw
-    if hashlib.sha256(raw).hexdigest() != key_id:
-        raise UnusableError(
-            f"The checkpoint does not bring along the key {key_id}. Give the key itself: --keys FILE",
-            f"检查点未附带密钥 {key_id}。请用 --keys 文件 提供公钥。",
-        )
-    return raw
+    key = bytes.fromhex(said["public_key"])
+    if hashlib.sha256(key).hexdigest() != said["key_id"]:
+        raise ValueError("the key is not the one of the id")
+    return Checkpoint(size, bytes.fromhex(said["root"]), said["at"], said["tenant_id"], said["key_id"], leaves), key
 
 
 def _are_leaves_of(leaves: bytes, checkpoint: Checkpoint) -> bool:
@@ -350,8 +340,8 @@ def _are_leaves_of(leaves: bytes, checkpoint: Checkpoint) -> bool:
     return tree.root() == checkpoint.root
 
 
-def read_keys(data: bytes) -> dict[str, bytes]:
-    """Return public keys by their ids: of a PEM file, or of the JSON of GET /v1/audit/keys.
+def read_keys(data: bytes) -> set[str]:
+    """Return the ids of public keys: of a PEM file, or of the JSON of GET /v1/audit/keys.
 
     Raises
     ------
@@ -368,7 +358,7 @@ def read_keys(data: bytes) -> dict[str, bytes]:
         raws = []
     if not raws or any(len(raw) != DIGEST for raw in raws):
         raise UnusableError("The file of keys holds no Ed25519 public keys.", "密钥文件中没有 Ed25519 公钥。")
-    return {hashlib.sha256(raw).hexdigest(): raw for raw in raws}
+    return {hashlib.sha256(raw).hexdigest() for raw in raws}
 
 
 def read_lines(path: str) -> Iterator[bytes]:
@@ -432,7 +422,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
     try:
-        trusted: dict[str, bytes | None] = dict.fromkeys(options.key_id)
+        trusted = set(options.key_id)
         for path in options.keys:
             trusted.update(read_keys(_read_file(path)))
         checkpoints = [read_checkpoint(_read_file(path), trusted) for path in options.checkpoint]

@@ -7,6 +7,8 @@ import typer
 from rich.console import Console
 
 from service.app import create_app
+from service.audit.sequencer import Sequencer
+from service.audit.signing import SigningKeys
 from service.cli.runtime import AllBranches, Tenant, checked_name, console, open_database, operator, tenant_session
 from service.errors import Conflict
 from service.identity.access import Organisation, Role
@@ -69,10 +71,18 @@ def check_port(host: str, port: int) -> None:
 
 
 def run_server(settings: Settings, database: Database, host: str, port: int) -> None:
-    """Finish erasures that broke off, then serve until interrupted; log lines are JSON on standard error."""
+    """Finish erasures that broke off, then serve and number the audit log until interrupted.
+
+    Log lines are JSON on standard error.
+    """
     configure_logging(settings.log_level)
     sweep(database, Keyring(settings.keyring))
-    server.run(create_app(settings, database), settings, host, port)
+    sequencer = Sequencer(database, SigningKeys(settings.signing))
+    sequencer.start()
+    try:
+        server.run(create_app(settings, database), settings, host, port)
+    finally:
+        sequencer.stop()
 
 
 def migrate() -> None:

@@ -14,6 +14,7 @@ from sqlmodel import col, select
 from features.consent import PURPOSE, SCOPES
 from features.inputs import KINDS, NOTHING_ON_FILE, PERSONAL_RECORD, Inputs, Kind
 from features.policy import PERSONAL_RECORD_YEARS
+from service.audit import use_cases as audit
 from service.firms import reach
 from service.firms.tables import Consent, Firm, FirmObservation, Loan, PersonObservation
 from service.kit.db import LockSeed, TenantSession, copy_in, read_groups, tenant_of, wait_for_lock
@@ -66,6 +67,18 @@ class Added:
     added: int
     already_known: int
     repeated: int
+
+
+# In two steps, by the hashes' first byte: a single text of all would be too long for some tens of millions of rows.
+_DIGEST = """
+    select coalesce(sum(number), 0)::bigint, sha256(coalesce(string_agg(digest, '' order by first_byte), ''))
+    from (
+      select get_byte(content_sha256, 0) as first_byte, count(*) as number,
+        sha256(string_agg(content_sha256, '' order by content_sha256)) as digest
+      from added group by 1
+    ) as part
+"""
+"""Of added rows: how many, and what the audit log keeps of them, so that they can be held against it later."""
 
 
 def firm_id_of(tenant_id: UUID, key: str) -> UUID:
@@ -123,6 +136,7 @@ class Stage:
 
     def __init__(self, session: TenantSession, kind: Kind) -> None:
         self.session, self.kind, self.received = session, kind, 0
+        self.firm_ids: set[str] = set()
         self.table = f"staged_{TABLES[kind.name]}"
         without = "tenant_id, ingested_at"
         session.execute(text(f"create temp table {self.table} (like {TABLES[kind.name]}) on commit drop"))
@@ -138,25 +152,38 @@ class Stage:
         """Return rows as the ledger has them: the firm's id for its key, and the hash of the content."""
         tenant_id = tenant_of(self.session)
         ids = {key: str(firm_id_of(tenant_id, key)) for key in frame["firm_id"].unique()}
+        self.firm_ids.update(ids.values())
         rows = self.kind.check(frame)
         firm_ids = pl.col("firm_id").replace_strict(ids, return_dtype=pl.String)
         return rows.with_columns(content_sha256(self.kind, rows), firm_ids)
 
     def insert(self, ingested_at: datetime) -> Added:
-        """Move the rows into the ledger, each content once, and say what was new."""
+        """Move the rows into the ledger, each content once, note that in the audit log, and say what was new."""
         columns = ", ".join([*self.kind.schema, "content_sha256"])
         distinct = self.session.execute(text(f"select count(distinct content_sha256) from {self.table}")).scalar_one()  # noqa: S608
-        result = self.session.execute(
-            text(
-                f"insert into {TABLES[self.kind.name]} (tenant_id, ingested_at, {columns})"  # noqa: S608
-                f" select :tenant, :at, {columns} from {self.table}"
-                " order by content_sha256, known_on on conflict do nothing"
-            ),
-            {"tenant": tenant_of(self.session), "at": ingested_at},
+        insert = text(
+            f"with added as (insert into {TABLES[self.kind.name]} (tenant_id, ingested_at, {columns})"  # noqa: S608
+            f" select :tenant, :at, {columns} from {self.table} order by content_sha256, known_on"
+            f" on conflict do nothing returning content_sha256) {_DIGEST}"
         )
+        values = {"tenant": tenant_of(self.session), "at": ingested_at}
+        added, digest = self.session.execute(insert, values).one()
         self.session.execute(text(f"drop table {self.table}"))
-        added: int = result.rowcount  # type: ignore[attr-defined]
-        return Added(self.received, added, distinct - added, self.received - distinct)
+        done = Added(self.received, added, distinct - added, self.received - distinct)
+        self._record(done, digest, ingested_at)
+        return done
+
+    def _record(self, done: Added, digest: bytes, ingested_at: datetime) -> None:
+        table = TABLES[self.kind.name]
+        facts: dict[str, str | int | bool | None] = {
+            "added": done.added,
+            "already_known": done.already_known,
+            "ingested_at": ingested_at.isoformat(timespec="microseconds"),
+            "repeated": done.repeated,
+        }
+        of_one = len(self.firm_ids) == 1
+        subject = f"firm:{next(iter(self.firm_ids))}" if of_one else f"{table}:{done.received} rows"
+        audit.append(self.session, f"{table}.added", subject, facts, after=digest)
 
 
 def read_inputs(

@@ -89,6 +89,7 @@ _RISK_MANAGER = frozenset({Role.RISK_MANAGER})
 _FUND_AUDITOR = frozenset({Role.FUND_AUDITOR})
 _ASKING = _OFFICERS | {Role.RISK_MANAGER, Role.FIRM}
 _CLERK = frozenset({Role.ASSOCIATION_CLERK})
+_OVERSEEING = _CLERK | _FUND_AUDITOR | _ADMINISTRATOR | {Role.RISK_MANAGER, Role.MODEL_VALIDATOR}
 
 ACCESS: Final[dict[str, Roles]] = {
     "POST /v1/sessions": PUBLIC,
@@ -159,5 +160,12 @@ ACCESS: Final[dict[str, Roles]] = {
     "GET /v1/peer-reports": _CLERK | _OFFICERS | {Role.RISK_MANAGER},
     "GET /v1/peer-reports/{report_id}": _CLERK | _OFFICERS | {Role.RISK_MANAGER},
     "POST /v1/peer-reports/{report_id}/verify": _CLERK | {Role.RISK_MANAGER},
+    "GET /v1/audit/entries": _OVERSEEING,
+    "GET /v1/audit/entries/{entry_id}": _OVERSEEING,
+    "GET /v1/audit/entries/{entry_id}/proof": _OVERSEEING,
+    "GET /v1/audit/consistency": _OVERSEEING,
+    "GET /v1/audit/checkpoints": _OVERSEEING,
+    "POST /v1/audit/checkpoints": _OVERSEEING,
+    "GET /v1/audit/keys": _OVERSEEING,
 }
 """Which roles may use a route."""

@@ -16,7 +16,7 @@ from service.identity.keys import actor_of, digest_of
 from service.identity.tables import AppUser, LoginSession
 from service.identity.use_cases import tenant_id_of
 from service.kit import clock
-from service.kit.db import ANY_TENANT, TenantSession, enter_tenant, present
+from service.kit.db import ANY_TENANT, Author, TenantSession, author_of, enter_tenant, present, set_author
 from service.kit.etag import save
 
 log = structlog.get_logger()
@@ -95,6 +95,7 @@ def sign_in_subject(session: TenantSession, organisation: str, subject: str) -> 
 
 
 def _begin(session: TenantSession, user: AppUser, by: str) -> Begun:
+    set_author(session, Author(user.name, user.id, author_of(session).request_id))
     _forget_old_sessions(session, user.id)
     token, now = TOKEN_PREFIX + secrets.token_urlsafe(32), clock.now()
     row = LoginSession(

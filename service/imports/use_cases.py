@@ -1,5 +1,6 @@
 """Import a file or a source's folder: whole or not at all, good rows loaded, bad ones named."""
 
+import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import polars as pl
 
 from features.inputs import KINDS
+from service.audit.use_cases import append
 from service.firms.use_cases import Stage, list_keys, loan_owners, register_firms
 from service.imports.adapters import ADAPTERS
 from service.imports.adapters.contract import Adapter, Batch, Options
@@ -14,6 +16,7 @@ from service.imports.checks import Check, split, typed
 from service.imports.csv_reader import Advance, ImportFailedError, no_rejects, read_csv
 from service.kit import clock
 from service.kit.db import TenantSession
+from service.kit.personal_id import holds_national_id
 from service.people.use_cases import erased_among
 
 Progress = Callable[[str, int, int], None]
@@ -97,7 +100,29 @@ def import_source(
         current = batch.file
         door.take(batch)
     progress(current, total, total)
-    return door.close(source.left_out)
+    summary = door.close(source.left_out)
+    _record(session, summary, {file.name: file for file in source.files(path)})
+    return summary
+
+
+def _record(session: TenantSession, summary: ImportSummary, files: dict[str, Path]) -> None:
+    """Note in the audit log which files were loaded, by their content."""
+    digests = {}
+    for name, file in files.items():
+        with file.open("rb") as content:
+            digests[name] = hashlib.file_digest(content, "sha256")
+    for line in summary.files:
+        digest = digests[line.file]
+        facts = {
+            "added": line.added,
+            "already_known": line.already_known,
+            "file": None if holds_national_id(line.file, or_old=True) else line.file.encode(errors="replace").decode(),
+            "kind": line.kind,
+            "read": line.read,
+            "rejected": line.rejected,
+            "repeated": line.repeated,
+        }
+        append(session, "import.loaded", f"import:{digest.hexdigest()}", facts, after=digest.digest())
 
 
 class _Door:

@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from features.consent import SCOPES
+from service.audit.use_cases import append
 from service.errors import Conflict, Forbidden, NotFound
 from service.firms import use_cases as firms
 from service.firms.use_cases import ConsentView, Link
@@ -106,11 +107,12 @@ def list_people(
 
 
 def find_people(session: TenantSession, keyring: Keyring, kind: IdKind, number: str) -> list[PersonView]:
-    """Return the person of a checked number, if a firm within reach has it."""
-    if repository.read_fingerprint(session) is None:
-        return []
-    _check(session, keyring)
-    person = repository.find_by_mac(session, _mac(session, keyring, kind, number))
+    """Return the person of a checked number, if a firm within reach has it; who asked for whom goes on record."""
+    person = None
+    if repository.read_fingerprint(session) is not None:
+        _check(session, keyring)
+        person = repository.find_by_mac(session, _mac(session, keyring, kind, number))
+    append(session, "person.looked_up", f"person:{'unknown' if person is None else person.id}", {"id_kind": kind})
     views = _views(session, keyring, [] if person is None else [person])
     return [view for view in views if view.firms]
 

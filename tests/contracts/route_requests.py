@@ -301,3 +301,28 @@ def _(owner: Owner) -> Call:
 def _(owner: Owner) -> Call:
     record = {"firm_id": owner["firm"], "record": "late_payment", "days_past_due": 45, "observed_on": "2024-03-15"}
     return Call(f"/v1/people/{owner['person']}/records", record)
+
+
+_reads("GET /v1/audit/entries", Of.LIST, "audit_entry")
+_reads("GET /v1/audit/checkpoints", Of.NOTHING, "")
+_reads("GET /v1/audit/keys", Of.NOTHING, "")
+
+
+@request("GET /v1/audit/entries/{entry_id}", Of.TENANT, "audit_entry")
+def _(owner: Owner) -> Call:
+    return Call(f"/v1/audit/entries/{owner['audit_entry']}")
+
+
+@request("GET /v1/audit/entries/{entry_id}/proof", Of.TENANT)
+def _(owner: Owner) -> Call:
+    return Call(f"/v1/audit/entries/{owner['audit_entry']}/proof")
+
+
+@request("GET /v1/audit/consistency", Of.NOTHING)
+def _(owner: Owner) -> Call:
+    return Call("/v1/audit/consistency?from=1")
+
+
+@request("POST /v1/audit/checkpoints", Of.NOTHING)
+def _(owner: Owner) -> Call:
+    return Call("/v1/audit/checkpoints")

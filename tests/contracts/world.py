@@ -23,6 +23,8 @@ from service.alerts.tables import Alert
 from service.alerts.use_cases import raise_alerts
 from service.associations import use_cases as associations
 from service.audit import use_cases as audit
+from service.audit.sequencer import number_all
+from service.audit.signing import SigningKeys
 from service.firms import use_cases as firms
 from service.funds import use_cases as funds
 from service.identity import sessions
@@ -132,6 +134,11 @@ def kept_key(session: TenantSession, owner: Owner) -> uuid.UUID:
 @seed
 def audit_entry(session: TenantSession, owner: Owner) -> uuid.UUID:
     return audit.append(session, "test.seeded", f"firm:{owner['firm']}")
+
+
+@seed
+def checkpoint(session: TenantSession, owner: Owner) -> uuid.UUID:
+    return audit.make_checkpoint(session, SigningKeys(session.info["keyring"].folder / "signing"), owner.tenant).id
 
 
 @seed
@@ -337,6 +344,7 @@ def build(database: Database, keyring: Keyring) -> World:
         with database.session() as session:
             tenant_id = create_tenant(session, name, kind)
             own = Owner(name, tenant_id, {})
+            own.ids |= {"audit_entry": str(audit.append(session, "test.seeded", f"tenant:{tenant_id}"))}
             if kind is Organisation.FUND:
                 own.ids |= _in_the_book(owners)
             if kind is Organisation.ASSOCIATION:
@@ -345,6 +353,7 @@ def build(database: Database, keyring: Keyring) -> World:
             _, token = create_key(session, str(role), role)
             holder = f"{role} of {kind}"
             holders.append(Holder(holder, role, token, own, own, owners["rival home"], reaches_away=True))
+    number_all(database)
     return World(owners, holders, _ended_keys(database, owners["bank home"]))
 
 

@@ -1,0 +1,134 @@
+"""audit: what an outsider verifies, and verifying it here."""
+
+import gzip
+import shutil
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated, BinaryIO, cast
+
+import typer
+
+from service.audit import use_cases, verify_audit
+from service.audit.sequencer import number_all
+from service.audit.signing import SigningKeys
+from service.cli.runtime import Tenant, console, open_database, tenant_session
+from service.errors import Conflict
+from service.identity.use_cases import own_organisation
+from service.settings import Settings
+
+log = typer.Typer(help="The audit log: exports, checkpoints, verification.", no_args_is_help=True)
+Out = Annotated[Path, typer.Option(help="Where to write it.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add these commands."""
+    app.add_typer(log, name="audit")
+
+
+@log.command("export")
+def export(
+    out: Annotated[Path, typer.Option(help="Where to write it; gzipped if the name ends in .gz.")],
+    tenant: Tenant = None,
+) -> None:
+    """Write every numbered entry, one a line, for `verify_audit.py`.
+
+    Example: clustercredit audit export --out audit.ndjson.gz --tenant luqiao-community-bank
+    """
+    settings = Settings()
+    lines = 0
+    with tenant_session(open_database(settings), settings, tenant) as session, ExitStack() as stack:
+        raw = stack.enter_context(out.open("wb"))
+        # The same log gives the same bytes: no name and no time in the header.
+        packed = gzip.GzipFile(filename="", fileobj=raw, mode="wb", mtime=0) if out.suffix == ".gz" else None
+        file = raw if packed is None else cast("BinaryIO", stack.enter_context(packed))
+        for line in use_cases.export(session):
+            file.write(line)
+            lines += 1
+    console.print(f"{lines:,} entries in {out}", soft_wrap=True)
+
+
+@log.command("checkpoint")
+def checkpoint(
+    out: Out,
+    *,
+    with_leaves: Annotated[
+        bool,
+        typer.Option(
+            "--with-leaves", help="Also the leaf hashes, 43 bytes an entry: they name which entry was changed."
+        ),
+    ] = False,
+    tenant: Tenant = None,
+) -> None:
+    """Sign a checkpoint of all that is committed and write it: to be kept where the service cannot write.
+
+    Example: clustercredit audit checkpoint --out 2026-11-27.json --with-leaves
+    """
+    settings = Settings()
+    database = open_database(settings)
+    number_all(database)
+    with tenant_session(database, settings, tenant) as session:
+        keys = SigningKeys(settings.signing)
+        signed = use_cases.make_checkpoint(session, keys, own_organisation(session).name)
+        content = use_cases.checkpoint_file(session, signed, with_leaves=with_leaves)
+    out.write_bytes(content)
+    console.print(f"{signed.size:,} entries, key {signed.key_id}: {out}", soft_wrap=True)
+
+
+@log.command("verifier")
+def verifier(out: Out) -> None:
+    """Write `verify_audit.py`: one file that needs Python and the package cryptography, and nothing of this service.
+
+    Example: clustercredit audit verifier --out verify_audit.py
+    """
+    shutil.copyfile(verify_audit.__file__, out)
+    console.print(f"{out}: python {out.name} EXPORT --checkpoint FILE --key-id ID", soft_wrap=True)
+
+
+@log.command("verify")
+def verify(
+    kept: Annotated[
+        list[Path] | None, typer.Option("--checkpoint", help="A checkpoint that was kept elsewhere; repeat it.")
+    ] = None,
+    tenant: Tenant = None,
+) -> None:
+    """Verify the live log: entries, kept hashes, and every checkpoint in the database and given.
+
+    What the database says of itself proves little: give checkpoints that were kept elsewhere.
+
+    Example: clustercredit audit verify --checkpoint 2026-11-27.json
+    """
+    settings = Settings()
+    trusted = {key.id for key in SigningKeys(settings.signing).public_keys()}
+    with tenant_session(open_database(settings), settings, tenant) as session:
+        files = [path.read_bytes() for path in kept or ()]
+        signed = use_cases.list_checkpoints(session, None, None)
+        files += [use_cases.checkpoint_file(session, checkpoint, with_leaves=False) for checkpoint in signed]
+        if not files:
+            raise Conflict(
+                "There is no checkpoint to verify against. Sign one: clustercredit audit checkpoint --out FILE"
+            )
+        try:
+            checkpoints = [verify_audit.read_checkpoint(data, trusted) for data in files]
+            verdict = verify_audit.verify(use_cases.export(session), checkpoints)
+        except verify_audit.UnusableError as error:
+            raise Conflict(str(error)) from None
+        damaged = use_cases.damaged_nodes(session) if verdict.finding is None else []
+    for words in verify_audit.say(verdict, checkpoints):
+        console.print(words, highlight=False, soft_wrap=True)
+    if damaged:
+        console.print(f"{len(damaged)} kept hashes of the tree are wrong, first: {damaged[0]}", soft_wrap=True)
+    if verdict.finding is not None or damaged:
+        raise typer.Exit(1)
+
+
+@log.command("rotate-key")
+def rotate_key() -> None:
+    """Make a new signing key and destroy the private half of the one before; its public half stays.
+
+    Hand the new key's id to those who verify, by the way on which they got the first.
+
+    Example: clustercredit audit rotate-key
+    """
+    console.print(
+        f"Checkpoints are signed by the key {SigningKeys(Settings().signing).rotate().id} now.", soft_wrap=True
+    )
