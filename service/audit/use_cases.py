@@ -11,7 +11,7 @@ from uuid import UUID
 import rfc8785
 
 from service.audit import merkle, repository
-from service.audit.signing import SigningKeys
+from service.audit.signing import PublicKey, SigningKeys
 from service.audit.tables import Checkpoint, Entry, PendingEntry
 from service.errors import InvalidPayload, NotFound
 from service.kit import clock
@@ -212,18 +212,7 @@ def sign_checkpoint(session: TenantSession, keys: SigningKeys, tenant_id: UUID, 
     signer, now = keys.signer(), clock.now()
     size = repository.tree_size(session, tenant_id)
     (root,) = repository.read_roots(session, tenant_id, [merkle.Span(0, size)])
-    said: dict[str, str | int] = {
-        "at": now.isoformat(timespec="microseconds"),
-        "key_id": signer.public.id,
-        "public_key": signer.public.raw.hex(),
-        "root": root.hex(),
-        "size": size,
-        "tenant": tenant,
-        "tenant_id": str(tenant_id),
-        "type": CHECKPOINT,
-        "version": 1,
-    }
-    signed = rfc8785.dumps({**said})
+    signed = said_of(signer.public, tenant_id, tenant, size, root, now)
     checkpoint = Checkpoint(
         tenant_id=tenant_id,
         id=clock.new_id(),
@@ -239,6 +228,23 @@ def sign_checkpoint(session: TenantSession, keys: SigningKeys, tenant_id: UUID, 
     return checkpoint
 
 
+def said_of(key: PublicKey, tenant_id: UUID, tenant: str, size: int, root: bytes, at: datetime) -> bytes:
+    """Return the text that a checkpoint signs."""
+    return rfc8785.dumps(
+        {
+            "at": at.isoformat(timespec="microseconds"),
+            "key_id": key.id,
+            "public_key": key.raw.hex(),
+            "root": root.hex(),
+            "size": size,
+            "tenant": tenant,
+            "tenant_id": str(tenant_id),
+            "type": CHECKPOINT,
+            "version": 1,
+        }
+    )
+
+
 def export(session: TenantSession) -> Iterator[bytes]:
     """Yield the log as lines of NDJSON, an entry each, in order: what `verify_audit.py` reads."""
     for number, leaf, body in repository.stream_entries(session):
@@ -247,9 +253,14 @@ def export(session: TenantSession) -> Iterator[bytes]:
 
 def checkpoint_file(session: TenantSession, checkpoint: Checkpoint, *, with_leaves: bool) -> bytes:
     """Return a checkpoint as `verify_audit.py` reads it, perhaps with the leaf hashes, which its root authenticates."""
+    return as_file(checkpoint, repository.read_leaves(session, checkpoint.size) if with_leaves else None)
+
+
+def as_file(checkpoint: Checkpoint, leaves: bytes | None) -> bytes:
+    """Return a checkpoint and leaf hashes as `verify_audit.py` reads them."""
     shown = {"signed": checkpoint.signed, "signature": checkpoint.signature.hex()}
-    if with_leaves:
-        shown["leaves"] = base64.b64encode(repository.read_leaves(session, checkpoint.size)).decode()
+    if leaves is not None:
+        shown["leaves"] = base64.b64encode(leaves).decode()
     return json.dumps(shown).encode() + b"\n"
 
 

@@ -298,8 +298,8 @@ def read_checkpoint(data: bytes, trusted: Collection[str]) -> Checkpoint:
         raise UnusableError("This is not a checkpoint of an audit log.", "这不是审计日志的检查点文件。") from None
     if checkpoint.key_id not in trusted:
         raise UnusableError(
-            f"The checkpoint names the key {checkpoint.key_id}, which you have not said that you trust. Only if this is "
-            f"the id that was handed to you earlier, by another way than this file: --key-id {checkpoint.key_id}",
+            f"The checkpoint names the key {checkpoint.key_id}, which you have not said that you trust. Only if this "
+            f"is the id that was handed to you earlier, by another way than this file: --key-id {checkpoint.key_id}",
             f"检查点使用的密钥 {checkpoint.key_id} 未被您声明为可信。仅当该编号与您先前通过其他途径获得的一致时，"
             f"才可加上 --key-id {checkpoint.key_id}",
         )
@@ -318,7 +318,7 @@ def read_checkpoint(data: bytes, trusted: Collection[str]) -> Checkpoint:
 
 
 def _said(signed: bytes, leaves: bytes | None) -> tuple[Checkpoint, bytes]:
-    """Return what was signed, and by which key; ValueError, KeyError or TypeError if it is no checkpoint."""
+    """Return what was signed, and by which key; ValueError, KeyError or TypeError if it is none."""
     said = json.loads(signed, object_pairs_hook=_object)
     size, forms = said["size"], {"key_id": _HEX64, "root": _HEX64, "tenant_id": _UUID, "at": _AT}
     if (said["type"], said["version"]) != ("clustercredit-checkpoint", 1) or type(size) is not int:

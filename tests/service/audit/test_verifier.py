@@ -1,0 +1,197 @@
+"""verify_audit.py: what it names, what it refuses, and that it runs on its own."""
+
+import base64
+import gzip
+import json
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from service.audit import verify_audit
+from service.audit.signing import SigningKeys
+from service.audit.verify_audit import INTACT, NOT_INTACT, UNUSABLE, UnusableError
+from tests.service.audit.tampering import TAMPERINGS, body_of, checkpoint_of, signed, tampered, told
+
+SIZE = 40
+SCRIPT = Path(verify_audit.__file__)
+
+
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory) -> SigningKeys:
+    return SigningKeys(tmp_path_factory.mktemp("signing"))
+
+
+@pytest.fixture(scope="module")
+def bodies():
+    generator = random.Random(6962)
+    return [body_of(generator) for _ in range(SIZE)]
+
+
+@pytest.fixture(scope="module")
+def kept(bodies, keys):
+    """Return checkpoints of the whole log, with leaves and without, and one of its first half."""
+    data = [signed(bodies, keys, with_leaves=True), signed(bodies, keys, with_leaves=False)]
+    data.append(signed(bodies[: SIZE // 2], keys, with_leaves=False))
+    return [checkpoint_of(one, keys) for one in data]
+
+
+def _verify(lines, checkpoints):
+    return verify_audit.verify((line.written() for line in lines), checkpoints)
+
+
+def test_an_intact_log_is_intact_and_what_came_later_is_said_to_be_unproven(bodies, kept):
+    for checkpoints in ([kept[0]], [kept[1]], [kept[2]], kept):
+        verdict = _verify(told(bodies), checkpoints)
+        assert (verdict.finding, verdict.entries, verdict.covered) == (None, SIZE, max(c.size for c in checkpoints))
+    assert "20 later entries" in verify_audit.say(_verify(told(bodies), [kept[2]]), [kept[2]])[2]
+
+
+@settings(max_examples=250, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.integers(0, 2**32))
+def test_every_tampering_is_named_by_a_checkpoint_with_leaves(bodies, kept, seed):
+    lines, done = tampered(bodies, random.Random(seed))
+    finding = _verify(lines, [kept[0]]).finding
+    assert (finding.kind, finding.number) == (done.kind, done.number)
+    assert finding.since == finding.number
+    assert all(str(done.number) in words for words in finding.words())
+
+
+@settings(max_examples=250, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.integers(0, 2**32))
+def test_without_leaves_it_is_caught_and_the_interval_holds_it(bodies, kept, seed):
+    lines, done = tampered(bodies, random.Random(seed))
+    finding = _verify(lines, kept[1:]).finding
+    half = SIZE // 2
+    assert finding.since <= done.number
+    assert finding.since == (0 if done.number < half else half)
+    if finding.kind == "rewritten":
+        assert finding.since <= done.number <= finding.last
+    elif finding.kind != "cut off":
+        assert finding.number == done.number
+
+
+def test_every_kind_of_tampering_is_tried():
+    assert {tamper.__name__ for tamper in TAMPERINGS} == {"edit", "delete", "insert", "swap", "truncate", "rewrite"}
+
+
+@pytest.mark.parametrize("place", [0, 17, SIZE - 1])
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda _: b"\n",
+        lambda _: b"[1]\n",
+        lambda line: b"\xff\xfe" + line,
+        lambda line: line.replace(b'"version":1', b'"version":1,"version":1'),
+        lambda line: line.replace(b'{"body":{', b'{"body":{"x":' + b"[" * 100_000),
+        lambda line: b'{"body":{' + b" " * verify_audit.LONGEST_LINE + b"}" + line,
+        lambda line: line.replace(b"5b3e1f6e", b"00000000"),
+        lambda line: line.replace(b'"number":', b'"number":99999999999999999999'),
+        lambda line: line.rstrip(b"\n") + b"\r\n",
+    ],
+)
+def test_a_line_that_is_no_entry_of_this_log_is_a_changed_one(bodies, kept, place, spoil):
+    lines = [line.written() for line in told(bodies)]
+    lines[place] = spoil(lines[place])
+    for checkpoint in kept[:2]:
+        finding = verify_audit.verify(lines, [checkpoint]).finding
+        assert (finding.kind, finding.number) == ("changed", place)
+
+
+def test_a_checkpoint_vouches_for_nothing_by_itself(bodies, keys, tmp_path):
+    """Somebody rewrites the log and signs it with a key of its own: the key's id is not the one that was noted."""
+    other = SigningKeys(tmp_path / "other")
+    forged = signed(bodies, other, with_leaves=True)
+    with pytest.raises(UnusableError, match="not said that you trust"):
+        checkpoint_of(forged, keys)
+    outer = json.loads(forged)
+    said = json.loads(outer["signed"])
+    ours = keys.public_keys()[0]
+    pretending = {
+        "key": {**said, "key_id": ours.id},
+        "both": {**said, "key_id": ours.id, "public_key": ours.raw.hex()},
+        "size": {**json.loads(json.loads(signed(bodies, keys, with_leaves=False))["signed"]), "size": SIZE - 1},
+    }
+    for changed in pretending.values():
+        with pytest.raises(UnusableError):
+            checkpoint_of(json.dumps({**outer, "signed": json.dumps(changed)}).encode(), keys)
+
+
+def test_leaf_hashes_that_are_not_the_roots_are_refused(bodies, keys):
+    outer = json.loads(signed(bodies, keys, with_leaves=True))
+    leaves = bytearray(base64.b64decode(outer["leaves"]))
+    leaves[3] ^= 1
+    for wrong in (leaves, leaves[:-1], b"", leaves + bytes(32)):
+        with pytest.raises(UnusableError, match="leaf hashes"):
+            checkpoint_of(json.dumps({**outer, "leaves": base64.b64encode(wrong).decode()}).encode(), keys)
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"{}", b"[]", b"null", b"\xff", b"[" * 100_000, b'{"signed":1,"signature":"00"}', b'{"signed":"{}"}',
+             b'{"signed":"{}","signature":"zz"}', b'{"signed":"\\ud800","signature":"00"}',
+             b'{"signed":"[]","signature":"00"}', b'{"signed":"{}","signed":"{}","signature":"00"}']
+)  # fmt: skip
+def test_what_is_no_checkpoint_is_refused(keys, data):
+    with pytest.raises(UnusableError, match="not a checkpoint"):
+        checkpoint_of(data, keys)
+
+
+def _run(*arguments):
+    command = [sys.executable, "-I", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+
+
+def test_an_outsider_runs_the_one_file(bodies, keys, tmp_path):
+    """In a folder where nothing else of ours is, isolated from the environment."""
+    script, export, checkpoint = (tmp_path / name for name in ("verify_audit.py", "log.ndjson.gz", "earlier.json"))
+    script.write_bytes(SCRIPT.read_bytes())
+    checkpoint.write_bytes(signed(bodies, keys, with_leaves=False))
+    lines = [line.written() for line in told(bodies)]
+    export.write_bytes(gzip.compress(b"".join(lines)))
+    key_id = keys.public_keys()[0].id
+    good = (script, export, "--checkpoint", checkpoint, "--key-id", key_id)
+    done = _run(*good)
+    assert (done.returncode, done.stderr) == (INTACT, "")
+    assert "intact: entries 0 to 39" in done.stdout
+    assert "完好" in done.stdout
+    listed = tmp_path / "keys.json"
+    listed.write_text(json.dumps({"items": [{"public_key": key.raw.hex()} for key in keys.public_keys()]}))
+    assert _run(*good[:4], "--keys", listed).returncode == INTACT
+    unpinned = _run(*good[:4])
+    assert unpinned.returncode == UNUSABLE
+    assert f"--key-id {key_id}" in unpinned.stderr
+    export.write_bytes(b"".join(lines[:-1]))
+    done = _run(*good)
+    assert (done.returncode, done.stdout.splitlines()[0][:44]) == (
+        NOT_INTACT,
+        "NOT INTACT: the log was cut off: entry 39 is",
+    )
+    export.write_bytes(gzip.compress(b"".join(lines))[:-40])
+    assert "cut off" in _run(*good).stdout
+    for missing in (tmp_path / "nothing", tmp_path):
+        assert _run(script, missing, *good[2:]).returncode == UNUSABLE
+        assert _run(*good[:3], missing, *good[4:]).returncode == UNUSABLE
+    assert _run(script, export).returncode == UNUSABLE
+
+
+def test_it_needs_nothing_but_the_standard_library_and_cryptography():
+    code = f"import sys; sys.argv = ['x']; import runpy; runpy.run_path({str(SCRIPT)!r}); print(*sys.modules)"
+    modules = {name.partition(".")[0] for name in _run("-c", code).stdout.split()}
+    ours = {"service", "rfc8785", "sqlalchemy", "pydantic", "structlog"}
+    assert "cryptography" in modules
+    assert modules & ours == set()
+
+
+def test_keys_come_as_pem_or_as_the_routes_json(keys):
+    (key,) = keys.public_keys()
+    pem = Ed25519PublicKey.from_public_bytes(key.raw).public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    assert verify_audit.read_keys(pem) == {key.id}
+    for wrong in (b"", b"{}", b'{"items":[{"public_key":"00"}]}', b"-----BEGIN PUBLIC KEY-----", b'{"items":[]}'):
+        with pytest.raises(UnusableError):
+            verify_audit.read_keys(wrong)
