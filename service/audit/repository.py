@@ -148,7 +148,9 @@ def page_entries(
 def stream_entries(session: TenantSession) -> Iterator[tuple[int, bytes, str]]:
     """Yield number, leaf hash and body of every numbered entry, in order, with few of them in memory."""
     query = select(Entry.number, Entry.leaf, Entry.body).order_by(col(Entry.number))
-    yield from session.exec(query, execution_options={"yield_per": ROWS_AT_A_TIME})
+    # Closed when the reader stops early, as a verifier does that has found something.
+    with session.exec(query, execution_options={"yield_per": ROWS_AT_A_TIME}) as rows:
+        yield from rows
 
 
 def stream_nodes(session: TenantSession) -> Iterator[tuple[Subtree, bytes]]:

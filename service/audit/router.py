@@ -29,7 +29,11 @@ from service.kit.paging import NOT_OURS, PAGE_SIZE, Cursor, Limit, cut, decode, 
 
 router = APIRouter(prefix="/v1/audit", tags=["audit"])
 EntryId = Annotated[UUID, Path(description="Id of an entry.", examples=["9f1c1d7e-3b7e-4d0b-8a51-1f2f3a4b5c6d"])]
-Size = Annotated[int, Query(ge=1, le=10**15, description="Numbered entries of a tree, such as a checkpoint's.")]
+LARGEST = 10**15
+Size = Annotated[
+    int | None,
+    Query(ge=1, le=LARGEST, description="Numbered entries of the later tree, such as a checkpoint's; else all of now."),
+]
 NO_KEY = HTTPStatus.SERVICE_UNAVAILABLE
 RETRY_SECONDS = 1
 _PENDING: dict[int | str, dict[str, Any]] = {
@@ -77,7 +81,7 @@ def get_entries(
 
 def _number(cursor: str) -> int:
     (number,) = decode(cursor, 1)
-    if not (number.isascii() and number.isdecimal() and len(number) <= len(str(10**15))):
+    if not (number.isascii() and number.isdecimal() and len(number) <= len(str(LARGEST))):
         raise InvalidPayload(NOT_OURS)
     return int(number)
 
@@ -94,7 +98,7 @@ def get_entry(session: Session, entry_id: EntryId) -> EntryOut:
     responses={**responses(HTTPStatus.NOT_FOUND), **_PENDING},
     summary="Prove that an entry is in the log",
 )
-def get_proof(session: Session, entry_id: EntryId, size: Size | None = None) -> InclusionOut | JSONResponse:
+def get_proof(session: Session, entry_id: EntryId, size: Size = None) -> InclusionOut | JSONResponse:
     """Return the entry's proof in the tree of a size, the present one if none is given; 202 while it has no number."""
     proof = use_cases.prove_inclusion(session, entry_id, size)
     if proof is not None:
@@ -107,8 +111,13 @@ def get_proof(session: Session, entry_id: EntryId, size: Size | None = None) -> 
 @router.get("/consistency", responses=responses(), summary="Prove that the log has only grown")
 def get_consistency(
     session: Session,
-    from_size: Annotated[Size, Query(alias="from")],
-    to_size: Annotated[Size | None, Query(alias="to")] = None,
+    from_size: Annotated[
+        int, Query(alias="from", ge=1, le=LARGEST, description="Numbered entries of the earlier tree.", examples=[1])
+    ],
+    to_size: Annotated[
+        int | None,
+        Query(alias="to", ge=1, le=LARGEST, description="Numbered entries of the later tree; else all of now."),
+    ] = None,
 ) -> ConsistencyOut:
     """Return the proof that the log of a size, the present one if none is given, begins with all of an earlier size."""
     return ConsistencyOut.of(use_cases.prove_consistency(session, from_size, to_size))

@@ -9,6 +9,7 @@ The key of the highest number signs. Turning it makes the next one and destroys 
 """
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
@@ -141,9 +142,8 @@ class SigningKeys:
                         "from its backup."
                     )
                 make_folder(self.folder)
-                self._make(1)
-        except FileExistsError:
-            pass  # another process made the first key at the same moment
+                with suppress(FileExistsError):  # another process made the first key at the same moment
+                    self._make(1)
         except OSError as error:
             raise _unusable(error) from error
         return _load(self._files(PRIVATE)[-1])

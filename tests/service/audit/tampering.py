@@ -1,5 +1,6 @@
 """Logs to tamper with, what can be done to them, and which entry is then the first that is wrong."""
 
+import json
 import random
 import uuid
 from collections.abc import Callable
@@ -70,12 +71,16 @@ class Done:
     number: int
 
 
+def _tenant_of(bodies: list[bytes]) -> uuid.UUID:
+    return uuid.UUID(json.loads(bodies[0])["tenant_id"])
+
+
 Tamper = Callable[[list[bytes], random.Random], Done]
 
 
 def edit(bodies: list[bytes], generator: random.Random) -> Done:
     number = generator.randrange(len(bodies))
-    bodies[number] = bodies[number].replace(b"review.updated", b"review.deleted")
+    bodies[number] = bodies[number].replace(b'"version":1', b'"version":2')
     return Done("changed", number)
 
 
@@ -88,7 +93,7 @@ def delete(bodies: list[bytes], generator: random.Random) -> Done:
 def insert(bodies: list[bytes], generator: random.Random) -> Done:
     """Insert an entry before another; one after the last would be a young one, which nothing vouches for."""
     number = generator.randrange(len(bodies))
-    bodies.insert(number, body_of(generator))
+    bodies.insert(number, body_of(generator, _tenant_of(bodies)))
     return Done("inserted", number)
 
 
@@ -107,7 +112,7 @@ def truncate(bodies: list[bytes], generator: random.Random) -> Done:
 def rewrite(bodies: list[bytes], generator: random.Random) -> Done:
     """Write everything anew from an entry on."""
     number = generator.randrange(len(bodies))
-    bodies[number:] = [body_of(generator) for _ in bodies[number:]]
+    bodies[number:] = [body_of(generator, _tenant_of(bodies)) for _ in bodies[number:]]
     return Done("changed", number)
 
 

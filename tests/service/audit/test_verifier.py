@@ -147,37 +147,52 @@ def _run(*arguments):
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
 
 
-def test_an_outsider_runs_the_one_file(bodies, keys, tmp_path):
-    """In a folder where nothing else of ours is, isolated from the environment."""
-    script, export, checkpoint = (tmp_path / name for name in ("verify_audit.py", "log.ndjson.gz", "earlier.json"))
-    script.write_bytes(SCRIPT.read_bytes())
-    checkpoint.write_bytes(signed(bodies, keys, with_leaves=False))
-    lines = [line.written() for line in told(bodies)]
-    export.write_bytes(gzip.compress(b"".join(lines)))
-    key_id = keys.public_keys()[0].id
-    good = (script, export, "--checkpoint", checkpoint, "--key-id", key_id)
-    done = _run(*good)
+@pytest.fixture
+def outsider(bodies, keys, tmp_path):
+    """Return the files of somebody who has nothing else of ours: the program, an export, a checkpoint."""
+    files = [tmp_path / name for name in ("verify_audit.py", "log.ndjson.gz", "earlier.json")]
+    files[0].write_bytes(SCRIPT.read_bytes())
+    files[1].write_bytes(gzip.compress(b"".join(line.written() for line in told(bodies))))
+    files[2].write_bytes(signed(bodies, keys, with_leaves=False))
+    return files
+
+
+def test_an_outsider_runs_the_one_file(outsider, keys):
+    script, export, checkpoint = outsider
+    done = _run(script, export, "--checkpoint", checkpoint, "--key-id", keys.public_keys()[0].id)
     assert (done.returncode, done.stderr) == (INTACT, "")
     assert "intact: entries 0 to 39" in done.stdout
     assert "完好" in done.stdout
+
+
+def test_exit_status_and_words(outsider, keys, bodies, tmp_path, capsys):
+    _, export, checkpoint = outsider
+    good = [export, "--checkpoint", checkpoint, "--key-id", keys.public_keys()[0].id]
+
+    def run(*arguments):
+        status = verify_audit.main([str(argument) for argument in arguments])
+        return (status, *capsys.readouterr())
+
     listed = tmp_path / "keys.json"
     listed.write_text(json.dumps({"items": [{"public_key": key.raw.hex()} for key in keys.public_keys()]}))
-    assert _run(*good[:4], "--keys", listed).returncode == INTACT
-    unpinned = _run(*good[:4])
-    assert unpinned.returncode == UNUSABLE
-    assert f"--key-id {key_id}" in unpinned.stderr
-    export.write_bytes(b"".join(lines[:-1]))
-    done = _run(*good)
-    assert (done.returncode, done.stdout.splitlines()[0][:44]) == (
-        NOT_INTACT,
-        "NOT INTACT: the log was cut off: entry 39 is",
-    )
-    export.write_bytes(gzip.compress(b"".join(lines))[:-40])
-    assert "cut off" in _run(*good).stdout
+    assert run(*good[:3], "--keys", listed)[0] == INTACT
+    status, _, unpinned = run(*good[:3])
+    assert status == UNUSABLE
+    assert f"--key-id {good[4]}" in unpinned
+    packed = export.read_bytes()
+    export.write_bytes(packed[:-40])
+    assert "cut off" in run(*good)[1]
+    export.write_bytes(b"".join(line.written() for line in told(bodies[:-1])))
+    status, said, _ = run(*good)
+    assert status == NOT_INTACT
+    assert said.startswith("NOT INTACT: the log was cut off: entry 39 is missing")
+    assert "不完好：日志被截断：自第 39 条记录起全部缺失" in said
     for missing in (tmp_path / "nothing", tmp_path):
-        assert _run(script, missing, *good[2:]).returncode == UNUSABLE
-        assert _run(*good[:3], missing, *good[4:]).returncode == UNUSABLE
-    assert _run(script, export).returncode == UNUSABLE
+        assert run(missing, *good[1:])[0] == UNUSABLE
+        assert run(*good[:2], missing, *good[3:])[0] == UNUSABLE
+    with pytest.raises(SystemExit) as usage:
+        run(export)
+    assert usage.value.code == UNUSABLE
 
 
 def test_it_needs_nothing_but_the_standard_library_and_cryptography():
