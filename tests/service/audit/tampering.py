@@ -10,11 +10,13 @@ from typing import Any
 import rfc8785
 from sqlalchemy import Connection, text
 
-from service.audit import merkle, use_cases, verify_audit
+from service.audit import merkle, repository, use_cases, verify_audit
+from service.audit.sequencer import number_all
 from service.audit.signing import SigningKeys
 from service.audit.tables import Checkpoint
+from service.identity.use_cases import create_tenant
 from service.kit import clock
-from service.kit.db import TenantSession
+from service.kit.db import Database, TenantSession
 
 TENANT = uuid.UUID("5b3e1f6e-9a52-5d0b-8a0e-3f1c2d4e5f60")
 
@@ -166,3 +168,56 @@ def verdict_on(
     """Verify what is in the database, as the connection sees it."""
     with TenantSession(connection, info={"tenant_id": tenant_id}) as session:
         return verify_audit.verify(use_cases.export(session), kept)
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A tenant's log in the database, and checkpoints: of its half and of all of it; of all of it with leaves."""
+
+    tenant_id: uuid.UUID
+    plain: list[verify_audit.Checkpoint]
+    with_leaves: verify_audit.Checkpoint
+
+    @property
+    def both(self) -> tuple[list[verify_audit.Checkpoint], list[verify_audit.Checkpoint]]:
+        """What an outsider may have kept: a checkpoint with leaves, or others without."""
+        return [self.with_leaves], self.plain
+
+
+def signed_log(database: Database, keys: SigningKeys, entries: int = 200) -> Kept:
+    """Make a tenant with a log, by way of the sequencer, and sign it."""
+    with database.session() as session:
+        tenant_id = create_tenant(session, f"tampered-{uuid.uuid4().hex}")
+    files = []
+    for size, missing in ((entries // 2, entries // 2 - 1), (entries, entries - entries // 2)):
+        with database.session(tenant_id) as session:
+            for n in range(missing):
+                use_cases.append(session, "review.updated", "review:r", {"n": n})
+        number_all(database)
+        with database.session(tenant_id) as session:
+            row = use_cases.sign_checkpoint(session, keys, tenant_id, "bank")
+            assert row.size == size
+            files += [use_cases.checkpoint_file(session, row, with_leaves=leaves) for leaves in (False, True)]
+    half, _, whole, with_leaves = (checkpoint_of(data, keys) for data in files)
+    return Kept(tenant_id, [half, whole], with_leaves)
+
+
+def bodies_of(database: Database, tenant_id: uuid.UUID) -> list[bytes]:
+    with database.session(tenant_id) as session:
+        return [body.encode() for _, _, body in repository.stream_entries(session)]
+
+
+def caught(database: Database, kept: Kept, bodies: list[bytes], seed: int) -> str:
+    """Tamper with the database's log, verify it, and take the tampering back; return what was said, empty if wrong."""
+    lines, done = tampered(bodies, random.Random(seed))
+    numbers = [line.number for line in lines]
+    if numbers != sorted(set(numbers)):
+        lines = told([line.body for line in lines])  # a table has no other order, and no number twice
+    with database.engine.connect() as connection:
+        write_log(connection, kept.tenant_id, lines, with_nodes=seed % 5 == 0)
+        exact = verdict_on(connection, kept.tenant_id, [kept.with_leaves]).finding
+        rough = verdict_on(connection, kept.tenant_id, kept.plain).finding
+        connection.rollback()
+    if exact is None or rough is None or rough.since > done.number:
+        return ""
+    return f"{exact.kind} {exact.number}" if (exact.kind, exact.number) == (done.kind, done.number) else ""

@@ -18,6 +18,10 @@ from http_client import Client
 from sqlalchemy import insert, text
 
 from service.app import create_app
+from service.audit import use_cases as audit
+from service.audit import verify_audit
+from service.audit.sequencer import number_all
+from service.audit.signing import SigningKeys
 from service.firms import use_cases as firms_use_cases
 from service.firms.use_cases import read_inputs
 from service.identity.use_cases import tenant_id_of
@@ -294,6 +298,30 @@ def test_nothing_about_an_erased_person_is_used_any_more(house):
     assert {(row["firm_id"], row["scope"], row["is_given"], row["observed_on"]) for row in newest} == {
         (firm_id, scope, False, str(clock.today())) for firm_id in firms for scope in ("owner_data", "bureau")
     }
+
+
+def test_the_audit_log_holds_nothing_personal_and_still_verifies(house, tmp_path):
+    firm_id, number = house.add_firm("E1"), national_id(1)
+    person = house.add_person(firm_id, number)
+    assert house.officer.post("/v1/search/people", {"id_kind": "national_id", "number": number}, key=None).is_success
+    mac, keys = _row(house.database, person["id"]).id_mac, SigningKeys(tmp_path / "signing")
+    number_all(house.database)
+    with house.database.session(house.tenant_id) as session:
+        signed = audit.sign_checkpoint(session, keys, house.tenant_id, BANK)
+        kept = audit.checkpoint_file(session, signed, with_leaves=True)
+    house.erase(person["id"])
+    number_all(house.database)
+    with house.database.session(house.tenant_id) as session:
+        exported = list(audit.export(session))
+    checkpoint = verify_audit.read_checkpoint(kept, {signed.key_id})
+    assert verify_audit.verify(exported, [checkpoint]).finding is None
+    text = b"".join(exported)
+    (tmp_path / "audit").mkdir()
+    (tmp_path / "audit" / "log.ndjson").write_bytes(text)
+    assert found([*forms(number), *hash_forms(mac), "张伟".encode()], tmp_path / "audit") == []
+    for action in ("person.inserted", "person.looked_up", "person.updated"):
+        assert f'"action":"{action}"'.encode() in text
+    assert text.count(f'"subject":"person:{person["id"]}"'.encode()) >= 3
 
 
 def test_an_erasure_that_a_sweep_repeats_ends_the_use_too(house, tmp_path):
