@@ -1,13 +1,20 @@
 """The command line, as typed, on the tests' database."""
 
+import hashlib
 import json
+import re
+import subprocess
+import sys
 import uuid
 
 import pytest
 from http_client import Browser, make_client
+from sqlalchemy import text
 from typer.testing import CliRunner
 
 from service.app import create_app
+from service.audit import use_cases as audit
+from service.audit.sequencer import number_all
 from service.cli import app as app_of_commands
 from service.identity.use_cases import tenant_id_of
 from service.kit import migrations
@@ -46,6 +53,7 @@ def test_help_shows_examples(run):
         "key",
         "user",
         "person",
+        "audit",
     ):
         assert command in run("--help")
         assert run(command, "--help")
@@ -59,6 +67,52 @@ def test_import_names_what_it_did(run, tmp_path):
     rejects = next((tmp_path / "rejects").glob("firm-*.csv")).read_text(encoding="utf-8-sig")
     assert rejects.splitlines()[1].startswith("firms.csv,3,observed_on,2024-13-01,")
     assert "cumcm2020c" in run("import", "--list")
+
+
+def test_an_import_is_an_entry_by_its_files_content(run, tmp_path, database, tenant):
+    path = tmp_path / "E-110105491231002.csv"
+    path.write_text("firm_id,observed_on,name\nE1,2024-01-01,甲\nE2,2024-13-01,乙\n")
+    for _ in range(2):
+        run("import", "firm", str(path))
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    number_all(database)
+    with database.session(tenant_id_of(tenant)) as session:
+        entries = [json.loads(line)["body"] for line in audit.export(session)]
+    again, first = [e for e in entries[::-1] if e["subject"] == f"import:{digest}"]
+    counts = {"read": 2, "rejected": 1, "repeated": 0, "kind": "firm", "file": None}
+    assert first["facts"] == {**counts, "added": 1, "already_known": 0}
+    assert again["facts"] == {**counts, "added": 0, "already_known": 1}
+    assert (first["after"], first["actor"][:4]) == (digest, "cli:")
+
+
+def test_an_audit_log_is_exported_signed_and_verified(run, tmp_path, database, tenant):
+    """As an outsider would: with the files that the commands write, and the program that one of them writes."""
+    export, kept, script = (str(tmp_path / name) for name in ("log.ndjson.gz", "kept.json", "verify_audit.py"))
+    run("key", "create", "--name", "a clerk", "--role", "batch")
+    assert "no checkpoint to verify against" in str(_failure("audit", "verify"))
+    signed = run("audit", "checkpoint", "--out", kept, "--with-leaves")
+    key_id = re.search(r"key ([0-9a-f]{64})", signed)[1]
+    number_all(database)
+    assert "entries in" in run("audit", "export", "--out", export)
+    run("audit", "verifier", "--out", script)
+    command = [sys.executable, "-I", script, export, "--checkpoint", kept, "--key-id", key_id]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "intact" in run("audit", "verify", "--checkpoint", kept)
+    assert key_id not in run("audit", "rotate-key")
+    assert "intact" in run("audit", "verify", "--checkpoint", kept)
+    of_tenant = {"tenant": tenant_id_of(tenant)}
+    with database.engine.begin() as connection:
+        connection.execute(text("update audit_node set hash = '' where level = 1 and tenant_id = :tenant"), of_tenant)
+    assert "kept hashes of the tree are wrong" in run("audit", "verify", code=1)
+    with database.engine.begin() as connection:
+        edit = "update audit_entry set body = replace(body, 'a', 'b') where number = 1 and tenant_id = :tenant"
+        connection.execute(text(edit), of_tenant)
+    assert "NOT INTACT: entry 1 was changed" in run("audit", "verify", code=1)
+
+
+def _failure(*arguments):
+    return CliRunner().invoke(app_of_commands, list(arguments)).exception
 
 
 def test_features_are_written(run, tmp_path):
