@@ -1,8 +1,9 @@
 """Queries of the audit log."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from http import HTTPStatus
 from typing import Final
 from uuid import UUID
 
@@ -11,11 +12,15 @@ from sqlmodel import col, func, select
 
 from service.audit.merkle import Span, Subtree, complete_subtrees, fold
 from service.audit.tables import Checkpoint, Entry, Node, PendingEntry
+from service.errors import Problem
 from service.kit.db import TenantSession
 
 ROWS_AT_A_TIME: Final = 5_000
 _LOCK: Final = text("select pg_try_advisory_xact_lock(hashtextextended('clustercredit audit sequencer', 0))")
-_PENDING: Final = text("select tenant_id, id, body from audit_pending order by recorded_at, id limit :limit")
+_PENDING: Final = text("""
+    select tenant_id, id, body from audit_pending where tenant_id <> all(cast(:without as uuid[]))
+    order by recorded_at, id limit :limit
+""")
 _SIZE: Final = text("select number + 1 from audit_entry where tenant_id = :tenant order by number desc limit 1")
 _NUMBER: Final = text("""
     insert into audit_entry (tenant_id, number, id, recorded_at, actor, subject, body, leaf)
@@ -50,6 +55,14 @@ _GROWN: Final = text("""
 """Tenants whose log has grown since a checkpoint that is older than the instant, or that have none."""
 
 
+class TreeDamagedError(Problem):
+    """Somebody took hashes of the tree away."""
+
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    code = "audit-log-damaged"
+    title = "The audit log is damaged"
+
+
 @dataclass(frozen=True)
 class Pending:
     """An entry without a number."""
@@ -64,9 +77,9 @@ def take_the_turn(session: TenantSession) -> bool:
     return bool(session.execute(_LOCK).scalar_one())
 
 
-def read_pending(session: TenantSession, limit: int) -> list[Pending]:
-    """Return committed entries of every tenant that have no number, the oldest first."""
-    return [Pending(*row) for row in session.execute(_PENDING, {"limit": limit})]
+def read_pending(session: TenantSession, limit: int, without: Collection[UUID]) -> list[Pending]:
+    """Return committed entries of every tenant but some that have no number, the oldest first."""
+    return [Pending(*row) for row in session.execute(_PENDING, {"limit": limit, "without": list(without)})]
 
 
 def tree_size(session: TenantSession, tenant_id: UUID) -> int:
@@ -91,13 +104,24 @@ def insert_nodes(session: TenantSession, tenant_id: UUID, nodes: Mapping[Subtree
 
 
 def read_subtrees(session: TenantSession, tenant_id: UUID, subtrees: Sequence[Subtree]) -> dict[Subtree, bytes]:
-    """Return the hashes of complete subtrees of a tenant's tree."""
+    """Return the hashes of complete subtrees of a tenant's tree.
+
+    Raises
+    ------
+    TreeDamagedError
+        If one that must be there is not.
+    """
     numbers = [subtree.place for subtree in subtrees if subtree.level == 0]
     inner = [subtree for subtree in subtrees if subtree.level]
     leaves = session.execute(_LEAVES, {"tenant": tenant_id, "numbers": numbers})
     found = {Subtree(0, number): bytes(leaf) for number, leaf in leaves}
     values = {"tenant": tenant_id, "levels": [s.level for s in inner], "places": [s.place for s in inner]}
     found |= {Subtree(level, place): bytes(digest) for level, place, digest in session.execute(_INNER, values)}
+    if missing := set(subtrees) - found.keys():
+        raise TreeDamagedError(
+            f"{len(missing)} hashes of the audit log's tree are missing. Run: clustercredit audit verify, with a "
+            "checkpoint that was kept elsewhere."
+        )
     return found
 
 

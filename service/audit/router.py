@@ -34,7 +34,7 @@ Size = Annotated[
     int | None,
     Query(ge=1, le=LARGEST, description="Numbered entries of the later tree, such as a checkpoint's; else all of now."),
 ]
-NO_KEY = HTTPStatus.SERVICE_UNAVAILABLE
+DAMAGED = NO_KEY = HTTPStatus.SERVICE_UNAVAILABLE
 RETRY_SECONDS = 1
 _PENDING: dict[int | str, dict[str, Any]] = {
     int(HTTPStatus.ACCEPTED): {
@@ -95,7 +95,7 @@ def get_entry(session: Session, entry_id: EntryId) -> EntryOut:
 @router.get(
     "/entries/{entry_id}/proof",
     response_model=InclusionOut,
-    responses={**responses(HTTPStatus.NOT_FOUND), **_PENDING},
+    responses={**responses(HTTPStatus.NOT_FOUND, DAMAGED), **_PENDING},
     summary="Prove that an entry is in the log",
 )
 def get_proof(session: Session, entry_id: EntryId, size: Size = None) -> InclusionOut | JSONResponse:
@@ -108,7 +108,7 @@ def get_proof(session: Session, entry_id: EntryId, size: Size = None) -> Inclusi
     return JSONResponse(pending.model_dump(mode="json"), HTTPStatus.ACCEPTED, headers=headers)
 
 
-@router.get("/consistency", responses=responses(), summary="Prove that the log has only grown")
+@router.get("/consistency", responses=responses(DAMAGED), summary="Prove that the log has only grown")
 def get_consistency(
     session: Session,
     from_size: Annotated[

@@ -17,6 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from service.audit import repository
 from service.audit.merkle import DIGEST, Span, Subtree, complete_subtrees, leaf_hash, parents
+from service.audit.repository import TreeDamagedError
 from service.audit.signing import SigningKeyError, SigningKeys
 from service.audit.use_cases import sign_checkpoint
 from service.kit import clock
@@ -33,28 +34,38 @@ SIGNING_EVERY: Final = timedelta(minutes=1)
 """How often it is looked whether a day's checkpoint is due."""
 
 
-def number_pending(database: Database) -> int | None:
+def number_pending(database: Database, damaged: set[UUID] | None = None) -> int | None:
     """Give committed entries their numbers, of whatever tenants.
+
+    Parameters
+    ----------
+    damaged
+        Tenants to pass over; those whose tree cannot be extended are added.
 
     Returns
     -------
     int or None
         How many were numbered, at most `AT_ONCE`; None if another process is at it.
     """
+    damaged = set() if damaged is None else damaged
     with database.session() as session, in_role(session, SEQUENCER_ROLE):
         if not repository.take_the_turn(session):
             return None
-        pending = repository.read_pending(session, AT_ONCE)
+        pending = repository.read_pending(session, AT_ONCE, damaged)
         # The sort is stable: each tenant's entries stay in the order in which they were read.
         for tenant_id, entries in groupby(sorted(pending, key=lambda e: e.tenant_id), key=lambda e: e.tenant_id):
-            _extend(session, tenant_id, list(entries))
+            try:
+                _extend(session, tenant_id, list(entries))
+            except TreeDamagedError as error:
+                damaged.add(tenant_id)
+                log.warning("audit_tree_damaged", tenant=str(tenant_id), why=error.detail)
     return len(pending)
 
 
 def number_all(database: Database) -> int:
     """Give everything that is committed now its number, and return how many entries that were."""
-    total = 0
-    while done := number_pending(database):
+    total, damaged = 0, set[UUID]()
+    while done := number_pending(database, damaged):
         total += done
     return total
 
@@ -77,10 +88,14 @@ def sign_due(database: Database, keys: SigningKeys) -> int:
         if not repository.take_the_turn(session):
             return 0
         grown = repository.read_grown(session, midnight)
+        signed = 0
         for tenant_id, name in grown:
-            sign_checkpoint(session, keys, tenant_id, name)
-        session.flush()
-    return len(grown)
+            try:
+                sign_checkpoint(session, keys, tenant_id, name)
+                signed += 1
+            except TreeDamagedError as error:
+                log.warning("audit_tree_damaged", tenant=str(tenant_id), why=error.detail)
+    return signed
 
 
 class Sequencer:
@@ -98,6 +113,7 @@ class Sequencer:
 
     def __init__(self, database: Database, keys: SigningKeys) -> None:
         self._database, self._keys = database.beside(1), keys
+        self._damaged: set[UUID] = set()
         self._stopped = Event()
         self._thread = Thread(target=self._run, name="sequencer", daemon=True)
         self._sign_at = clock.now()
@@ -116,7 +132,7 @@ class Sequencer:
         wait = 0.0
         while not self._stopped.wait(wait):
             try:
-                done = number_pending(self._database)
+                done = number_pending(self._database, self._damaged)
                 self._sign()
                 wait = 0.0 if done == AT_ONCE else POLL_SECONDS
             except SQLAlchemyError as error:
@@ -138,9 +154,9 @@ class Sequencer:
 def _extend(session: TenantSession, tenant_id: UUID, entries: Sequence[repository.Pending]) -> None:
     """Give a tenant's entries their numbers and add the complete subtrees that they fill."""
     size = repository.tree_size(session, tenant_id)
+    edge = repository.read_subtrees(session, tenant_id, complete_subtrees(Span(0, size)))
     leaves = [leaf_hash(entry.body.encode()) for entry in entries]
     repository.number_entries(session, tenant_id, size, [entry.id for entry in entries], leaves)
-    edge = repository.read_subtrees(session, tenant_id, complete_subtrees(Span(0, size)))
     repository.insert_nodes(session, tenant_id, _new_nodes(edge, size, leaves))
 
 

@@ -133,6 +133,34 @@ def test_a_round_that_fails_leaves_everything_as_it_was(database, tenant_id, mon
     assert len(_log(database, tenant_id)[0]) == 4
 
 
+def test_a_damaged_tree_keeps_its_own_entries_waiting_and_nobody_elses(database, tenant_id, keys, client):
+    number_all(database)
+    with database.session() as session:
+        other = create_tenant(session, f"other-{uuid.uuid4().hex}")
+    _append(database, tenant_id)
+    number_all(database)
+    with database.engine.begin() as connection:
+        of_tenant = {"tenant": tenant_id}
+        kept = connection.execute(text("delete from audit_node where tenant_id = :tenant returning *"), of_tenant).all()
+    (entry,) = _append(database, tenant_id)
+    _append(database, other)
+    number_all(database)
+    assert len(_log(database, other)[0]) == 2
+    sign_due(database, keys)
+    assert (len(_checkpoints(database, other)), len(_checkpoints(database, tenant_id))) == (1, 0)
+    with database.session(tenant_id) as session:
+        assert repository.count_pending(session) == 1
+        first = json.loads(next(iter(use_cases.export(session))))["body"]["id"]
+        with pytest.raises(repository.TreeDamagedError, match="audit verify"):
+            use_cases.prove_inclusion(session, uuid.UUID(first), None)
+    with database.engine.begin() as connection:
+        nodes = [dict(row._mapping) for row in kept]
+        connection.execute(text("insert into audit_node values (:tenant_id, :level, :place, :hash)"), nodes)
+    number_all(database)
+    with database.session(tenant_id) as session:
+        assert use_cases.prove_inclusion(session, entry, None) is not None
+
+
 @pytest.mark.parametrize(
     "statement",
     ["update audit_entry set body = ''", "delete from audit_entry", "update audit_node set hash = ''",
