@@ -107,6 +107,7 @@ def upgrade() -> None:
     op.execute(WATCH)
     for table, ignored in WATCHED.items():
         op.execute(f"select audit_watch('{table}', '{ignored}')")
+    # Firms come in bulk, with their observations, which are an entry.
     op.execute("select audit_watch('firm', '{}', 'update or delete')")
 
 

@@ -15,7 +15,7 @@ from service.identity.access import Organisation, Role
 from service.identity.keys import DAYS, LONGEST_DAYS, create_key
 from service.identity.use_cases import create_tenant, find_branch
 from service.kit import migrations, server
-from service.kit.db import Database
+from service.kit.db import Author, Database
 from service.kit.embedded_postgres import EmbeddedPostgres
 from service.kit.keyring import Keyring
 from service.kit.logs import configure_logging
@@ -125,7 +125,7 @@ def create_tenant_command(
 
     Example: clustercredit tenant create luqiao-guarantee-fund --kind fund
     """
-    with open_database(Settings()).session() as session:
+    with open_database(Settings()).session(author=Author(operator())) as session:
         console.print(f"{name}: {create_tenant(session, checked_name(name), kind)}", soft_wrap=True)
 
 

@@ -15,7 +15,7 @@ from service.firms.use_cases import add_inputs, firm_id_of, get_firm
 from service.identity.access import Role
 from service.identity.keys import create_key
 from service.identity.use_cases import create_tenant, tenant_id_of
-from service.kit.db import Database, TenantSession
+from service.kit.db import Author, Database, TenantSession
 from service.rescoring.use_cases import rescore
 from service.scoring.use_cases import grades_of_day
 from service.settings import Settings
@@ -55,7 +55,7 @@ def demo(
         check_port(host, port)
     with console.status("Starting the database"):
         database = open_database(settings)
-    with database.session() as session:
+    with database.session(author=Author(operator())) as session:
         create_tenant(session, TENANT)
     with tenant_session(database, settings, TENANT) as session, progress_bar() as report:
         report(f"making a cluster of {FIRMS} firms", 0, 1)

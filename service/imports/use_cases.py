@@ -108,8 +108,8 @@ def import_source(
 def _record(session: TenantSession, summary: ImportSummary, files: dict[str, Path]) -> None:
     """Note in the audit log which files were loaded, by their content."""
     digests = {}
-    for name, file in files.items():
-        with file.open("rb") as content:
+    for name in {line.file for line in summary.files}:
+        with files[name].open("rb") as content:
             digests[name] = hashlib.file_digest(content, "sha256")
     for line in summary.files:
         digest = digests[line.file]

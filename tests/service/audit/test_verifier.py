@@ -1,5 +1,6 @@
 """verify_audit.py: what it names, what it refuses, and that it runs on its own."""
 
+import ast
 import base64
 import gzip
 import json
@@ -201,6 +202,10 @@ def test_it_needs_nothing_but_the_standard_library_and_cryptography():
     ours = {"service", "rfc8785", "sqlalchemy", "pydantic", "structlog"}
     assert "cryptography" in modules
     assert modules & ours == set()
+
+
+def test_it_is_written_in_python_3_9():
+    assert ast.parse(SCRIPT.read_text(), feature_version=(3, 9))
 
 
 def test_keys_come_as_pem_or_as_the_routes_json(keys):
