@@ -67,10 +67,6 @@ def test_roots_and_proofs_equal_pymerkle(data):
     assert [leaves[index], *path] == oracle.prove_inclusion(index + 1).path
     assert merkle.verify_inclusion(leaves[index], index, size, path, root)
     assert merkle.verify_consistency(old, size, oracle.get_root(old), root, grown)
-    theirs = oracle.prove_consistency(old)
-    if len(theirs.path) == len(grown):
-        # Where the old tree ends with a left subtree, pymerkle's proof goes down to a leaf, longer than the RFC's.
-        assert grown == theirs.path
 
 
 @SOME
