@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, Decimal
 from enum import Enum
+from functools import partial
 from typing import Literal
 
 import polars as pl
@@ -45,11 +46,16 @@ class ValueFormat(Enum):
 
     def show(self, value: float, language: Language, rounding: Rounding | None = None) -> str:
         """Return the value in words, rounded to the nearest or as told; NaN is said to be unknown."""
-        if math.isnan(value):
-            return "未知" if language == "zh-CN" else "unknown"
-        if rounding is None:
-            return self._words(self._amount(value), language)
-        return self._words(self._rounded(value, language, rounding), language)
+        if math.isnan(value) or rounding is None:
+            return self.shower(language)(value)
+        return self._words(language)(self._rounded(value, language, rounding))
+
+    def shower(self, language: Language) -> Callable[[float], str]:
+        """Return what shows a value, rounded to the nearest: for many values, chosen once."""
+        words, unknown = self._words(language), "未知" if language == "zh-CN" else "unknown"
+        if self.value.startswith("ln_"):
+            return lambda value: unknown if value != value else words(math.expm1(value))  # noqa: PLR0124
+        return lambda value: unknown if value != value else words(value)  # noqa: PLR0124
 
     def _amount(self, value: float) -> float:
         return math.expm1(value) if self.value.startswith("ln_") else value
@@ -76,14 +82,15 @@ class ValueFormat(Enum):
             return Decimal(1).scaleb(-2 - _percent_digits(amount))
         return Decimal(1).scaleb(-_UNITS[self][0])
 
-    def _words(self, amount: float, language: Language) -> str:
+    def _words(self, language: Language) -> Callable[[float], str]:
         is_chinese = language == "zh-CN"
         if self is ValueFormat.LN_YUAN:
-            return _yuan(amount, is_chinese=is_chinese)
+            return partial(_yuan, is_chinese=is_chinese)
         if self in {ValueFormat.PERCENT, ValueFormat.LN_CHANGE}:
-            return _percent(amount, sign="+" if self is ValueFormat.LN_CHANGE else "-")
+            sign = "+" if self is ValueFormat.LN_CHANGE else "-"
+            return partial(_percent, finely=f"{{:{sign}.1f}}%".format, roughly=f"{{:{sign}.0f}}%".format)
         digits, en, zh = _UNITS[self]
-        return _quantity(amount, digits, zh if is_chinese else en)
+        return partial(_quantity, write=f"{{:.{digits}f}}".format, word=zh if is_chinese else en)
 
 
 _UNITS: dict[ValueFormat, tuple[int, str, str]] = {
@@ -98,17 +105,19 @@ _UNITS: dict[ValueFormat, tuple[int, str, str]] = {
 """Digits after the point, and the unit's word in English and Chinese."""
 
 
-def _percent(share: float, sign: str) -> str:
-    return f"{share * 100:{sign}.{_percent_digits(share)}f}%"
+def _percent(share: float, finely: Callable[[float], str], roughly: Callable[[float], str]) -> str:
+    return (finely if _percent_digits(share) else roughly)(share * 100)
 
 
 def _percent_digits(share: float) -> int:
     return 1 if 0 < abs(share) < 0.1 else 0
 
 
-def _quantity(value: float, digits: int, word: str) -> str:
-    number = f"{value:.{digits}f}"
-    return f"{number} {word.removesuffix('s') if number == '1' else word}".rstrip()
+def _quantity(value: float, write: Callable[[float], str], word: str) -> str:
+    number = write(value)
+    if not word:
+        return number
+    return f"{number} {word.removesuffix('s') if number == '1' else word}"
 
 
 def _yuan(yuan: float, *, is_chinese: bool) -> str:
@@ -177,6 +186,10 @@ class Feature:
     def show(self, value: float, language: Language, rounding: Rounding | None = None) -> str:
         """Return a value in words."""
         return self.value_format.show(value, language, rounding)
+
+    def shower(self, language: Language) -> Callable[[float], str]:
+        """Return what shows a value in words: for many values, chosen once."""
+        return self.value_format.shower(language)
 
 
 CATALOG: dict[str, Feature] = {}

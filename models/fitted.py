@@ -12,7 +12,7 @@ from scipy.special import expit
 from models.additive import AdditiveScore, FloatArray, Replicas
 from models.calibration import VennAbers
 from models.grades import PD_FLOOR, grade_of, pd_of_log_odds, points_of
-from models.reasons import TOP, BoolArray, Reason, explain, points_to_mean
+from models.reasons import TOP, BoolArray, Explanations, explain, points_to_mean
 
 LEVEL: Final = 0.90
 """Coverage that bootstrap intervals aim at."""
@@ -130,8 +130,8 @@ class FittedModel:
     >>> scores = model.score(np.array([[0.0], [0.5]]))
     >>> scores.grade.tolist(), scores.points.round(2).tolist()
     (['10', '14'], [585.23, 527.52])
-    >>> model.reasons(np.array([[0.5]]), model.score(np.array([[0.5]])))[0][0]["code"]
-    'zero_months'
+    >>> model.reasons(np.array([[0.5]]), model.score(np.array([[0.5]]))).texts[0][:21]
+    '[{"code":"zero_months'
     """
 
     product: str
@@ -192,8 +192,8 @@ class FittedModel:
 
     def reasons(
         self, X: FloatArray, scores: Scores, *, missing: BoolArray | None = None, top: int = TOP
-    ) -> list[list[Reason]]:
-        """Return the top reasons of each row, the costliest first.
+    ) -> Explanations:
+        """Return the top reasons of each row, the costliest first, as JSON.
 
         Parameters
         ----------

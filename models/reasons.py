@@ -7,9 +7,10 @@ differences add up to the firm's points less the mean points: nothing is approxi
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
-from typing import Final, TypeAlias, TypedDict
+from typing import Final, NamedTuple, TypeAlias, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,8 +26,23 @@ TOP: Final = 4
 LANGUAGES: Final[tuple[Language, ...]] = ("zh-CN", "en")
 
 
+class Explanations(NamedTuple):
+    """Why each of n rows has its score.
+
+    Attributes
+    ----------
+    texts : list of n str
+        A JSON array each, of `Reason` objects.
+    units : array of shape (n, top)
+        The units that are named, the costliest first; -1 where there are no more.
+    """
+
+    texts: list[str]
+    units: NDArray[np.intp]
+
+
 class Reason(TypedDict):
-    """One reason, ready for JSON.
+    """One reason, as it stands in JSON.
 
     Attributes
     ----------
@@ -116,8 +132,10 @@ def explain(
     *,
     missing: BoolArray | None = None,
     top: int = TOP,
-) -> list[list[Reason]]:
+) -> Explanations:
     """Return the top reasons of each row, the costliest first.
+
+    A unit's reasons are written for all rows that name it at once: words are put around the values, not built up a row.
 
     Parameters
     ----------
@@ -138,63 +156,75 @@ def explain(
     >>> score = AdditiveScore(("zero_months",), -3.0, (Line("zero_months", 0.0, 1.0, 0.1, 4.0, 0.0),))
     >>> X = np.array([[0.5]])
     >>> points = points_to_mean(score.contributions(X), np.array([0.0]))
-    >>> reason = explain(score, points, X, np.array([0.1]))[0][0]
+    >>> reason = json.loads(explain(score, points, X, np.array([0.1])).texts[0])[0]
     >>> reason["code"], round(reason["points"], 2), reason["value"]
     ('zero_months', -46.17, [0.5])
     """
     known = X if missing is None else np.where(missing, np.nan, X)
     usual = dict(zip(score.names, typical.tolist(), strict=True))
-    wordings = [_Wording(unit, usual) for unit in score.units]
-    columns = [[score.names.index(name) for name in unit.features] for unit in score.units]
-    return [
-        [
-            wordings[unit].reason(float(points[row, unit]), known[row, columns[unit]].tolist())
-            for unit in chosen.tolist()
-            if unit >= 0
-        ]
-        for row, chosen in enumerate(top_units(points, score.units, top))
-    ]
+    chosen = top_units(points, score.units, top)
+    by_unit = np.argsort(chosen, axis=None, kind="stable")
+    starts = np.searchsorted(chosen.ravel()[by_unit], np.arange(len(score.units) + 1))
+    parts = np.full(chosen.size, "", dtype=object)
+    for number, unit in enumerate(score.units):
+        places = by_unit[starts[number] : starts[number + 1]]
+        if len(places):
+            rows, columns = places // chosen.shape[1], [score.names.index(name) for name in unit.features]
+            parts[places] = _Wording(unit, usual).texts(points[rows, number], known[np.ix_(rows, columns)])
+    texts = [f"[{','.join(filter(None, row))}]" for row in parts.reshape(chosen.shape).tolist()]
+    return Explanations(texts, chosen)
 
 
 class _Wording:
     """Puts one unit into words; all but the firm's own values is written once."""
 
     def __init__(self, unit: Unit, typical: Mapping[str, float]) -> None:
-        self.names = list(unit.features)
-        self.features = [CATALOG[name] for name in self.names]
-        self.typical = [typical[name] for name in self.names]
-        self.pieces = {
-            (language, tone): self._pieces(language, tone)
+        self.features = [CATALOG[name] for name in unit.features]
+        self.typical = [typical[name] for name in unit.features]
+        self.head = f'{{"code":{_quoted(":".join(unit.features))},"features":{_json(unit.features)},"points":'
+
+    def texts(self, points: FloatArray, values: FloatArray) -> list[str]:
+        """Return the reasons of rows as JSON: points of shape (n,), values of shape (n, features)."""
+        is_worse = points < 0
+        tones = np.where(is_worse, "worse", "better")
+        if len(self.features) == 1:
+            tones = np.where(self._agrees(values[:, 0], is_worse), tones, "neutral")
+        texts = np.empty(len(points), dtype=object)
+        for tone in ("worse", "better", "neutral"):
+            rows = np.flatnonzero(tones == tone)
+            if len(rows):
+                texts[rows] = self._in_tone(tone, points[rows].tolist(), values[rows].T.tolist())
+        return texts.tolist()
+
+    def _in_tone(self, tone: str, points: list[float], values: list[list[float]]) -> list[str]:
+        """Fill points and values in between the pieces; values are a list a feature."""
+        shown = [
+            [list(map(feature.shower(language), own)) for feature, own in zip(self.features, values, strict=True)]
             for language in LANGUAGES
-            for tone in ("worse", "better", "neutral")
-        }
+        ]
+        numbers = [["null" if value != value else repr(value) for value in own] for own in values]  # noqa: PLR0124
+        zh, en = ([_escaped(piece) for piece in self._pieces(language, tone)] for language in LANGUAGES)
+        head, middle = self.head, f'"text":{{"{LANGUAGES[0]}":"'
+        if len(self.features) == 1:
+            return [
+                f'{head}{own!r},"value":[{number}],{middle}{zh[0]}{in_zh}{zh[1]}","{LANGUAGES[1]}":"{en[0]}{in_en}{en[1]}"}}}}'
+                for own, number, in_zh, in_en in zip(points, numbers[0], shown[0][0], shown[1][0], strict=True)
+            ]
+        return [
+            f'{head}{own!r},"value":[{one},{two}],{middle}{zh[0]}{zh_one}{zh[1]}{zh_two}{zh[2]}"'
+            f',"{LANGUAGES[1]}":"{en[0]}{en_one}{en[1]}{en_two}{en[2]}"}}}}'
+            for own, one, two, zh_one, zh_two, en_one, en_two in zip(
+                points, *numbers, *shown[0], *shown[1], strict=True
+            )
+        ]
 
-    def reason(self, points: float, values: list[float]) -> Reason:
-        tone = "worse" if points < 0 else "better"
-        if len(values) == 1 and not self._agrees(values[0], is_worse=points < 0):
-            tone = "neutral"
-        return {
-            "code": ":".join(self.names),
-            "features": self.names.copy(),
-            "points": points,
-            "value": [None if math.isnan(value) else value for value in values],
-            "text": {language: self._text(language, tone, values) for language in LANGUAGES},
-        }
-
-    def _text(self, language: Language, tone: str, values: list[float]) -> str:
-        """Fill the values in between the pieces."""
-        pieces = self.pieces[language, tone]
-        shown = [feature.show(value, language) for feature, value in zip(self.features, values, strict=True)]
-        return "".join([word for pair in zip(pieces, shown, strict=False) for word in pair]) + pieces[-1]
-
-    def _agrees(self, value: float, *, is_worse: bool) -> bool:
-        """Tell whether a value lies on the side of the typical one that the phrase speaks of."""
-        if math.isnan(value):
-            return False
+    def _agrees(self, values: FloatArray, is_worse: BoolArray) -> BoolArray:
+        """Tell which values lie on the side of the typical one that the phrase speaks of."""
         sign, typical = self.features[0].sign, self.typical[0]
         if sign == 0 or math.isnan(typical):
-            return True
-        return sign * (value - typical) > 0 if is_worse else sign * (value - typical) < 0
+            return ~np.isnan(values)
+        beyond = sign * (values - typical)
+        return np.where(is_worse, beyond > 0, beyond < 0)
 
     def _pieces(self, language: Language, tone: str) -> list[str]:
         """Return the text around the values, one piece more than there are values."""
@@ -221,3 +251,15 @@ class _Wording:
             return ""
         shown = self.features[column].show(value, language)
         return f"，典型值：{shown}" if language == "zh-CN" else f"; typically {shown}"
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _escaped(text: str) -> str:
+    return _quoted(text)[1:-1]

@@ -21,9 +21,10 @@ from service.kit.db import TenantSession, tenant_of
 from service.kit.etag import Precondition, save
 from service.kit.personal_id import holds_national_id, is_national_id
 
-__all__ = ["Added", "Stage", "firm_id_of", "is_national_id"]
+__all__ = ["Added", "Stage", "firm_id_of", "firm_ids_of", "is_national_id"]
 
 firm_id_of = repository.firm_id_of
+firm_ids_of = repository.firm_ids_of
 _USCC_DIGITS = "0123456789ABCDEFGHJKLMNPQRTUWXY"
 _USCC_WEIGHTS = (1, 3, 9, 27, 19, 26, 16, 17, 20, 29, 25, 13, 8, 24, 10, 30, 28)
 _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}")

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import IntEnum
+from io import BytesIO
 from typing import Any
 from uuid import UUID
 
@@ -235,8 +236,10 @@ def copy_in(session: Session, table: str, frame: pl.DataFrame) -> None:
     connection: Any = session.connection().connection.driver_connection
     columns = sql.SQL(", ").join(map(sql.Identifier, frame.columns))
     statement = sql.SQL("copy {} ({}) from stdin (format csv)").format(sql.Identifier(table), columns)
+    rows = BytesIO()
+    frame.write_csv(rows, include_header=False)
     with connection.cursor().copy(statement) as copy:
-        copy.write(frame.write_csv(include_header=False).encode())
+        copy.write(rows.getbuffer())
 
 
 class LockSeed(IntEnum):

@@ -106,7 +106,7 @@ def _score_chunk(session: TenantSession, run: Run, number: int, actor: str, on_s
     loaded = model_version(session, run.model_version_id)
     context = (run.context_id, get_context(session, run.context_id))
     keys = (chunk.first_key, chunk.last_key)
-    scored, refusals = score_range(session, loaded, run.as_of, context, keys, actor, run.id)
+    scored, refusals = score_range(session, loaded, run.as_of, context, keys, actor, (run.id, number))
     chunk.alerts = on_scores(session, scored, run.id)
     chunk.scored, chunk.refusals, chunk.done_at = len(scored), [asdict(r) for r in refusals], clock.now()
     session.add(chunk)

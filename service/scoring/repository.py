@@ -1,6 +1,6 @@
 """Queries of contexts and scores."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 from uuid import UUID
@@ -9,7 +9,7 @@ import polars as pl
 from sqlalchemy import text, tuple_
 from sqlmodel import col, select
 
-from service.kit.db import TenantSession, copy_in, tenant_of
+from service.kit.db import TenantSession, copy_in, read_groups, tenant_of
 from service.scoring.tables import CurrentScore, DayContext, Score
 
 _PREVIOUS = text("""
@@ -34,6 +34,15 @@ _POINT = text("""
     set score_id = excluded.score_id, as_of = excluded.as_of
     where excluded.as_of >= current_score.as_of
 """)
+_STAGE = text("create temp table staged_score (like score) with (toast_tuple_target = 8160) on commit drop")
+_COLUMNS = ", ".join(Score.model_fields)
+_ADD = text(f"insert into score ({_COLUMNS}) values (:{_COLUMNS.replace(', ', ', :')})")  # noqa: S608
+_BATCH = """
+    (select batch_id, id, firm_id, as_of, (extract(epoch from scored_at) * 1000000)::bigint as scored_at, tenant_id,
+       model_version_id, context_id, run_id, pd, interval_low, interval_high, points, product, grade, stable_grade,
+       interval_kind, pd_basis, decision, reasons, features, missing, reason_families, actor
+     from score where tenant_id = {tenant} and batch_id = {batch}) s
+"""
 
 
 def find_context(session: TenantSession, as_of: date) -> DayContext | None:
@@ -57,13 +66,29 @@ def read_previous(session: TenantSession, product: str, as_of: date, first_key: 
     return pl.DataFrame(rows, schema=PREVIOUS, orient="row")
 
 
-def insert_scores(session: TenantSession, rows: pl.DataFrame, ids: Sequence[UUID]) -> None:
-    """Add scores, and move the pointers of current scores that they are newer than."""
-    session.execute(text("create temp table staged_score on commit drop as table score with no data"))
-    copy_in(session, "staged_score", rows)
-    session.execute(text("insert into score select * from staged_score"))
-    session.execute(text("drop table staged_score"))
+def insert_scores(session: TenantSession, rows: pl.DataFrame, ids: Sequence[str]) -> None:
+    """Add scores, and move the pointers of current scores that they are newer than.
+
+    Parameters
+    ----------
+    rows
+        Columns of `Score`, ``scored_at`` in microseconds since 1970.
+    """
+    columns = rows.select(*Score.model_fields).with_columns(pl.col("scored_at").cast(pl.Datetime("us", "UTC")))
+    if columns.height == 1:
+        session.execute(_ADD, columns.row(0, named=True))
+    else:
+        session.execute(_STAGE)
+        copy_in(session, "staged_score", columns)
+        session.execute(text("insert into score select * from staged_score"))
+        session.execute(text("drop table staged_score"))
     session.execute(_POINT, {"tenant": tenant_of(session), "ids": list(ids)})
+
+
+def read_batch(session: TenantSession, batch_id: UUID, columns: Mapping[str, pl.DataType]) -> pl.DataFrame:
+    """Return all scores of a batch, texts to the letter as stored, ``scored_at`` in microseconds since 1970."""
+    values = {"tenant": tenant_of(session), "batch": batch_id}
+    return read_groups(session, _BATCH, columns, "batch_id", values).drop("batch_id")
 
 
 def find_score(session: TenantSession, score_id: UUID) -> Score | None:

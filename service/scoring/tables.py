@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import CheckConstraint, DateTime, ForeignKeyConstraint, Index, Text, text
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSON
 from sqlmodel import Field
 
 from service.kit.rows import FirmRow, TenantRow
@@ -25,22 +25,26 @@ class DayContext(TenantRow, table=True):
 
 
 class Score(FirmRow, table=True):
-    """A score as it was given, with all that it rested on. Append-only."""
+    """A score as it was given, with all that it rested on. Append-only.
+
+    The JSON columns keep the text to the letter, because its hash is in the audit log: `batch_id` is the entry over
+    the rows that were written together (docs/score-row.md). Version and context are named without a foreign key: the
+    same two rows for a whole chunk, which nobody may delete (docs/adr/0026).
+    """
 
     __tablename__ = "score"
     __table_args__ = (
         ForeignKeyConstraint(["tenant_id", "firm_id"], ["firm.tenant_id", "firm.id"]),
-        ForeignKeyConstraint(["tenant_id", "model_version_id"], ["model_version.tenant_id", "model_version.id"]),
-        ForeignKeyConstraint(["tenant_id", "context_id"], ["day_context.tenant_id", "day_context.id"]),
         Index("ix_score_firm", "tenant_id", "firm_id", "scored_at", "id"),
         Index(
             "uq_score_run_firm", "tenant_id", "run_id", "firm_id", unique=True,
             postgresql_where=text("run_id is not null"),
         ),
+        Index("ix_score_batch", "tenant_id", "batch_id"),
         CheckConstraint("decision in ('automated', 'person')", name="decision"),
     )  # fmt: skip
 
-    tenant_id: UUID = Field(primary_key=True, foreign_key="tenant.id")
+    tenant_id: UUID = Field(primary_key=True)
     id: UUID = Field(primary_key=True)
     firm_id: UUID
     product: str = Field(sa_type=Text)
@@ -58,11 +62,12 @@ class Score(FirmRow, table=True):
     grade: str = Field(sa_type=Text)
     stable_grade: str = Field(sa_type=Text)
     points: float | None
-    reasons: list[dict[str, Any]] = Field(sa_type=JSONB)
-    features: dict[str, float | None] = Field(sa_type=JSONB)
-    missing: list[dict[str, Any]] = Field(sa_type=JSONB)
+    reasons: list[dict[str, Any]] = Field(sa_type=JSON)
+    features: dict[str, float | None] = Field(sa_type=JSON)
+    missing: list[dict[str, Any]] = Field(sa_type=JSON)
     decision: str = Field(sa_type=Text)
     reason_families: list[str] = Field(sa_type=ARRAY(Text))
+    batch_id: UUID | None
 
 
 class CurrentScore(FirmRow, table=True):

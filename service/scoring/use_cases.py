@@ -1,7 +1,5 @@
 """Score firms. One function serves one firm and a million: the same rows, bit for bit."""
 
-import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -11,32 +9,26 @@ import numpy as np
 import polars as pl
 
 from features.as_of import known
-from features.build import BUREAU_FEATURES, CATALOG, Matrix, build_matrix
+from features.build import Matrix, build_matrix
 from features.consent import refused_automated
 from features.context import CONTEXT_KINDS, Context, build_context
 from features.inputs import Inputs
 from features.repayment import dated_statuses, in_default
 from features.sufficiency import REQUIREMENTS, insufficient
-from models.grades import DEFAULTED, stable_grade
+from models.grades import DEFAULTED
 from models.plan import Plan, plan
-from models.reasons import Reason
+from service.audit import merkle
+from service.audit.use_cases import append
 from service.errors import Conflict, InsufficientData, InvalidPayload, NotFound
 from service.firms.reach import whole_population
-from service.firms.use_cases import firm_id_of, get_firm, list_keys, read_inputs
+from service.firms.use_cases import get_firm, list_keys, read_inputs
 from service.kit import clock
 from service.kit.db import TenantSession, tenant_of
 from service.people.use_cases import data_withdrawn
-from service.scoring import repository
+from service.scoring import binary_row, repository
+from service.scoring.rows import Known, Origin, make_rows
 from service.scoring.tables import DayContext, Score
 from service.training.use_cases import LoadedModel, live_model, model_version, product_of, version_name
-
-IN_DEFAULT: dict[str, Any] = {
-    "code": "in_default",
-    "features": [],
-    "points": None,
-    "value": [],
-    "text": {"zh-CN": "该企业目前处于违约状态", "en": "the firm is in default"},
-}
 
 
 @dataclass(frozen=True)
@@ -53,6 +45,35 @@ class Scored:
     previous_grade: str | None
     previous_as_of: date | None
     previous_pd: float | None
+
+
+@dataclass(frozen=True)
+class ScoreProof:
+    """Why a stored score is one that the audit log holds.
+
+    Attributes
+    ----------
+    row
+        The score in the form `score-row/1` (docs/score-row.md).
+    leaf
+        The row's leaf hash.
+    index, size
+        The row's place in its batch, by firm id, and how many rows that has.
+    path
+        Hashes from the leaf to the batch's root (RFC 6962, section 2.1.1).
+    root
+        What leaf and path lead to: the ``after`` of the audit log's entry if no row of the batch was changed.
+    entry_id
+        Of the entry of the audit log.
+    """
+
+    row: bytes
+    leaf: bytes
+    index: int
+    size: int
+    path: list[bytes]
+    root: bytes
+    entry_id: UUID
 
 
 @dataclass(frozen=True)
@@ -133,7 +154,7 @@ def score_firm(session: TenantSession, firm_id: UUID, product: str, as_of: date,
     key = get_firm(session, firm_id).key
     loaded = live_model(session, product)
     context_id, context = context_of(session, as_of)
-    scored, refusals = score_range(session, loaded, as_of, (context_id, context), (key, key), actor, run_id=None)
+    scored, refusals = score_range(session, loaded, as_of, (context_id, context), (key, key), actor, chunk=None)
     if refusals:
         what = "; ".join(item["text"]["en"] for item in refusals[0].missing)
         raise InsufficientData(f"No score: {what}.", missing=refusals[0].missing)
@@ -147,9 +168,14 @@ def score_range(
     context: tuple[UUID, Context],
     keys: tuple[str, str],
     actor: str,
-    run_id: UUID | None,
+    chunk: tuple[UUID, int] | None,
 ) -> tuple[list[Scored], list[Refusal]]:
     """Score every firm whose key lies in a range, and keep the scores in the session's transaction.
+
+    Parameters
+    ----------
+    chunk
+        Run and number of the rescoring's chunk that these keys are; None for a firm that is scored online.
 
     Returns
     -------
@@ -168,12 +194,40 @@ def score_range(
         return [], refusals
     matrix = build_matrix(inputs.of_firms(wanted), context[1], loaded.model.names, as_of)
     previous = repository.read_previous(session, loaded.product.code, as_of, *keys)
-    rows = _rows(loaded, matrix, defaulted, previous)
-    is_refused = pl.col("key").is_in(_refused_today(session, keys).implode())
-    rows = rows.with_columns(decision=pl.when(is_refused).then(pl.lit("person")).otherwise(pl.lit("automated")))
-    rows = _with_provenance(session, rows, loaded, context[0], as_of, actor, run_id)
-    repository.insert_scores(session, rows.select(*Score.model_fields), [UUID(i) for i in rows["id"]])
-    return _scored(rows, loaded.product.code, as_of), refusals
+    origin = Origin(tenant_of(session), loaded, context[0], as_of, clock.now(), actor, chunk)
+    rows = score_matrix(session, matrix, Known(defaulted, _refused_today(session, keys), previous), origin)
+    return _scored(rows.sort("key"), loaded.product.code, as_of), refusals
+
+
+def score_matrix(session: TenantSession, matrix: Matrix, known: Known, origin: Origin) -> pl.DataFrame:
+    """Score every firm of a matrix and keep the scores, and the audit log's entry over them, in the transaction.
+
+    Returns
+    -------
+    frame
+        The rows of `make_rows`, by firm id.
+    """
+    rows = make_rows(matrix, known, origin)
+    leaves = binary_row.leaves(binary_row.encode(rows))
+    root = merkle.root(leaves)
+    facts: dict[str, str | int | bool | None] = {
+        "format": binary_row.FORMAT,
+        "count": rows.height,
+        "root": root.hex(),
+        "product": origin.loaded.product.code,
+        "as_of": origin.as_of.isoformat(),
+    }
+    entry_id = append(session, "scores.added", _subject(rows, origin), facts, after=root)
+    repository.insert_scores(session, rows.with_columns(batch_id=pl.lit(entry_id.hex)), rows["id"].to_list())
+    return rows
+
+
+def _subject(rows: pl.DataFrame, origin: Origin) -> str:
+    """Return what an entry is about: a chunk of a rescoring, or else the first score, which is the only one."""
+    if origin.chunk is None:
+        return f"score:{UUID(rows['id'][0])}"
+    run_id, number = origin.chunk
+    return f"rescoring_chunk:{run_id}/{number}"
 
 
 def _refused_today(session: TenantSession, keys: tuple[str, str]) -> pl.Series:
@@ -192,101 +246,9 @@ def _lacking(names: list[str]) -> list[dict[str, Any]]:
     return [{"name": need.name, "rule": "required", "text": {"zh-CN": need.zh, "en": need.en}} for need in needs]
 
 
-def _rows(loaded: LoadedModel, matrix: Matrix, defaulted: pl.Series, previous: pl.DataFrame) -> pl.DataFrame:
-    """Return one row a firm with all that the model says of it."""
-    scores = loaded.model.score(matrix.values)
-    used = {name for unit in loaded.model.additive.units for name in unit.features}
-    reasons = loaded.model.reasons(matrix.values, scores, missing=matrix.missing)
-    frame = pl.DataFrame(
-        {
-            "key": matrix.firm_ids,
-            "pd": scores.pd,
-            "interval_low": scores.low,
-            "interval_high": scores.high,
-            "grade": scores.grade.astype(str),
-            "points": scores.points,
-            "reasons": [json.dumps(items, ensure_ascii=False) for items in reasons],
-            "features": _features_json(matrix),
-            "missing": _missing_json(matrix, used),
-            "reason_families": [_families_of(items) for items in reasons],
-        }
-    ).join(previous, on="key", how="left", maintain_order="left")
-    stable = stable_grade(frame["previous_grade"].to_list(), scores.pd)
-    is_default = pl.col("key").is_in(defaulted.implode())
-    one, nothing = pl.lit(1.0), pl.lit(None, dtype=pl.Float64)
-    basis = str(loaded.model.report["pd_basis"])
-    return frame.with_columns(
-        pl.when(is_default).then(one).otherwise("pd").alias("pd"),
-        pl.when(is_default).then(one).otherwise("interval_low").alias("interval_low"),
-        pl.when(is_default).then(one).otherwise("interval_high").alias("interval_high"),
-        pl.when(is_default).then(pl.lit("observed")).otherwise(pl.lit(scores.interval_kind)).alias("interval_kind"),
-        pl.when(is_default).then(pl.lit("default")).otherwise(pl.lit(basis)).alias("pd_basis"),
-        pl.when(is_default).then(pl.lit(DEFAULTED)).otherwise("grade").alias("grade"),
-        pl.when(is_default).then(pl.lit(DEFAULTED)).otherwise(pl.Series(stable)).alias("stable_grade"),
-        pl.when(is_default).then(nothing).otherwise("points").alias("points"),
-        pl.when(is_default).then(pl.lit(json.dumps([IN_DEFAULT], ensure_ascii=False))).otherwise("reasons")
-        .alias("reasons"),
-        pl.when(is_default).then(pl.lit("{default}")).otherwise("reason_families").alias("reason_families"),
-    )  # fmt: skip
-
-
 def _in_default(inputs: Inputs, firm_ids: list[str], as_of: date) -> pl.Series:
     candidates = pl.DataFrame({"firm_id": firm_ids}, schema={"firm_id": pl.String}).with_columns(on=pl.lit(as_of))
     return in_default(candidates, dated_statuses(known(inputs, as_of)))["firm_id"]
-
-
-def _features_json(matrix: Matrix) -> list[str]:
-    """Write what each firm's features were; null where unknown and nothing stood in."""
-    rows = [[None if value != value else value for value in row] for row in matrix.values.tolist()]  # noqa: PLR0124
-    return [json.dumps(dict(zip(matrix.names, row, strict=True))) for row in rows]
-
-
-def _families_of(reasons: Sequence[Reason]) -> str:
-    """Write the feature families of reasons, each once, as PostgreSQL writes an array; of bureau records, nothing.
-
-    Examples
-    --------
-    >>> pair = {"features": ["sales_cv", "cust_hhi"]}
-    >>> _families_of([{"features": ["owner_yrs"]}, pair]), _families_of([{"features": ["owner_dpd"]}])
-    ('{owner,stability,buyers}', '{}')
-    """
-    told = [reason["features"] for reason in reasons if BUREAU_FEATURES.isdisjoint(reason["features"])]
-    families = dict.fromkeys(CATALOG[name].family for names in told for name in names)
-    return "{" + ",".join(families) + "}"
-
-
-def _missing_json(matrix: Matrix, used: set[str]) -> list[str]:
-    """Write which features that the model uses were unknown, and by what rule they were filled."""
-    columns = [column for column, name in enumerate(matrix.names) if name in used]
-    rules = [{"name": matrix.names[column], "rule": CATALOG[matrix.names[column]].missing} for column in columns]
-    return [
-        json.dumps([rule for rule, is_missing in zip(rules, row, strict=True) if is_missing])
-        for row in matrix.missing[:, columns].tolist()
-    ]
-
-
-def _with_provenance(
-    session: TenantSession,
-    rows: pl.DataFrame,
-    loaded: LoadedModel,
-    context_id: UUID,
-    as_of: date,
-    actor: str,
-    run_id: UUID | None,
-) -> pl.DataFrame:
-    tenant_id = tenant_of(session)
-    return rows.with_columns(
-        pl.lit(str(tenant_id)).alias("tenant_id"),
-        pl.Series("id", [str(clock.new_id()) for _ in range(rows.height)]),
-        pl.Series("firm_id", [str(firm_id_of(tenant_id, key)) for key in rows["key"]]),
-        pl.lit(loaded.product.code).alias("product"),
-        pl.lit(as_of).alias("as_of"),
-        pl.lit(clock.now().isoformat()).alias("scored_at"),
-        pl.lit(actor).alias("actor"),
-        pl.lit(str(loaded.version.id)).alias("model_version_id"),
-        pl.lit(str(context_id)).alias("context_id"),
-        pl.lit(None if run_id is None else str(run_id), dtype=pl.String).alias("run_id"),
-    )
 
 
 def _scored(rows: pl.DataFrame, product: str, as_of: date) -> list[Scored]:
@@ -322,6 +284,34 @@ def get_score(session: TenantSession, score_id: UUID) -> ScoreView:
     if row is None:
         raise NotFound("No score has this id.")
     return ScoreView(row, version_name(session, row.model_version_id))
+
+
+def prove_score(session: TenantSession, score_id: UUID) -> ScoreProof:
+    """Prove a stored score by the audit log's entry over the batch it was written in, from the rows as they are now.
+
+    Raises
+    ------
+    NotFound
+        If the tenant has no such score.
+    Conflict
+        If the score is older than such entries.
+    """
+    entry_id = get_score(session, score_id).score.batch_id
+    if entry_id is None:
+        raise Conflict("The score was made before scores were entered in the audit log. Score the firm again.")
+    frame = repository.read_batch(session, entry_id, binary_row.COLUMNS).sort("firm_id")
+    rows = binary_row.encode(frame)
+    leaves = binary_row.leaves(rows)
+    index = frame["id"].to_list().index(str(score_id))
+    return ScoreProof(
+        row=rows[index].tobytes(),
+        leaf=leaves[index],
+        index=index,
+        size=len(leaves),
+        path=merkle.inclusion_path(leaves, index),
+        root=merkle.root(leaves),
+        entry_id=entry_id,
+    )
 
 
 def current_score(session: TenantSession, firm_id: UUID, product: str) -> ScoreView | None:

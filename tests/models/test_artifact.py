@@ -43,7 +43,7 @@ def test_a_loaded_model_scores_and_explains_the_same_bits(fitted):
     before, after = fitted.score(X), again.score(X)
     for field in FIELDS:
         assert getattr(before, field).tobytes() == getattr(after, field).tobytes()
-    assert fitted.reasons(X, before) == again.reasons(X, after)
+    assert fitted.reasons(X, before).texts == again.reasons(X, after).texts
     assert (again.product, again.estimator, again.seed) == (fitted.product, fitted.estimator, fitted.seed)
     assert (again.versions, again.report) == (fitted.versions, fitted.report)
 

@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 from scipy.special import expit
@@ -63,16 +65,17 @@ def test_reasons_count_from_the_reference_population(fitted):
     scores = fitted.score(X)
     points = points_to_mean(scores.contributions, fitted.mean_contributions)
     assert points.sum(axis=1) == pytest.approx(scores.points - fitted.mean_points, abs=1e-9)
-    for own, reasons in zip(points, fitted.reasons(X, scores), strict=True):
+    for own, text in zip(points, fitted.reasons(X, scores).texts, strict=True):
+        reasons = json.loads(text)
         assert reasons[0]["points"] == own.min()
         assert 1 <= len(reasons) <= 4
-    assert len(fitted.reasons(X, scores, top=1)[0]) == 1
+    assert len(json.loads(fitted.reasons(X, scores, top=1).texts[0])) == 1
 
 
 def test_no_rows_give_no_scores(fitted):
     scores = fitted.score(np.empty((0, len(NAMES))))
     assert [len(getattr(scores, field)) for field in FIELDS] == [0] * 6
-    assert fitted.reasons(np.empty((0, len(NAMES))), scores) == []
+    assert fitted.reasons(np.empty((0, len(NAMES))), scores).texts == []
 
 
 def test_a_model_refuses_parts_that_do_not_fit(fitted):

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from features.build import CATALOG
 from models.additive import AdditiveScore, Line, Step
 from models.grades import points_of
-from models.reasons import explain, points_to_mean, top_units
+from models.reasons import explain as explain_in_json
+from models.reasons import points_to_mean, top_units
 
 few = settings(max_examples=25, deadline=None)
 
@@ -36,6 +37,10 @@ rows_of_values = st.lists(
     min_size=1,
     max_size=8,
 )
+
+
+def explain(*args, **options):
+    return [json.loads(reasons) for reasons in explain_in_json(*args, **options).texts]
 
 
 def families_of(unit):

@@ -42,7 +42,7 @@ def give_score(session: TenantSession, firm_id, *, as_of=AS_OF, is_default=False
         stable_grade=DEFAULTED if is_default else str(scores.grade[0]),
         points=None if is_default else float(scores.points[0]), reasons=[], features=values,
         missing=[{"name": name, "rule": "B"} for name in NAMES if values[name] is None], decision="automated",
-        reason_families=[],
+        reason_families=[], batch_id=None,
     )  # fmt: skip
     session.add(score)
     session.flush()

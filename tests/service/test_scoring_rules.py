@@ -10,7 +10,8 @@ from features.build import BUREAU_FEATURES
 from features.inputs import FIRM, REPAYMENT_STATUS, Inputs
 from service.firms.use_cases import firm_id_of
 from service.identity.use_cases import tenant_id_of
-from service.scoring.use_cases import _families_of, _in_default
+from service.scoring.rows import families_of
+from service.scoring.use_cases import _in_default
 
 
 def test_ids_are_functions_of_names_for_ever():
@@ -42,11 +43,6 @@ def test_only_a_dated_default_puts_a_firm_in_default(is_undated, grade_d):
 
 def test_families_of_reasons_are_silent_about_the_bureau():
     assert {"owner_dpd"} == BUREAU_FEATURES
-    reasons = [
-        {"features": names}
-        for names in (["owner_dpd"], ["owner_dpd", "firm_age"], ["sales_cv"], ["sales_cv", "ln_sales"])
-    ]
-    told = _families_of(reasons)
-    assert told == "{stability,sales}"
-    assert told == _families_of(reasons[2:])
-    assert _families_of([*reasons, {"features": ["owner_yrs"]}]) == "{stability,sales,owner}"
+    told = [["owner_dpd"], ["owner_dpd", "firm_age"], ["sales_cv"], ["sales_cv", "ln_sales"]]
+    assert families_of(told) == "{stability,sales}" == families_of(told[2:])
+    assert families_of([*told, ["owner_yrs"]]) == "{stability,sales,owner}"
