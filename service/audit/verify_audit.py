@@ -349,7 +349,32 @@ def _are_leaves_of(leaves: bytes, checkpoint: Checkpoint) -> bool:
 
 ROW = struct.Struct("<Iiq16s16s16s16s16s16s4d64s4s4s16s16s16s32s32s32s32s32s")
 """A score as the log proves it: docs/score-row.md."""
-ROW_FIELDS = ["version", "as_of", "scored_at", "tenant_id", "id", "firm_id", "model_version_id", "context_id", "run_id", "pd", "interval_low", "interval_high", "points", "product", "grade", "stable_grade", "interval_kind", "pd_basis", "decision", "reasons", "features", "missing", "reason_families", "actor"]
+ROW_FIELDS = (
+    "version",
+    "as_of",
+    "scored_at",
+    "tenant_id",
+    "id",
+    "firm_id",
+    "model_version_id",
+    "context_id",
+    "run_id",
+    "pd",
+    "interval_low",
+    "interval_high",
+    "points",
+    "product",
+    "grade",
+    "stable_grade",
+    "interval_kind",
+    "pd_basis",
+    "decision",
+    "reasons",
+    "features",
+    "missing",
+    "reason_families",
+    "actor",
+)
 TEXTS = ("reasons", "features", "missing", "reason_families", "actor")
 IDS = ("tenant_id", "id", "firm_id")
 NUMBERS = ("pd", "interval_low", "interval_high", "points")
@@ -417,7 +442,7 @@ def verify_statement(data: bytes, trusted: Collection[str]) -> dict[str, Any]:
             _check_score(place, score, roots[score["entry"]], said)
     except (ValueError, KeyError, TypeError, IndexError, AttributeError, struct.error, OverflowError):
         raise ForgedError("its proofs are not whole", "其证明不完整") from None
-    return said
+    return dict(said)
 
 
 def _proven_batch(entry: dict[str, Any], said: dict[str, Any]) -> tuple[bytes, int]:
