@@ -32,6 +32,14 @@ class Inclusion:
 
 
 @dataclass(frozen=True)
+class TreeHead:
+    """How many entries of the log are numbered, and the root over them."""
+
+    size: int
+    root: bytes
+
+
+@dataclass(frozen=True)
 class Consistency:
     """A proof that the log of one size begins with the whole log of another."""
 
@@ -172,6 +180,18 @@ def prove_consistency(session: TenantSession, from_size: int, to_size: int | Non
     spans = [*merkle.consistency_spans(from_size, size), merkle.Span(0, from_size), merkle.Span(0, size)]
     *path, from_root, to_root = repository.read_roots(session, tenant_of(session), spans)
     return Consistency(from_size, size, from_root, to_root, path)
+
+
+def is_pending(entry: Entry | PendingEntry) -> bool:
+    """Tell whether an entry has no number yet."""
+    return isinstance(entry, PendingEntry)
+
+
+def tree_head(session: TenantSession) -> TreeHead:
+    """Return size and root of the tenant's tree as they are now."""
+    size = repository.tree_size(session, tenant_of(session))
+    (root,) = repository.read_roots(session, tenant_of(session), [merkle.Span(0, size)])
+    return TreeHead(size, root)
 
 
 def _size_of(session: TenantSession, size: int | None) -> int:

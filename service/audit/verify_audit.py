@@ -5,6 +5,10 @@
 
     python verify_audit.py export.ndjson.gz --checkpoint earlier.json --key-id 4f1c...
 
+Or a firm's credit history, which brings its proofs along. 或核验企业信用历史证明：
+
+    python verify_audit.py --statement statement.json --key-id 4f1c...
+
 One file: Python 3.9 or later and the package `cryptography`. It needs neither the service nor its database, and it
 trusts neither: give it checkpoints that you received and kept earlier, and the id of the signing key (or the keys
 themselves) that you noted when it was first handed to you. A checkpoint names its key, but cannot vouch for it.
@@ -22,10 +26,13 @@ import gzip
 import hashlib
 import json
 import re
+import struct
 import sys
 import zlib
 from dataclasses import dataclass
+from datetime import date, datetime, timedelta, timezone
 from itertools import islice, takewhile
+from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -338,6 +345,185 @@ def _are_leaves_of(leaves: bytes, checkpoint: Checkpoint) -> bool:
     return tree.root() == checkpoint.root
 
 
+ROW = struct.Struct("<Iiq16s16s16s16s16s16s4d64s4s4s16s16s16s32s32s32s32s32s")
+"""A score as the log proves it: docs/score-row.md."""
+ROW_FIELDS = (
+    "version",
+    "as_of",
+    "scored_at",
+    "tenant_id",
+    "id",
+    "firm_id",
+    "model_version_id",
+    "context_id",
+    "run_id",
+    "pd",
+    "interval_low",
+    "interval_high",
+    "points",
+    "product",
+    "grade",
+    "stable_grade",
+    "interval_kind",
+    "pd_basis",
+    "decision",
+    "reasons",
+    "features",
+    "missing",
+    "reason_families",
+    "actor",
+)
+TEXTS = ("reasons", "features", "missing", "reason_families", "actor")
+IDS = ("tenant_id", "id", "firm_id")
+NUMBERS = ("pd", "interval_low", "interval_high", "points")
+CODES = ("product", "grade", "stable_grade", "interval_kind", "pd_basis", "decision")
+STATEMENT_WORDS = (
+    "intact: signed at {at} for {made_for} (key {key_id}); {count} scores are in the log of {size} entries",
+    "完好：于 {at} 为 {made_for} 签署（密钥 {key_id}）；{count} 项评分均在含 {size} 条记录的日志中",
+)
+STATED_WORDS = (
+    "Loans and repayments are what the lender states under its signature; the log does not prove them one by one.",
+    "贷款与还款记录由出具机构签名声明，日志不逐条证明。",
+)
+
+
+class ForgedError(Exception):
+    """What is wrong with a statement, in English and Chinese."""
+
+
+def verify_statement(data: bytes, trusted: Collection[str]) -> dict[str, Any]:
+    """Verify a firm's credit history: its signature, and that each score is in the log whose root it names.
+
+    Parameters
+    ----------
+    data
+        JSON with `signed` and `signature`.
+    trusted
+        Ids of the keys that are trusted.
+
+    Returns
+    -------
+    dict
+        What it says.
+
+    Raises
+    ------
+    UnusableError
+        If it is no statement, or names a key that is not trusted.
+    ForgedError
+        If it was changed, or a score is not in the log.
+    """
+    try:
+        outer = json.loads(data, object_pairs_hook=_object)
+        signed, signature = outer["signed"].encode(), bytes.fromhex(outer["signature"])
+        said = json.loads(signed, object_pairs_hook=_object)
+        is_statement = (said["type"], said["version"]) == ("clustercredit-statement", 1)
+        key = bytes.fromhex(said["public_key"])
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        is_statement, said, key = False, {}, b""
+    if not is_statement:
+        raise UnusableError("This is not a statement of credit history.", "这不是信用历史证明文件。")
+    if said["key_id"] not in trusted or hashlib.sha256(key).hexdigest() != said["key_id"]:
+        raise UnusableError(
+            f"It names the key {str(said['key_id'])[:64]}, which you have not said that you trust: --key-id",
+            "文件使用的密钥未被您声明为可信：--key-id",
+        )
+    try:
+        Ed25519PublicKey.from_public_bytes(key).verify(signature, signed)
+    except (InvalidSignature, ValueError):
+        raise ForgedError(
+            "the signature is wrong: it was changed after it was signed", "签名无效：签署后被改动"
+        ) from None
+    try:
+        roots = [_proven_batch(entry, said) for entry in said["entries"]]
+        for place, score in enumerate(said["scores"]):
+            _check_score(place, score, roots[score["entry"]], said)
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError, struct.error, OverflowError):
+        raise ForgedError("its proofs are not whole", "其证明不完整") from None
+    return dict(said)
+
+
+def _proven_batch(entry: dict[str, Any], said: dict[str, Any]) -> tuple[bytes, int]:
+    """Return root and count of the scores that an entry of the log is about, once it is proven to be in the log."""
+    body = entry["body"].encode()
+    leaf = hashlib.sha256(b"\x00" + body).digest()
+    path = [bytes.fromhex(step) for step in entry["path"]]
+    if not leads_to(leaf, entry["number"], said["size"], path, bytes.fromhex(said["root"])):
+        raise ForgedError(
+            f"entry {int(entry['number'])} is not in the log", f"第 {int(entry['number'])} 条记录不在日志中"
+        )
+    told = json.loads(body, object_pairs_hook=_object)
+    if (told["tenant_id"], told["action"]) != (said["tenant_id"], "scores.added"):
+        raise ForgedError("an entry is not about scores of this organisation", "有记录并非该机构的评分记录")
+    if told["facts"]["format"] != "score-row/1":
+        raise ValueError("another format")
+    return bytes.fromhex(told["after"]), told["facts"]["count"]
+
+
+def _check_score(place: int, score: dict[str, Any], batch: tuple[bytes, int], said: dict[str, Any]) -> None:
+    """Check that a score is in its batch, is this firm's, and says what its binary row says."""
+    data = bytes.fromhex(score["row"])
+    row = {name: value for name, value in zip(ROW_FIELDS, ROW.unpack(data))}  # noqa: B905, C416 - Python 3.9
+    leaf = hashlib.sha256(b"\x00" + data).digest()
+    root, count = batch
+    path = [bytes.fromhex(step) for step in score["path"]]
+    if row["version"] != 1 or score["size"] != count or not leads_to(leaf, score["index"], count, path, root):
+        raise ForgedError(f"score {place} is not in the log", f"第 {place} 项评分不在日志中")
+    shown = dict(score["shown"], tenant_id=said["tenant_id"], firm_id=said["firm"]["id"])
+    if not (_says(row, shown) and all(_is_digest(row[name], score["texts"][name]) for name in TEXTS)):
+        raise ForgedError(f"score {place} says another thing than the log", f"第 {place} 项评分与日志不符")
+
+
+def _is_digest(digest: bytes, text: str) -> bool:
+    return digest == hashlib.sha256(text.encode()).digest()
+
+
+def _says(row: dict[str, Any], shown: dict[str, Any]) -> bool:
+    """Tell whether what is written out is what the binary row holds."""
+    as_of = date(1970, 1, 1) + timedelta(days=row["as_of"])
+    scored_at = datetime(1970, 1, 1, tzinfo=timezone.utc) + timedelta(microseconds=row["scored_at"])  # noqa: UP017
+    numbers = {name: None if isnan(row[name]) else row[name] for name in NUMBERS}
+    return (
+        shown["as_of"] == as_of.isoformat()
+        and datetime.fromisoformat(shown["scored_at"]) == scored_at
+        and all(shown[name] == numbers[name] for name in NUMBERS)
+        and all(shown[name] == row[name].rstrip(b"\x00").decode("ascii") for name in CODES)
+        and all(shown[name].replace("-", "") == row[name].hex() for name in IDS)
+    )
+
+
+def leads_to(leaf: bytes, index: int, size: int, path: Sequence[bytes], root: bytes) -> bool:
+    """Tell whether a path leads from a leaf at a place of a tree to the tree's root (RFC 9162, section 2.1.3.2)."""
+    if not 0 <= index < size:
+        return False
+    place, last = index, size - 1
+    for step in path:
+        if last == 0:
+            return False
+        if place & 1 or place == last:
+            leaf = hashlib.sha256(b"\x01" + step + leaf).digest()
+            while not place & 1 and place:
+                place, last = place >> 1, last >> 1
+        else:
+            leaf = hashlib.sha256(b"\x01" + leaf + step).digest()
+        place, last = place >> 1, last >> 1
+    return last == 0 and leaf == root
+
+
+def say_statement(said: dict[str, Any]) -> list[str]:
+    """Return what a statement that holds says, English first."""
+    firm = said["firm"]
+    values = {name: said[name] for name in ("at", "key_id", "size", "made_for")} | {"count": len(said["scores"])}
+    lines = [f"{said['tenant']}: {firm['key']} {firm['name'] or ''}".strip()]
+    for score in said["scores"]:
+        shown = score["shown"]
+        lines.append(
+            f"  {shown['as_of']}  {shown['product']}  grade 等级 {shown['grade']}  PD 违约概率 {shown['pd']:.2%}"
+        )
+    lines += [words.format(**values) for words in STATEMENT_WORDS]
+    return lines + list(STATED_WORDS if said["loans"] or said["repayments"] else ())
+
+
 def read_keys(data: bytes) -> set[str]:
     """Return the ids of public keys: of a PEM file, or of the JSON of GET /v1/audit/keys.
 
@@ -408,13 +594,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description="Verify an export of a clustercredit audit log against checkpoints that you kept. 核验审计日志",
         epilog="Exit status 退出码: 0 intact 完好; 1 not intact 不完好; 2 the input cannot be used 输入无法使用",
     )
-    parser.add_argument("export", help="NDJSON, plain or gzipped 导出文件")
+    parser.add_argument("export", nargs="?", help="NDJSON, plain or gzipped 导出文件")
+    parser.add_argument("--statement", help="a firm's credit history, instead of an export 企业信用历史证明")
     parser.add_argument(
-        "--checkpoint", action="append", required=True, help="one that you kept; several may be given 您保存的检查点"
+        "--checkpoint", action="append", default=[], help="one that you kept; several may be given 您保存的检查点"
     )
     parser.add_argument("--key-id", action="append", default=[], help="id of a key that you trust 可信密钥的编号")
     parser.add_argument("--keys", action="append", default=[], help="file of public keys that you trust 可信公钥文件")
     options = parser.parse_args(arguments)
+    if (options.export is None) == (options.statement is None):
+        parser.error("give an export or --statement 请给出导出文件或 --statement")
+    if options.export is not None and not options.checkpoint:
+        parser.error("an export needs --checkpoint 核验导出文件需要 --checkpoint")
     for stream in (sys.stdout, sys.stderr):
         # A terminal that cannot show Chinese shows escapes, instead of a traceback.
         if hasattr(stream, "reconfigure"):
@@ -423,8 +614,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         trusted = set(options.key_id)
         for path in options.keys:
             trusted.update(read_keys(_read_file(path)))
+        if options.statement is not None:
+            said = verify_statement(_read_file(options.statement), trusted)
+            print("\n".join(say_statement(said)))  # noqa: T201
+            return INTACT
         checkpoints = [read_checkpoint(_read_file(path), trusted) for path in options.checkpoint]
         verdict = verify(read_lines(options.export), checkpoints)
+    except ForgedError as error:
+        english, chinese = error.args
+        print(f"NOT INTACT: {english}\n不完好：{chinese}")  # noqa: T201
+        return NOT_INTACT
     except UnusableError as error:
         print(error, file=sys.stderr)  # noqa: T201 - a program of its own
         return UNUSABLE

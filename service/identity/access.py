@@ -146,6 +146,7 @@ ACCESS: Final[dict[str, Roles]] = {
     "GET /v1/book/summary": _FUND_AUDITOR,
     "GET /v1/book/{bank_id}/{loan_id}": _FUND_AUDITOR,
     "GET /v1/firms/{firm_id}/plan": _ASKING | {Role.APPROVER},
+    "GET /v1/firms/{firm_id}/statement": _LENDING | {Role.FIRM},
     "POST /v1/firms/{firm_id}/reviews": _ASKING,
     "GET /v1/reviews": _LENDING | {Role.FIRM},
     "GET /v1/reviews/{review_id}": _LENDING | {Role.FIRM},

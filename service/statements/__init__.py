@@ -1,0 +1,1 @@
+"""A firm's credit history as a signed document that proves itself."""
