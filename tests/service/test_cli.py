@@ -5,6 +5,7 @@ import json
 import re
 import subprocess
 import sys
+import time
 import uuid
 
 import pytest
@@ -109,6 +110,27 @@ def test_an_audit_log_is_exported_signed_and_verified(run, tmp_path, database, t
         edit = "update audit_entry set body = replace(body, 'a', 'b') where number = 1 and tenant_id = :tenant"
         connection.execute(text(edit), of_tenant)
     assert "NOT INTACT: entry 1 was changed" in run("audit", "verify", code=1)
+
+
+def test_serving_numbers_the_audit_log(run, database, tenant, keyring, monkeypatch):
+    monkeypatch.setenv("CLUSTERCREDIT_KEYRING_DIR", str(keyring.folder))
+    numbered = []
+
+    def serve(*_):
+        with database.session(tenant_id_of(tenant)) as session:
+            entry = audit.append(session, "test", "s")
+        until = time.monotonic() + 5
+        while not numbered and time.monotonic() < until:
+            time.sleep(0.05)
+            with database.session(tenant_id_of(tenant)) as session:
+                proof = audit.prove_inclusion(session, entry, None)
+            numbered.extend([] if proof is None else [proof])
+
+    monkeypatch.setenv("CLUSTERCREDIT_LOG_LEVEL", "ERROR")
+    monkeypatch.setattr("service.cli.database.check_port", lambda *_: None)
+    monkeypatch.setattr("service.cli.database.server.run", serve)
+    run("serve", "--port", "0")
+    assert numbered
 
 
 def _failure(*arguments):
