@@ -33,6 +33,7 @@ from service.reviews.router import router as reviews
 from service.reviews.use_cases import follow_refusals
 from service.scoring.router import router as scores
 from service.settings import Settings
+from service.statements.router import router as statements
 from service.training.router import router as models
 
 ROUTERS: Final[tuple[APIRouter, ...]] = (
@@ -48,6 +49,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     reviews,
     funds,
     audit,
+    statements,
 )
 ANY_ROUTE: Final = (HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY)
 GUARDED_ROUTE: Final = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS)

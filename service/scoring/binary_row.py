@@ -52,6 +52,8 @@ COLUMNS: Final = {
     **dict.fromkeys(("reasons", "features", "missing", "reason_families", "actor"), pl.String()),
 }
 """Columns of the frame that `encode` takes: ids in hexadecimal, `scored_at` in microseconds since 1970, in UTC."""
+TEXTS: Final = tuple(name for name in COLUMNS if ROW[name] == np.dtype("V32"))
+"""Columns that a row holds by their SHA-256."""
 NO_RUN: Final = "0" * 32
 
 

@@ -65,6 +65,8 @@ class ScoreProof:
         What leaf and path lead to: the ``after`` of the audit log's entry if no row of the batch was changed.
     entry_id
         Of the entry of the audit log.
+    texts
+        What the row holds the hashes of, to the letter as it is stored.
     """
 
     row: bytes
@@ -74,6 +76,7 @@ class ScoreProof:
     path: list[bytes]
     root: bytes
     entry_id: UUID
+    texts: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -311,6 +314,7 @@ def prove_score(session: TenantSession, score_id: UUID) -> ScoreProof:
         path=merkle.inclusion_path(leaves, index),
         root=merkle.root(leaves),
         entry_id=entry_id,
+        texts=frame.select(binary_row.TEXTS).row(index, named=True),
     )
 
 

@@ -1,0 +1,150 @@
+"""A firm's credit history: complete, signed, proven, and no part of it can be changed."""
+
+import json
+import uuid
+from datetime import date
+from hashlib import sha256
+
+import pytest
+from http_client import make_client
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from service.audit import verify_audit
+from service.audit.sequencer import number_all
+from service.identity.access import Role
+from tests.contracts.world import FIRST, PRODUCT, SECOND, add_bank
+
+
+@pytest.fixture(scope="module")
+def home(database, keyring):
+    owners = add_bank(database, keyring, "bank", f"bank-{uuid.uuid4().hex[:8]}")
+    number_all(database)
+    return owners["bank home"]
+
+
+@pytest.fixture(scope="module")
+def officer(app, database, home):
+    return make_client(app, database, home.tenant, Role.RISK_MANAGER)
+
+
+@pytest.fixture(scope="module")
+def statement(officer, home):
+    answer = officer.get(f"/v1/firms/{home['firm']}/statement")
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+@pytest.fixture(scope="module")
+def trusted(app):
+    return {app.state.signing_keys.signer().public.id}
+
+
+def test_it_holds_what_is_on_record_and_is_proven(statement, trusted, officer, home):
+    said = verify_audit.verify_statement(json.dumps(statement).encode(), trusted)
+    assert said == json.loads(statement["signed"])
+    listed = officer.get(f"/v1/firms/{home['firm']}/scores").json()["items"]
+    assert [score["shown"]["id"] for score in said["scores"]] == [score["id"] for score in listed]
+    assert {score["shown"]["as_of"] for score in said["scores"]} >= {FIRST.isoformat(), SECOND.isoformat()}
+    for shown, score in zip((score["shown"] for score in said["scores"]), listed, strict=True):
+        assert (shown["grade"], shown["pd"], shown["model_version"]) == (
+            score["grade"],
+            score["pd"],
+            score["model_version"],
+        )
+    assert said["firm"]["key"] == "E-home"
+    assert [loan["loan_id"] for loan in said["loans"]]
+    assert said["repayments"]
+
+
+def test_that_it_was_made_is_on_record(officer, home, database):
+    statement = officer.get(f"/v1/firms/{home['firm']}/statement", product=PRODUCT).json()
+    number_all(database)
+    (newest, *_) = officer.get("/v1/audit/entries", subject=f"firm:{home['firm']}").json()["items"]
+    assert newest["action"] == "statement.made"
+    assert newest["after"] == sha256(statement["signed"].encode()).hexdigest()
+
+
+def test_of_a_score_whose_entry_has_no_number_yet_it_says_to_come_back(officer, home, database):
+    score = {"firm_id": home["firm"], "product": PRODUCT, "as_of": date(2024, 9, 30).isoformat()}
+    assert officer.post("/v1/scores", score).status_code == 201
+    answer = officer.get(f"/v1/firms/{home['firm']}/statement")
+    assert (answer.status_code, answer.headers["Retry-After"], answer.json()) == (202, "1", {"state": "pending"})
+    number_all(database)
+    assert officer.get(f"/v1/firms/{home['firm']}/statement").status_code == 200
+
+
+def test_only_so_many_and_only_of_a_product(officer, home, trusted):
+    path = f"/v1/firms/{home['firm']}/statement"
+    two = json.loads(officer.get(path, limit=2).json()["signed"])
+    assert len(two["scores"]) == 2
+    none = officer.get(path, product="relationship").json()
+    assert json.loads(none["signed"])["scores"] == []
+    verify_audit.verify_statement(json.dumps(none).encode(), trusted)
+
+
+def _leaves(value, path=()):
+    """Yield the path of every text and number of a document."""
+    if isinstance(value, dict):
+        for name, part in value.items():
+            yield from _leaves(part, (*path, name))
+    elif isinstance(value, list):
+        for place, part in enumerate(value):
+            yield from _leaves(part, (*path, place))
+    elif value is not None:
+        yield path
+
+
+def _changed(said, path):
+    copy = json.loads(json.dumps(said))
+    part = copy
+    for step in path[:-1]:
+        part = part[step]
+    old = part[path[-1]]
+    if isinstance(old, str):
+        part[path[-1]] = old[:-1] + ("0" if old[-1:] != "0" else "1")
+    else:
+        part[path[-1]] = (not old) if isinstance(old, bool) else old + 1
+    return copy
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(data=st.data())
+def test_no_byte_of_it_can_be_changed(statement, trusted, data):
+    place = data.draw(st.integers(0, len(statement["signed"]) - 1))
+    other = "x" if statement["signed"][place] != "x" else "y"
+    text = statement["signed"][:place] + other + statement["signed"][place + 1 :]
+    forged = json.dumps({**statement, "signed": text}).encode()
+    with pytest.raises((verify_audit.ForgedError, verify_audit.UnusableError)):
+        verify_audit.verify_statement(forged, trusted)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(data=st.data())
+def test_a_bank_that_signs_anew_cannot_change_a_score(statement, trusted, app, data):
+    """Whoever has the signing key can say what it likes of loans, but of scores only what the log's root holds."""
+    said = json.loads(statement["signed"])
+    path = data.draw(st.sampled_from([path for path in _leaves(said) if path[0] in {"scores", "entries", "root"}]))
+    if path[-1] == "model_version":
+        return
+    signed = json.dumps(_changed(said, path)).encode()
+    signature = app.state.signing_keys.signer().sign(signed).hex()
+    with pytest.raises(verify_audit.ForgedError):
+        verify_audit.verify_statement(json.dumps({"signed": signed.decode(), "signature": signature}).encode(), trusted)
+
+
+def test_the_program_says_what_it_finds(statement, trusted, tmp_path, capsys):
+    path = tmp_path / "statement.json"
+    path.write_text(json.dumps(statement), encoding="utf-8")
+    (key,) = trusted
+    assert verify_audit.main(["--statement", str(path), "--key-id", key]) == verify_audit.INTACT
+    said = capsys.readouterr().out
+    assert "intact: signed at" in said
+    assert "完好" in said
+    assert "grade 等级" in said
+    path.write_text(json.dumps({**statement, "signature": "00" * 64}), encoding="utf-8")
+    assert verify_audit.main(["--statement", str(path), "--key-id", key]) == verify_audit.NOT_INTACT
+    assert "NOT INTACT: the signature is wrong" in capsys.readouterr().out
+    assert verify_audit.main(["--statement", str(path), "--key-id", "00" * 32]) == verify_audit.UNUSABLE
+    path.write_text("{}", encoding="utf-8")
+    assert verify_audit.main(["--statement", str(path), "--key-id", key]) == verify_audit.UNUSABLE
