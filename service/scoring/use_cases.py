@@ -299,7 +299,10 @@ def prove_score(session: TenantSession, score_id: UUID) -> ScoreProof:
     Conflict
         If the score is older than such entries.
     """
-    entry_id = get_score(session, score_id).score.batch_id
+    score = repository.find_score(session, score_id)
+    if score is None:
+        raise NotFound("No score has this id.")
+    entry_id = score.batch_id
     if entry_id is None:
         raise Conflict("The score was made before scores were entered in the audit log. Score the firm again.")
     frame = repository.read_batch(session, entry_id, binary_row.COLUMNS).sort("firm_id")

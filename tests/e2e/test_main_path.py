@@ -16,13 +16,14 @@ from features.build import CATALOG
 from features.consent import refused_automated
 from models.grades import DEFAULTED, NAMES, grade_of, pd_of, stable_grade
 from service.alerts.use_cases import list_alerts, raise_alerts
+from service.audit import merkle
 from service.firms.use_cases import add_inputs, add_invoices, firm_id_of, list_keys, read_inputs
 from service.identity.access import Role
 from service.identity.actor import Reach
 from service.identity.use_cases import create_branch
 from service.kit import clock
 from service.rescoring.use_cases import rescore
-from service.scoring.use_cases import context_of, get_score, plan_firm, score_firm, score_range
+from service.scoring.use_cases import context_of, get_score, plan_firm, prove_score, score_firm, score_range
 from service.training.use_cases import live_model, promote, train
 from tests.features.rows import consent, inputs
 
@@ -116,6 +117,19 @@ def test_http_gives_the_same_score(officer, bank, scores):
         if cursor is None:
             break
     assert pages == listed
+
+
+def test_scores_of_a_run_and_online_ones_are_proven_by_the_audit_log(database, bank, officer, scores):
+    request = {"firm_id": str(firm_id_of(bank.tenant_id, sorted(scores)[5])), "product": PRODUCT, "as_of": str(SECOND)}
+    online = officer.post("/v1/scores", request).json()["id"]
+    entry = text("select body::json from audit_pending where id = :id")
+    with database.session(bank.tenant_id) as session:
+        query = text("select id from score where run_id = :run order by firm_id")
+        ids = session.execute(query, {"run": bank.runs[1].run_id}).scalars().all()
+        for score_id in (*ids[::30], uuid.UUID(online)):
+            proof = prove_score(session, score_id)
+            root = bytes.fromhex(session.execute(entry, {"id": proof.entry_id}).scalar_one()["after"])
+            assert merkle.verify_inclusion(merkle.leaf_hash(proof.row), proof.index, proof.size, proof.path, root)
 
 
 def test_a_score_is_whole(officer, bank, scores):

@@ -71,6 +71,8 @@ def test_ledgers_can_neither_be_changed_nor_emptied(database):
         for table in (*ledgers, *personal, "association_act", "day_context", "api_key", "tenant"):
             for what in ("update", "delete", "truncate"):
                 assert not connection.execute(query, {"table": table, "what": what}).scalar_one(), (table, what)
+        # What scores name without a foreign key stays (docs/adr/0026).
+        assert not connection.execute(query, {"table": "model_version", "what": "delete"}).scalar_one()
 
 
 def test_going_below_natural_persons_forgets_them_and_the_answers_about_them(empty_database):
@@ -127,7 +129,7 @@ def test_scores_of_before_count_as_decided_by_machine(empty_database):
         "model_version": f":id, :id, 'p', 1, 'live', {day}, 1, '', '', '{{}}', {at}, 'a', {at}, 'a'",
         "day_context": f":id, :id, {day}, '', {at}",
         "score": f":id, :id, :id, 'p', {day}, {at}, 'a', :id, :id, null, 0.1, 'observed', 0.1, 0.1, 'bootstrap', '12',"
-        " '12', 1, '[]', '{}', '[]'",
+        """ '12', 1, '[]', '{"sales_cv": 1.40, "ln_sales": null}', '[]'""",
     }
     with engine.begin() as connection:
         for table, values in rows.items():
@@ -140,3 +142,11 @@ def test_scores_of_before_count_as_decided_by_machine(empty_database):
             "select count(*) from information_schema.columns where table_name = 'score' and column_default is not null"
         )
         assert connection.execute(defaults).scalar_one() == 0
+    _go_below("0012", engine)
+    features = text("select features::text, pg_typeof(features)::text from score")
+    with engine.begin() as connection:
+        assert tuple(connection.execute(features).one()) == ('{"ln_sales": null, "sales_cv": 1.40}', "jsonb")
+    migrations.upgrade(engine)
+    with engine.begin() as connection:
+        assert tuple(connection.execute(features).one()) == ('{"ln_sales": null, "sales_cv": 1.40}', "json")
+        assert connection.execute(text("select batch_id from score")).scalar_one() is None
