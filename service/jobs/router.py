@@ -31,7 +31,24 @@ _LOCATION = {
 _EVENTS: Final[dict[int | str, dict[str, Any]]] = {
     200: {
         "description": "Events `progress`, and `end` when the job is over; the data of each is the job.",
-        "content": {"text/event-stream": {"schema": {"type": "string"}}},
+        "content": {
+            "text/event-stream": {
+                "schema": {
+                    "type": "object",
+                    "description": "One event.",
+                    "required": ["id", "event", "data"],
+                    "properties": {
+                        "id": {"type": "string", "description": "Send it as Last-Event-ID when you come back."},
+                        "event": {"type": "string", "enum": ["progress", "end"]},
+                        "data": {
+                            "type": "string",
+                            "contentMediaType": "application/json",
+                            "contentSchema": {"$ref": "#/components/schemas/JobOut"},
+                        },
+                    },
+                }
+            }
+        },
     },
     204: {"description": "The job is over, and Last-Event-ID names its last event: do not come back."},
 }

@@ -33,7 +33,7 @@ class Desk:
         self.database, self.tenant, self.tenant_id = database, tenant, tenant_id_of(tenant)
         self.actor, self.must_stop = actor_of(tenant), False
         self.settings = Settings(**{"job_lease_seconds": LEASE_SECONDS, **settings})
-        self.kind = Kind(KIND, run or (lambda context: self.work(context)))
+        self.kind = Kind(KIND, run or self.work)
 
     def runner(self) -> Runner:
         return Runner(self.database, self.settings, {KIND: self.kind}, lambda: self.must_stop)
