@@ -99,7 +99,8 @@ class Pulse:
         self._lease, self._must_stop = lease, must_stop
         self._every = min(BEAT_SECONDS, lease.total_seconds() / 4)
         self._lock, self._ended = Lock(), Event()
-        self._progress: tuple[str, int, int] | None = None
+        self._progress: dict[str, Any] = {}
+        self._is_new = False
         self._is_superseded = self._is_cancelled = False
         self._thread = Thread(target=self._run, name=f"pulse of {job_id}", daemon=True)
 
@@ -116,7 +117,13 @@ class Pulse:
     def note(self, phase: str, done: int, total: int) -> None:
         """Take down how far the work is; it is written with the next beat."""
         with self._lock:
-            self._progress = (phase, done, total)
+            self._progress = {"phase": phase, "done": done, "total": total}
+            self._is_new = True
+
+    def progress(self) -> dict[str, Any]:
+        """Return how far the work was when it last said so."""
+        with self._lock:
+            return dict(self._progress)
 
     def check(self) -> None:
         """Pass a safe point.
@@ -136,7 +143,7 @@ class Pulse:
     def _run(self) -> None:
         last = monotonic()
         while not self._ended.wait(min(PROGRESS_SECONDS, self._every)):
-            if self._progress is None and monotonic() - last < self._every:
+            if not self._is_new and monotonic() - last < self._every:
                 continue
             last = monotonic()
             try:
@@ -147,8 +154,7 @@ class Pulse:
     def beat(self) -> None:
         """Prolong the lease, and write the progress that is new."""
         with self._lock:
-            progress, self._progress = self._progress, None
-        told: dict[str, Any] = {} if progress is None else dict(zip(("phase", "done", "total"), progress, strict=True))
+            told, self._is_new = self._progress if self._is_new else {}, False
         with self._database.session(self._tenant_id) as session:
             job = repository.change(
                 session,

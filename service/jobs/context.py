@@ -90,7 +90,7 @@ class Context:
         SupersededError
             If another attempt has the job.
         """
-        told = {"result": dict(result), "counts": dict(counts or {})}
+        told = {"result": dict(result), "counts": dict(counts or {}), **self._pulse.progress()}
         self._change(session, lambda job: rules.finish(job, self._attempt), **told)
         session.info[FINISHED] = True
         after_commit(session, self._note_finished)

@@ -67,8 +67,10 @@ class Runner:
                 job = self._claim(tenant_id, job_id)
                 if job is not None:
                     self._attempt(job)
-            except SQLAlchemyError as error:
+            except PASSING as error:
                 log.warning("job left to a later wake-up", error=type(error).__name__)
+            except Exception:
+                log.exception("job not begun")
 
     def _claim(self, tenant_id: UUID, job_id: UUID) -> Job | None:
         with self._database.session(tenant_id) as session:
