@@ -2,6 +2,7 @@
 
 import threading
 import uuid
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import text
@@ -11,7 +12,8 @@ from service.errors import Conflict, TooManyRequests
 from service.jobs import use_cases
 from service.jobs.attempt import SupersededError
 from service.jobs.rules import MOST_LOSSES, State
-from tests.service.jobs.desk import Desk, add_effect
+from service.kit import clock
+from tests.service.jobs.desk import LEASE_SECONDS, Desk, add_effect
 
 WAKEUPS = "select count(*) from jobs.procrastinate_jobs where queueing_lock = '{}'"
 
@@ -137,6 +139,30 @@ def test_a_job_under_a_lease_is_left_alone(database, tenant):
     job_id = desk.start()
     desk.run(job_id)
     assert (desk.job(job_id).attempt, desk.effects(job_id)) == (1, 1)
+
+
+@pytest.mark.parametrize("hours", [-1, 1])
+def test_only_the_databases_clock_counts(database, tenant, monkeypatch, hours):
+    """A worker whose clock is an hour wrong neither loses its job nor takes another's."""
+    now = clock.now
+
+    def run(context):
+        monkeypatch.setattr(clock, "now", now)
+        desk.run(context.job_id)
+        monkeypatch.setattr(clock, "now", lambda: now() + timedelta(hours=hours))
+        desk.run(context.job_id)
+        context._pulse.beat()
+        lease = desk.job(context.job_id).leased_until - now()
+        assert timedelta(0) < lease <= timedelta(seconds=LEASE_SECONDS + 1)
+        desk.work(context)
+
+    monkeypatch.setattr(clock, "now", lambda: now() + timedelta(hours=hours))
+    desk = Desk(database, tenant, run)
+    job_id = desk.start()
+    desk.run(job_id)
+    job = desk.job(job_id)
+    assert (job.state, job.attempt, desk.effects(job_id)) == (State.SUCCEEDED, 1, 1)
+    assert abs(job.finished_at - now()) < timedelta(minutes=1)
 
 
 @pytest.mark.parametrize(
