@@ -15,6 +15,8 @@ from service.kit.db import TenantSession
 from service.training.use_cases import product_of, train
 
 KIND = "training"
+COUNTED = ("rows", "firms", "defaulted_firms")
+"""What is told of the sample."""
 
 
 def start_training(
@@ -61,7 +63,8 @@ def _run(context: Context) -> None:
             progress=context.progress,
         )
         result = {"model_id": str(version.id), "name": version.name, "state": version.state}
-        context.finish(session, result, version.report["sample"])
+        sample = version.report["sample"]
+        context.finish(session, result, {name: int(sample[name]) for name in COUNTED})
 
 
 TRAINING = Kind(KIND, _run, {TrainingError: ("training-failed", "The data cannot carry a model; none was kept")})

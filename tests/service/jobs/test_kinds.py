@@ -82,7 +82,7 @@ def test_a_training(desk, monkeypatch, breaks):
     def train(session, product, as_of, *, actor, seed, estimator, central_tendency, progress):
         progress("fitting", 0, 1)
         assert central_tendency is None
-        report = {**handmade.REPORT, "sample": {"rows": 30}}
+        report = {**handmade.REPORT, "sample": {"rows": 30, "firms": 20, "defaulted_firms": 5, "default_rate": 0.2}}
         version = _keep(session, product, as_of, actor, seed, handmade.model(), report)
         if breaks:
             raise Conflict("It broke off.")
@@ -96,6 +96,6 @@ def test_a_training(desk, monkeypatch, breaks):
     if breaks:
         assert (job.state, versions) == (State.FAILED, [])
     else:
-        assert (job.state, job.counts) == (State.SUCCEEDED, {"rows": 30})
+        assert (job.state, job.counts) == (State.SUCCEEDED, {"rows": 30, "firms": 20, "defaulted_firms": 5})
         assert job.result == {"model_id": str(versions[0].id), "name": f"{world.PRODUCT}/1", "state": "live"}
         assert versions[0].created_by == "nightly"
