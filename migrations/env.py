@@ -9,6 +9,7 @@ import service.audit.tables
 import service.firms.tables
 import service.funds.tables
 import service.identity.tables
+import service.jobs.tables
 import service.kit.idempotency
 import service.kit.rate_limit
 import service.people.tables

@@ -8,6 +8,7 @@ from fastapi.routing import APIRoute
 from fastapi_offline import FastAPIOffline
 
 from service.alerts.router import router as alerts
+from service.alerts.use_cases import raise_alerts
 from service.associations.router import router as associations
 from service.audit.router import router as audit
 from service.audit.signing import SigningKeys
@@ -20,6 +21,11 @@ from service.identity.router import router as identity
 from service.identity.session_router import router as sessions
 from service.identity.user_router import router as users
 from service.identity.uses import Uses
+from service.imports.jobs import IMPORT
+from service.imports.router import router as imports
+from service.jobs.context import Kind
+from service.jobs.events import Streams
+from service.jobs.router import router as jobs
 from service.kit.admission import Admission
 from service.kit.db import Database
 from service.kit.document import tighten
@@ -29,11 +35,14 @@ from service.kit.logs import RequestLog
 from service.kit.rate_limit import Failures, Limiter
 from service.kit.receive import WholeRequest
 from service.people.router import router as people
+from service.rescoring.jobs import rescoring
+from service.rescoring.router import router as rescorings
 from service.reviews.router import router as reviews
 from service.reviews.use_cases import follow_refusals
 from service.scoring.router import router as scores
 from service.settings import Settings
 from service.statements.router import router as statements
+from service.training.jobs import TRAINING
 from service.training.router import router as models
 
 ROUTERS: Final[tuple[APIRouter, ...]] = (
@@ -43,14 +52,19 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     firms,
     people,
     associations,
+    imports,
     models,
     scores,
+    rescorings,
+    jobs,
     alerts,
     reviews,
     funds,
     audit,
     statements,
 )
+KINDS: Final[dict[str, Kind]] = {kind.name: kind for kind in (IMPORT, TRAINING, rescoring(raise_alerts))}
+"""What workers can do."""
 ANY_ROUTE: Final = (HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY)
 GUARDED_ROUTE: Final = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS)
 WITH_A_BODY: Final = (
@@ -92,6 +106,7 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
     app.state.uses = Uses(database)
     app.state.keyring = Keyring(settings.keyring)
     app.state.signing_keys = SigningKeys(settings.signing)
+    app.state.job_streams = Streams(database, settings.event_stream_seconds)
     app.state.follow_refusals = follow_refusals
     install_handlers(app)
     app.add_exception_handler(HTTPStatus.METHOD_NOT_ALLOWED, _on_other_method)

@@ -144,6 +144,14 @@ class TooManyRequests(Problem):
         super().__init__(detail, headers={"Retry-After": str(seconds)})
 
 
+class UnsupportedMediaType(Problem):
+    """The body is of another type than the route takes."""
+
+    status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
+    code = "unsupported-media-type"
+    title = "The body is of a type that this route does not take"
+
+
 class InvalidPayload(Problem):
     """The body or a parameter breaks its schema."""
 

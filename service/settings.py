@@ -115,6 +115,15 @@ class Settings(BaseSettings):
     oidc_claim: str = Field(
         "sub", min_length=1, description="Claim of the id token that is compared with a person's `oidc_subject`."
     )
+    job_lease_seconds: int = Field(
+        20,
+        ge=1,
+        le=300,
+        description="Seconds without a sign of life after which another worker takes a worker's job.",
+    )
+    event_stream_seconds: int = Field(
+        300, ge=1, le=3600, description="Seconds that a stream of a job's events lasts; browsers then come back."
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", description="Least severe log line that is written: DEBUG, INFO, WARNING or ERROR."
     )

@@ -1,6 +1,7 @@
 """serve, migrate, db, tenant, key."""
 
 import socket
+from contextlib import nullcontext
 from typing import Annotated
 
 import typer
@@ -10,6 +11,7 @@ from service.app import create_app
 from service.audit.sequencer import Sequencer
 from service.audit.signing import SigningKeys
 from service.cli.runtime import AllBranches, Tenant, checked_name, console, open_database, operator, tenant_session
+from service.cli.worker import OwnWorker
 from service.errors import Conflict
 from service.identity.access import Organisation, Role
 from service.identity.keys import DAYS, LONGEST_DAYS, create_key
@@ -39,17 +41,22 @@ def add_to(app: typer.Typer) -> None:
 def serve(
     host: Annotated[str | None, typer.Option(help="Address; CLUSTERCREDIT_HOST if not given.")] = None,
     port: Annotated[int | None, typer.Option(help="Port; CLUSTERCREDIT_PORT if not given.")] = None,
+    *,
+    worker: Annotated[bool, typer.Option("--worker", help="Keep a worker beside it, as a child process.")] = False,
 ) -> None:
     """Serve the HTTP API; the documentation is at /docs.
 
-    Example: clustercredit serve --port 8080
+    Jobs wait until a worker runs: `clustercredit worker`, or `--worker` here.
+
+    Example: clustercredit serve --port 8080 --worker
     """
     settings = Settings()
     host, port = host or settings.host, port or settings.port
     check_port(host, port)
     database = open_database(settings)
     console.print(f"Serving on http://{host}:{port}, documentation at /docs (stop with Ctrl-C)")
-    run_server(settings, database, host, port)
+    with OwnWorker() if worker else nullcontext():
+        run_server(settings, database, host, port)
 
 
 def check_port(host: str, port: int) -> None:

@@ -10,6 +10,7 @@ from service.alerts.use_cases import list_alerts, raise_alerts
 from service.cli.database import check_port, run_server
 from service.cli.modelling import print_grades, print_run, print_training
 from service.cli.runtime import console, open_database, operator, progress_bar, tenant_session
+from service.cli.worker import OwnWorker
 from service.demo.economy import generate
 from service.firms.use_cases import add_inputs, firm_id_of, get_firm
 from service.identity.access import Role
@@ -43,7 +44,7 @@ def demo(
     host: Annotated[str | None, typer.Option(help="Address; CLUSTERCREDIT_HOST if not given.")] = None,
     port: Annotated[int | None, typer.Option(help="Port; CLUSTERCREDIT_PORT if not given.")] = None,
 ) -> None:
-    """Generate a cluster of firms, train, score them on two days, show grades, reasons and alerts, and serve.
+    """Generate a cluster of firms, train, score them on two days, show grades and alerts, and serve with a worker.
 
     It works for a tenant of its own, `demo`; running it again adds nothing but fresh scores.
 
@@ -82,7 +83,8 @@ def demo(
         console.print("Serve it with: .venv/bin/clustercredit serve")
     else:
         console.print(f"Serving on http://{host}:{port} (stop with Ctrl-C)")
-        run_server(settings, database, host, port)
+        with OwnWorker():
+            run_server(settings, database, host, port)
 
 
 def _score(database: Database) -> None:

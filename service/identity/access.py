@@ -90,6 +90,8 @@ _FUND_AUDITOR = frozenset({Role.FUND_AUDITOR})
 _ASKING = _OFFICERS | {Role.RISK_MANAGER, Role.FIRM}
 _CLERK = frozenset({Role.ASSOCIATION_CLERK})
 _OVERSEEING = _CLERK | _FUND_AUDITOR | _ADMINISTRATOR | {Role.RISK_MANAGER, Role.MODEL_VALIDATOR}
+_WHOLE_BANK = frozenset({Role.RISK_MANAGER, Role.BATCH})
+_WATCHING = _WHOLE_BANK | _ADMINISTRATOR
 
 ACCESS: Final[dict[str, Roles]] = {
     "POST /v1/sessions": PUBLIC,
@@ -126,6 +128,13 @@ ACCESS: Final[dict[str, Roles]] = {
     "POST /v1/people/{person_id}/records": _ENTERING,
     "POST /v1/loans": _OFFICERS | {Role.BATCH},
     "POST /v1/loans/{loan_id}/status": _OFFICERS | {Role.BATCH},
+    "POST /v1/imports": _WHOLE_BANK,
+    "POST /v1/rescorings": _WHOLE_BANK,
+    "GET /v1/jobs": _WATCHING,
+    "GET /v1/jobs/{job_id}": _WATCHING,
+    "GET /v1/jobs/{job_id}/events": _WATCHING,
+    "POST /v1/jobs/{job_id}/cancel": _WATCHING,
+    "POST /v1/models": _RISK_MANAGER,
     "GET /v1/models": frozenset({Role.RISK_MANAGER, Role.MODEL_VALIDATOR}),
     "GET /v1/models/{model_id}": frozenset({Role.RISK_MANAGER, Role.MODEL_VALIDATOR}),
     "POST /v1/scores": _OFFICERS | {Role.APPROVER, Role.RISK_MANAGER, Role.BATCH},

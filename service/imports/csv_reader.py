@@ -91,54 +91,68 @@ def read_csv(
     ImportFailedError
         If the file is absent, damaged, empty or lacks a required column.
     """
+    try:
+        raw = path.open("rb")
+    except OSError as error:
+        raise ImportFailedError(f"{path}: {error.strerror or error}.") from None
+    with raw:
+        yield from read_stream(raw, path.name, required, advance, optional, is_gzipped=path.suffix == ".gz")
+
+
+def read_stream(
+    raw: IO[bytes],
+    file: str,
+    required: tuple[str, ...],
+    advance: Advance,
+    optional: tuple[str, ...] = (),
+    *,
+    is_gzipped: bool,
+) -> Iterator[Chunk]:
+    """Read an open file chunk by chunk, as `read_csv` does; ``file`` is what messages call it."""
     with ExitStack() as stack:
-        try:
-            raw = stack.enter_context(path.open("rb"))
-        except OSError as error:
-            raise ImportFailedError(f"{path}: {error.strerror or error}.") from None
-        lines = _lines(stack, raw, path)
-        header, reader = _header(path, lines, required, optional)
+        lines = _lines(stack, raw, file, is_gzipped=is_gzipped)
+        header, reader = _header(file, lines, required, optional)
         wanted = [name for name in (*required, *optional) if name in header]
         position = 0
-        while chunk := _next_chunk(path, reader, header, wanted):
+        while chunk := _next_chunk(file, reader, header, wanted):
             yield chunk
             advance(raw.tell() - position)
             position = raw.tell()
 
 
-def _lines(stack: ExitStack, raw: IO[bytes], path: Path) -> Iterator[str]:
-    stream: Any = stack.enter_context(gzip.GzipFile(fileobj=raw)) if path.suffix == ".gz" else raw
+def _lines(stack: ExitStack, raw: IO[bytes], file: str, *, is_gzipped: bool) -> Iterator[str]:
+    stream: Any = stack.enter_context(gzip.GzipFile(fileobj=raw)) if is_gzipped else raw
     text = stack.enter_context(io.TextIOWrapper(stream, encoding="utf-8-sig", errors="surrogateescape", newline=""))
     number = 0
     while True:
         try:
             line = text.readline(LONGEST_LINE)
         except (OSError, EOFError, zlib.error) as error:
-            raise ImportFailedError(f"{path.name}: the file is damaged after line {number}: {error}.") from None
+            raise ImportFailedError(f"{file}: the file is damaged after line {number}: {error}.") from None
         if not line:
             return
         number += 1
         if len(line) == LONGEST_LINE:
-            raise ImportFailedError(f"{path.name}, line {number}: longer than {LONGEST_LINE} characters.")
+            raise ImportFailedError(f"{file}, line {number}: longer than {LONGEST_LINE} characters.")
         yield line
 
 
 def _header(
-    path: Path, lines: Iterator[str], required: tuple[str, ...], optional: tuple[str, ...]
+    file: str, lines: Iterator[str], required: tuple[str, ...], optional: tuple[str, ...]
 ) -> "tuple[list[str], csv._reader]":  # type: ignore[name-defined]
     reader = csv.reader(lines)
     header = [name.strip() for name in next(reader, [])]
     if not header:
-        raise ImportFailedError(f"{path.name}: the file is empty; a header line is expected.")
+        raise ImportFailedError(f"{file}: the file is empty; a header line is expected.")
     if missing := [name for name in required if name not in header]:
         found = _readable(", ".join(header), 500)
-        raise ImportFailedError(f"{path.name}, line 1: column '{missing[0]}' is missing. Columns found: {found}.")
+        raise ImportFailedError(f"{file}, line 1: column '{missing[0]}' is missing. Columns found: {found}.")
     if repeated := [name for name in (*required, *optional) if header.count(name) > 1]:
-        raise ImportFailedError(f"{path.name}, line 1: column '{repeated[0]}' stands twice.")
+        raise ImportFailedError(f"{file}, line 1: column '{repeated[0]}' stands twice.")
     return header, reader
 
 
-def _next_chunk(path: Path, reader: "csv._reader", header: list[str], wanted: list[str]) -> Chunk | None:  # type: ignore[name-defined]
+def _next_chunk(file: str, reader: "csv._reader", header: list[str], wanted: list[str]) -> Chunk | None:  # type: ignore[name-defined]
     lines: list[int] = []
     rows: list[list[str]] = []
     rejects: list[pl.DataFrame] = []
@@ -149,22 +163,22 @@ def _next_chunk(path: Path, reader: "csv._reader", header: list[str], wanted: li
         except StopIteration:
             break
         except csv.Error:
-            rejects.append(_swallowed(path.name, first, reader.line_num))
+            rejects.append(_swallowed(file, first, reader.line_num))
             continue
         if not row:
             continue
         if reader.line_num > first:
-            rejects.append(_swallowed(path.name, first, reader.line_num))
+            rejects.append(_swallowed(file, first, reader.line_num))
             continue
         if len(row) != len(header):
             reason = f"{len(row)} fields where the header has {len(header)}"
-            rejects.append(reject(path.name, reader.line_num, "", _readable(",".join(row)), reason))
+            rejects.append(reject(file, reader.line_num, "", _readable(",".join(row)), reason))
             continue
         lines.append(reader.line_num)
         rows.append(row)
     if not rows and not rejects:
         return None
-    frame, undecodable = _frame(path, header, wanted, lines, rows)
+    frame, undecodable = _frame(file, header, wanted, lines, rows)
     return Chunk(frame, pl.concat([no_rejects(), *rejects, *undecodable]))
 
 
@@ -175,7 +189,7 @@ def _swallowed(file: str, first: int, last: int) -> pl.DataFrame:
 
 
 def _frame(
-    path: Path, header: list[str], wanted: list[str], lines: list[int], rows: list[list[str]]
+    file: str, header: list[str], wanted: list[str], lines: list[int], rows: list[list[str]]
 ) -> tuple[pl.DataFrame, list[pl.DataFrame]]:
     rejects = []
     columns = dict(zip(header, zip(*rows, strict=True), strict=True)) if rows else dict.fromkeys(header, ())
@@ -183,11 +197,9 @@ def _frame(
         texts = {name: pl.Series(name, columns[name], dtype=pl.String) for name in wanted}
     except UnicodeEncodeError:
         bad = [index for index, row in enumerate(rows) if any(map(_is_undecodable, row))]
-        rejects = [
-            reject(path.name, lines[index], "", _readable(",".join(rows[index])), "not UTF-8 text") for index in bad
-        ]
+        rejects = [reject(file, lines[index], "", _readable(",".join(rows[index])), "not UTF-8 text") for index in bad]
         keep = [index for index in range(len(rows)) if index not in set(bad)]
-        frame, _ = _frame(path, header, wanted, [lines[i] for i in keep], [rows[i] for i in keep])
+        frame, _ = _frame(file, header, wanted, [lines[i] for i in keep], [rows[i] for i in keep])
         return frame, rejects
     frame = pl.DataFrame({"line": pl.Series(lines, dtype=pl.Int64), **texts})
     empty_is_null = [pl.when(pl.col(name) != "").then(pl.col(name)).alias(name) for name in wanted]

@@ -1,19 +1,21 @@
 """Import a file or a source's folder: whole or not at all, good rows loaded, bad ones named."""
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from io import SEEK_END
 from pathlib import Path
+from typing import IO
 
 import polars as pl
 
-from features.inputs import KINDS
+from features.inputs import KINDS, Kind
 from service.audit.use_cases import append
 from service.firms.use_cases import Stage, list_keys, loan_owners, register_firms
 from service.imports.adapters import ADAPTERS
 from service.imports.adapters.contract import Adapter, Batch, Options
 from service.imports.checks import Check, split, typed
-from service.imports.csv_reader import Advance, ImportFailedError, no_rejects, read_csv
+from service.imports.csv_reader import Advance, Chunk, ImportFailedError, no_rejects, read_csv, read_stream
 from service.kit import clock
 from service.kit.db import TenantSession
 from service.kit.personal_id import holds_national_id
@@ -203,16 +205,69 @@ class _Door:
         return self.summary
 
 
+def import_stream(
+    session: TenantSession,
+    kind: Kind,
+    raw: IO[bytes],
+    file: str,
+    options: Options,
+    progress: Progress = lambda *_: None,
+    *,
+    is_gzipped: bool,
+) -> ImportSummary:
+    """Load an open file of a canonical kind into the session's transaction, as `import_source` does.
+
+    Parameters
+    ----------
+    raw
+        From its beginning.
+    file
+        What the summary and messages call it.
+
+    Raises
+    ------
+    ImportFailedError
+        If it cannot be read; the caller rolls back, so nothing is half-loaded.
+    """
+    total = raw.seek(0, SEEK_END)
+    raw.seek(0)
+    done = 0
+
+    def advance(count: int) -> None:
+        nonlocal done
+        done += count
+        progress(file, done, total)
+
+    door = _Door(session)
+    required, optional = _columns(kind)
+    for batch in _batches(
+        read_stream(raw, file, required, advance, optional, is_gzipped=is_gzipped), kind, file, options
+    ):
+        door.take(batch)
+    progress(file, total, total)
+    return door.close(())
+
+
+def _columns(kind: Kind) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the columns that a file of a kind must have, and those that it may have."""
+    required = tuple(c.name for c in kind.columns if c.is_required and c.name != "known_on")
+    return required, tuple(column for column in kind.schema if column not in required)
+
+
+def _batches(chunks: Iterable[Chunk], kind: Kind, file: str, options: Options) -> Iterator[Batch]:
+    for chunk in chunks:
+        rows, bad = typed(chunk.rows, kind, file, options.today)
+        rejects = pl.concat([chunk.rejects, bad])
+        yield Batch(file, kind, rows, rejects, len(chunk.rows) + len(chunk.rejects))
+
+
 def _canonical(name: str) -> Adapter:
     kind = KINDS[name]
 
     def read(path: Path, options: Options, advance: Advance) -> Iterator[Batch]:
-        required = tuple(c.name for c in kind.columns if c.is_required and c.name != "known_on")
-        optional = tuple(column for column in kind.schema if column not in required)
-        for chunk in read_csv(path, required, advance, optional):
-            rows, bad = typed(chunk.rows, kind, path.name, options.today)
-            rejects = pl.concat([chunk.rejects, bad])
-            yield Batch(path.name, kind, rows, rejects, len(chunk.rows) + len(chunk.rejects))
+        required, optional = _columns(kind)
+        chunks = read_csv(path, required, advance, optional)
+        return _batches(chunks, kind, path.name, options)
 
     return Adapter(
         name=name,

@@ -1,1 +1,1 @@
-"""Work that is done later, by a worker, and survives crashes."""
+"""Work that outlasts a request: jobs, the workers that run them, and what is told of them meanwhile."""

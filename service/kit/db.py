@@ -25,6 +25,8 @@ from service.kit.rows import TenantRow
 RUNTIME_ROLE = "clustercredit_app"
 FUND_ROLE = "clustercredit_fund"
 SEQUENCER_ROLE = "clustercredit_sequencer"
+JOBS_ROLE = "clustercredit_jobs"
+APPLICATION = "clustercredit"
 _SETTINGS = text(
     "select set_config('role', :role, true), set_config('app.tenant', :tenant, true),"
     " set_config('app.secret_sha256', :secret, true), set_config('app.actor', :actor, true),"
@@ -104,14 +106,22 @@ class Database:
         ``postgresql://...``
     pool_size
         Connections kept open.
+    application_name
+        What the database's list of sessions calls them.
 
     Errors of its statements name no values: they may be logged, and a value may be a person's keyed hash.
     """
 
-    def __init__(self, url: str, pool_size: int = 20) -> None:
+    def __init__(self, url: str, pool_size: int = 20, application_name: str = APPLICATION) -> None:
         self.url = re.sub(r"^postgres(ql)?://", "postgresql+psycopg://", url)
+        self.application_name = application_name
         self.engine: Engine = create_engine(
-            self.url, pool_size=pool_size, max_overflow=0, pool_pre_ping=True, hide_parameters=True
+            self.url,
+            pool_size=pool_size,
+            max_overflow=0,
+            pool_pre_ping=True,
+            hide_parameters=True,
+            connect_args={"application_name": application_name},
         )
         self._beside: list[Database] = []
 

@@ -10,9 +10,9 @@ from psycopg import sql
 from sqlalchemy import Connection, Engine, text
 from sqlmodel import SQLModel
 
-from service.kit.db import FUND_ROLE, RUNTIME_ROLE, SEQUENCER_ROLE
+from service.kit.db import FUND_ROLE, JOBS_ROLE, RUNTIME_ROLE, SEQUENCER_ROLE
 
-ROLES = (RUNTIME_ROLE, FUND_ROLE, SEQUENCER_ROLE)
+ROLES = (RUNTIME_ROLE, FUND_ROLE, JOBS_ROLE, SEQUENCER_ROLE)
 _CREATE_ROLE = """
     do $$ begin
       if not exists (select from pg_roles where rolname = {name}) then create role {role} nologin; end if;

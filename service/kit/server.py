@@ -27,6 +27,9 @@ log = structlog.get_logger()
 GRACE_SECONDS = 1.0
 """Between the end of a request's time and the cut, for the application to say 408."""
 
+STOPPING = "stopping"
+"""Key of the scope's ``state`` under which the server has an event that it sets when it is to stop."""
+
 BACKLOG = 1024
 """Connections that the kernel keeps until they are accepted, and that are accepted at a time."""
 
@@ -113,6 +116,7 @@ class DeadlineProtocol(H11Protocol):
         super().__init__(config, server_state, dict(app_state), _loop)
         self._request_timer: asyncio.TimerHandle | None = None
         self._answer_timer: asyncio.TimerHandle | None = None
+        self._stopping = self.app_state[STOPPING] = asyncio.Event()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start the first request's time, or refuse the connection."""
@@ -129,6 +133,11 @@ class DeadlineProtocol(H11Protocol):
         self._stop_request_timer()
         self._stop_answer_timer()
         super().connection_lost(exc)
+
+    def shutdown(self) -> None:
+        """Let an answer that lasts end: uvicorn waits for it."""
+        self._stopping.set()
+        super().shutdown()
 
     def handle_events(self) -> None:
         """Parse what has come; the timer runs from a request's first byte until it is whole."""

@@ -1,13 +1,45 @@
 """Wire shapes of model versions."""
 
 from datetime import date, datetime
-from typing import Any, Self
+from typing import Any, Literal, Self
 from uuid import UUID
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, StrictInt
 
-from service.kit.http import Schema
+from models.fitted import EstimatorName
+from service.kit.http import Code, Day, Schema, Text
 from service.training.use_cases import Version
+
+
+class CentralTendencyIn(Schema):
+    """A long-run default rate, to which the PDs of a sample without dates are anchored."""
+
+    rate: float = Field(gt=0, lt=1, strict=True, description="Share of loans that default within the horizon.")
+    source: Text = Field(description="Where the rate comes from.")
+
+
+class ModelIn(Schema):
+    """What to train."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "product": "credit-score",
+                    "as_of": "2025-12-31",
+                    "seed": 1,
+                    "estimator": "auto",
+                    "central_tendency": {"rate": 0.02, "source": "our book 2010-2019"},
+                }
+            ]
+        }
+    )
+
+    product: Code = Field(description="Code of a loan product.")
+    as_of: Day = Field(description="What was known on this day is what it is trained on.")
+    seed: StrictInt = Field(1, ge=0, le=2**31 - 1, description="Of every random choice.")
+    estimator: EstimatorName | Literal["auto"] = Field("auto", description="`auto` chooses by the sample's size.")
+    central_tendency: CentralTendencyIn | None = Field(None, description="Empty: the product's own.")
 
 
 class ModelOut(Schema):

@@ -16,6 +16,18 @@ HOST = "127.0.0.1"
 START_SECONDS = 120
 
 
+def environment(database_url: str, folder: Path) -> dict[str, str]:
+    """Return the environment of a process of its own: this one's, with settings of its own."""
+    return {n: v for n, v in os.environ.items() if not n.startswith("CLUSTERCREDIT_")} | {
+        "CLUSTERCREDIT_DATABASE_URL": database_url.replace("+psycopg", ""),
+        "CLUSTERCREDIT_LOCAL_DIR": str(folder),
+        "CLUSTERCREDIT_JOB_LEASE_SECONDS": "4",
+        "CLUSTERCREDIT_LOG_LEVEL": "ERROR",
+        "CLUSTERCREDIT_REQUESTS_PER_MINUTE": "0",
+        "CLUSTERCREDIT_TENANT_REQUESTS_PER_MINUTE": "0",
+    }
+
+
 class OwnServer:
     """A server that is killed and started again.
 
@@ -32,13 +44,7 @@ class OwnServer:
             probe.bind((HOST, 0))
             self.port = int(probe.getsockname()[1])
         self.log = folder / "server.log"
-        self._environment = {n: v for n, v in os.environ.items() if not n.startswith("CLUSTERCREDIT_")} | {
-            "CLUSTERCREDIT_DATABASE_URL": database_url.replace("+psycopg", ""),
-            "CLUSTERCREDIT_LOCAL_DIR": str(folder),
-            "CLUSTERCREDIT_LOG_LEVEL": "ERROR",
-            "CLUSTERCREDIT_REQUESTS_PER_MINUTE": "0",
-            "CLUSTERCREDIT_TENANT_REQUESTS_PER_MINUTE": "0",
-        }
+        self._environment = environment(database_url, folder)
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -57,6 +63,28 @@ class OwnServer:
             with contextlib.suppress(OSError), socket.create_connection((HOST, self.port), timeout=1):
                 return
             sleep(0.05)
+
+    def kill(self) -> None:
+        """Kill it with SIGKILL, and return when it is gone."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGKILL)
+            self._process.wait(30)
+            self._process = None
+
+
+class OwnWorker:
+    """`clustercredit worker` as a process of its own, killed and started again."""
+
+    def __init__(self, database_url: str, folder: Path, number: int) -> None:
+        self.log = folder / f"worker-{number}.log"
+        self._environment = environment(database_url, folder)
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it; it works as soon as it can."""
+        with self.log.open("ab") as log:
+            command = [sys.executable, "-m", "service", "worker"]
+            self._process = subprocess.Popen(command, cwd=ROOT, env=self._environment, stdout=log, stderr=log)
 
     def kill(self) -> None:
         """Kill it with SIGKILL, and return when it is gone."""

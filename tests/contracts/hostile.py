@@ -92,9 +92,9 @@ class Document:
         }
 
     def slots(self, route: str) -> list[Slot]:
-        """Return every field of a route's body, the first of each list standing for the others."""
-        body = self.operations[route].get("requestBody")
-        return [] if body is None else list(self._slots(body["content"]["application/json"]["schema"], ()))
+        """Return every field of a route's JSON body, the first of each list standing for the others."""
+        body = self.operations[route].get("requestBody", {"content": {}})["content"].get("application/json")
+        return [] if body is None else list(self._slots(body["schema"], ()))
 
     def parameters(self, where: str) -> list[tuple[str, str]]:
         """Return route and name of every parameter in the path, the query or the headers."""

@@ -5,6 +5,7 @@ A route without an entry fails that test.
 """
 
 import itertools
+import json
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -27,10 +28,23 @@ class Of(StrEnum):
 
 @dataclass(frozen=True)
 class Call:
-    """A request: its path, and what it carries; If-Match and Idempotency-Key are sent with every one."""
+    """A request: its path, and what it carries; If-Match and Idempotency-Key are sent with every one.
+
+    A body is JSON, or, in bytes, a CSV file.
+    """
 
     path: str
     body: Any = None
+
+    @property
+    def content(self) -> bytes | None:
+        """The body as it is sent."""
+        return self.body if self.body is None or isinstance(self.body, bytes) else json.dumps(self.body).encode()
+
+    @property
+    def content_type(self) -> str:
+        """What the body is."""
+        return "text/csv" if isinstance(self.body, bytes) else "application/json"
 
 
 @dataclass(frozen=True)
@@ -83,6 +97,31 @@ _reads("GET /v1/models", Of.LIST, "model")
 _reads("GET /v1/models/{model_id}", Of.TENANT, "model")
 _reads("GET /v1/alerts", Of.LIST, "alert")
 _reads("GET /v1/alerts/{alert_id}", Of.FIRM, "alert")
+
+
+_reads("GET /v1/jobs", Of.LIST, "job")
+_reads("GET /v1/jobs/{job_id}", Of.TENANT, "job")
+_reads("GET /v1/jobs/{job_id}/events", Of.TENANT, "job")
+
+
+@request("POST /v1/jobs/{job_id}/cancel", Of.TENANT, "job")
+def _(owner: Owner) -> Call:
+    return Call(f"/v1/jobs/{owner['job']}/cancel")
+
+
+@request("POST /v1/imports", Of.NOTHING)
+def _(owner: Owner) -> Call:
+    return Call("/v1/imports?kind=firm", "firm_id,observed_on,name\nE-1,2024-01-31,甲\n".encode())
+
+
+@request("POST /v1/models", Of.NOTHING)
+def _(owner: Owner) -> Call:
+    return Call("/v1/models", {"product": PRODUCT, "as_of": str(SECOND)})
+
+
+@request("POST /v1/rescorings", Of.NOTHING)
+def _(owner: Owner) -> Call:
+    return Call("/v1/rescorings", {"product": PRODUCT, "as_of": str(SECOND)})
 
 
 @request("POST /v1/branches", Of.NOTHING)

@@ -36,9 +36,8 @@ ANY_VERSION = ", ".join(f'"{number}"' for number in range(1, 70))
 
 
 def _send(talker: Talker, token: str | None, route: str, call: Call):
-    headers = {"Idempotency-Key": str(uuid.uuid4()), "If-Match": ANY_VERSION}
-    options = {} if call.body is None else {"json": call.body}
-    return talker.send(token, route.partition(" ")[0], call.path, headers=headers, **options)
+    headers = {"Idempotency-Key": str(uuid.uuid4()), "If-Match": ANY_VERSION, "Content-Type": call.content_type}
+    return talker.send(token, route.partition(" ")[0], call.path, headers=headers, content=call.content)
 
 
 def test_every_route_is_listed_once(app):

@@ -33,6 +33,7 @@ from service.identity.actor import Actor, ApprovalLimit, Reach
 from service.identity.keys import create_key
 from service.identity.use_cases import create_branch, create_tenant
 from service.identity.users import Duty, create_user
+from service.jobs import use_cases as jobs
 from service.kit import clock
 from service.kit.db import Database, TenantSession, tenant_of
 from service.kit.etag import Precondition
@@ -139,6 +140,19 @@ def audit_entry(session: TenantSession, owner: Owner) -> uuid.UUID:
 @seed
 def checkpoint(session: TenantSession, owner: Owner) -> uuid.UUID:
     return audit.make_checkpoint(session, SigningKeys(session.info["keyring"].folder / "signing"), owner.tenant).id
+
+
+@seed
+def job(session: TenantSession, owner: Owner) -> uuid.UUID:
+    """A job that is over, so that its events end at once."""
+    actor = _somebody(session, Role.BATCH)
+    return jobs.cancel(session, jobs.start(session, actor, "import", {"kind": "firm", "name": "f.csv"}).id).id
+
+
+@seed
+def waiting_job(session: TenantSession, owner: Owner) -> uuid.UUID:
+    """A job with a part of a file, which waits for a worker that never comes."""
+    return jobs.start(session, _somebody(session, Role.BATCH), "import", {}, lambda _: [b"sealed"]).id
 
 
 @seed

@@ -1,0 +1,104 @@
+"""Files that wait in the database to be imported: sealed, since a file may hold numbers that are never kept.
+
+The importer rejects a row with a person's number, and hides the number. Until then it is in the file, and the file in
+the database, its log and its backups; so it is encrypted under a key of its own beside the keyring, which is destroyed
+when the job is over.
+"""
+
+import gzip
+import os
+import zlib
+from collections.abc import Iterable, Iterator
+from datetime import timedelta
+from io import BytesIO
+from uuid import UUID
+
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from service.errors import Conflict
+from service.imports.csv_reader import ImportFailedError
+from service.jobs.use_cases import is_over
+from service.kit import clock
+from service.kit.db import TenantSession, tenant_of
+from service.kit.keyring import Keyring
+
+PART_BYTES = 1 << 20
+MOST_UNPACKED = 1 << 28
+ABANDONED = timedelta(hours=1)
+"""Age from which a key is looked at: is its job over, or was it never committed?"""
+_MAGIC, _NONCE = b"\x1f\x8b", 12
+
+
+class Uploads:
+    """The sealed files of one installation.
+
+    Parameters
+    ----------
+    keyring
+        Beside whose keys theirs are kept.
+    """
+
+    def __init__(self, keyring: Keyring) -> None:
+        self._keys = Keyring(keyring.folder / "uploads")
+
+    def seal(self, tenant_id: UUID, job_id: UUID, content: bytes) -> Iterator[bytes]:
+        """Yield a file's parts, encrypted under a new key."""
+        seal = AESGCM(self._keys.create(tenant_id, job_id))
+        for number, start in enumerate(range(0, len(content), PART_BYTES)):
+            nonce = os.urandom(_NONCE)
+            yield nonce + seal.encrypt(nonce, content[start : start + PART_BYTES], str(number).encode())
+
+    def open(self, tenant_id: UUID, job_id: UUID, parts: Iterable[bytes]) -> BytesIO:
+        """Return a file, in memory alone.
+
+        Raises
+        ------
+        Conflict
+            If its key is not in this process's keyring.
+        """
+        key = self._keys.load(tenant_id, job_id)
+        if key is None:
+            raise Conflict(
+                "The key of the uploaded file is not in the worker's keyring. Let all servers and workers share one"
+                " folder CLUSTERCREDIT_KEYRING_DIR, and upload the file again."
+            )
+        seal = AESGCM(key)
+        return BytesIO(
+            b"".join(seal.decrypt(p[:_NONCE], p[_NONCE:], str(number).encode()) for number, p in enumerate(parts))
+        )
+
+    def forget(self, tenant_id: UUID, job_id: UUID) -> None:
+        """Destroy the key of a file."""
+        self._keys.discard(tenant_id, job_id)
+
+    def forget_abandoned(self, session: TenantSession) -> None:
+        """Destroy the tenant's keys of jobs that were cancelled before a worker saw them, or rolled back."""
+        tenant_id = tenant_of(session)
+        for job_id in self._keys.keys(tenant_id, clock.now() - ABANDONED):
+            if is_over(session, job_id):
+                self.forget(tenant_id, job_id)
+
+
+def is_gzipped(content: bytes) -> bool:
+    """Tell whether a file is gzipped, by its first bytes."""
+    return content.startswith(_MAGIC)
+
+
+def check_size(file: BytesIO, name: str) -> None:
+    """Check that a gzipped file is no bomb, and leave it at its beginning.
+
+    Raises
+    ------
+    ImportFailedError
+        If it unpacks to too much, or is damaged.
+    """
+    size = 0
+    try:
+        with gzip.GzipFile(fileobj=file) as unpacked:
+            while size <= MOST_UNPACKED and (part := unpacked.read(PART_BYTES)):
+                size += len(part)
+    except (OSError, EOFError, zlib.error) as error:
+        raise ImportFailedError(f"{name}: the file is damaged: {error}.") from None
+    if size > MOST_UNPACKED:
+        raise ImportFailedError(f"{name}: it unpacks to more than {MOST_UNPACKED:,} bytes. Send it in parts.")
+    file.seek(0)

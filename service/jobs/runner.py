@@ -1,0 +1,167 @@
+"""Run one job: claim it, let its kind's function work, and see to it that every way to end is noted."""
+
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from functools import partial
+from time import sleep
+from typing import Any
+from uuid import UUID
+
+import structlog
+from sqlalchemy import text
+from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from service.errors import Problem
+from service.jobs import repository, rules
+from service.jobs.attempt import (
+    AttemptDatabase,
+    CancelledError,
+    GivenBackError,
+    InterruptionError,
+    Pulse,
+    sessions_of,
+)
+from service.jobs.context import Context, Kind
+from service.jobs.rules import FINAL, State
+from service.jobs.tables import Job
+from service.kit.db import Database
+from service.settings import Settings
+
+log = structlog.get_logger()
+
+PASSING = (OperationalError, InterfaceError, PoolTimeoutError)
+"""What the database says when it restarts, is full, or chose another transaction: the job is tried again."""
+SUPERSEDED = "superseded"
+SETTLE_TRIES, SETTLE_PAUSE_SECONDS = 5, 1.0
+INTERNAL = {
+    "type": "urn:clustercredit:internal-error",
+    "title": "Something went wrong that should not",
+    "detail": "Nothing of the job's open work was kept. Tell whoever runs the service the job's id: its log says more.",
+}
+
+
+class Runner:
+    """Runs jobs, in as many threads as call it.
+
+    Parameters
+    ----------
+    database
+        The worker's own, for claims and pulses.
+    kinds
+        What this worker can do; it leaves other jobs to others.
+    must_stop
+        Whether jobs are to be given back at their next safe point.
+    """
+
+    def __init__(
+        self, database: Database, settings: Settings, kinds: Mapping[str, Kind], must_stop: Callable[[], bool]
+    ) -> None:
+        self._database, self._settings, self._kinds, self._must_stop = database, settings, kinds, must_stop
+        self._lease = timedelta(seconds=settings.job_lease_seconds)
+
+    def run(self, tenant_id: UUID, job_id: UUID) -> None:
+        """Do a job unless it is done, or somebody else's; a database that fails now leaves it to a later wake-up."""
+        with structlog.contextvars.bound_contextvars(job_id=str(job_id)):
+            try:
+                job = self._claim(tenant_id, job_id)
+                if job is not None:
+                    self._attempt(job)
+            except PASSING as error:
+                log.warning("job left to a later wake-up", error=type(error).__name__)
+            except Exception:
+                log.exception("job not begun")
+
+    def _claim(self, tenant_id: UUID, job_id: UUID) -> Job | None:
+        with self._database.session(tenant_id) as session:
+            found = repository.find(session, job_id)
+            if found is None or found.kind not in self._kinds:
+                return None
+            claim = partial(rules.claim, lease=self._lease)
+            job = repository.change(session, job_id, claim, waits=False)
+        if job is None or job.state != State.RUNNING:
+            return None
+        if job.attempt > 1:
+            self._end_former_sessions(job)
+        return job
+
+    def _end_former_sessions(self, job: Job) -> None:
+        """End the transactions of earlier attempts, whose processes may be stopped or cut off, with all their locks."""
+        query = text(
+            "select count(pg_terminate_backend(pid)) from pg_stat_activity where starts_with(application_name, :names)"
+        )
+        with self._database.engine.connect() as connection:
+            ended = connection.execute(query, {"names": sessions_of(job.id)}).scalar_one()
+        log.info("earlier attempts ended", attempt=job.attempt, sessions=ended)
+
+    def _attempt(self, job: Job) -> None:
+        kind = self._kinds[job.kind]
+        own = AttemptDatabase(self._database.url, job.tenant_id, job.id, job.attempt)
+        log.info("job started", kind=job.kind, attempt=job.attempt)
+        try:
+            with Pulse(self._database, job.tenant_id, job.id, job.attempt, self._lease, self._must_stop) as pulse:
+                state = self._work(kind, Context(job, own, pulse, self._settings), job)
+        finally:
+            own.dispose()
+        log.info("job ended", kind=job.kind, attempt=job.attempt, state=state)
+        if kind.on_end is not None and state in FINAL:
+            kind.on_end(self._settings, job.tenant_id, job.id)
+
+    def _work(self, kind: Kind, context: Context, job: Job) -> str:
+        """Let the kind's function work, and note how it ended; return the state that the job has then."""
+        try:
+            kind.run(context)
+            context.check_finished()
+        except InterruptionError as why:
+            return self._interrupted(job, why)
+        except Exception as error:
+            if not context.is_finished:
+                return self._failed(job, kind, error)
+            log.exception("job failed after its end")
+        return State.SUCCEEDED
+
+    def _interrupted(self, job: Job, why: InterruptionError) -> str:
+        if isinstance(why, CancelledError):
+            return self._settle(job, lambda standing: rules.stop(standing, job.attempt))
+        if isinstance(why, GivenBackError):
+            return self._settle(job, lambda standing: rules.give_back(standing, job.attempt, is_lost=False))
+        return SUPERSEDED
+
+    def _failed(self, job: Job, kind: Kind, error: Exception) -> str:
+        if isinstance(error, PASSING):
+            log.warning("job tried again", error=type(error).__name__)
+            return self._settle(job, lambda standing: rules.give_back(standing, job.attempt, is_lost=True))
+        told = _told_of(error, kind)
+        if told is INTERNAL:
+            log.error("job failed", exc_info=error)
+        return self._settle(job, lambda standing: rules.fail(standing, job.attempt), error=told)
+
+    def _settle(self, job: Job, decide: Callable[[rules.Standing], rules.Standing | None], **told: Any) -> str:
+        """Note an end without an effect. If the database cannot, the lease runs out, which comes to the same.
+
+        A job that is given back is woken by the next sweep, of another worker if this one is to stop.
+        """
+        for _ in range(SETTLE_TRIES):
+            try:
+                with self._database.session(job.tenant_id) as session:
+                    settled = repository.change(session, job.id, lambda standing, _: decide(standing), **told)
+            except SQLAlchemyError as error:
+                log.warning("end not noted yet", error=type(error).__name__)
+                sleep(SETTLE_PAUSE_SECONDS)
+            else:
+                return SUPERSEDED if settled is None else settled.state
+        return "unknown"
+
+
+def _told_of(error: Exception, kind: Kind) -> dict[str, str]:
+    """Return what a user is told of an error: only words that were written for users."""
+    if isinstance(error, Problem):
+        return _problem(error.code, error.title, error.detail)
+    for known, (code, title) in kind.errors.items():
+        if isinstance(error, known):
+            return _problem(code, title, str(error))
+    return INTERNAL
+
+
+def _problem(code: str, title: str, detail: str) -> dict[str, str]:
+    return {"type": f"urn:clustercredit:{code}", "title": title, "detail": detail}

@@ -1,0 +1,164 @@
+"""A worker: procrastinate's loop over the queue of wake-ups, and a sweep of what the queue has lost.
+
+Nothing here decides who may do a job: that is the job's row (`service.jobs.rules`). So a wake-up too many is harmless,
+and one too few is made good by the next sweep of any worker.
+"""
+
+import asyncio
+import signal
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from time import monotonic
+from typing import Any, LiteralString
+from uuid import UUID
+
+import procrastinate
+import structlog
+from procrastinate.exceptions import AlreadyEnqueued, ConnectorException
+from procrastinate.jobs import Status
+
+from service.jobs.context import Kind
+from service.jobs.rules import Standing, State, is_due
+from service.jobs.runner import Runner
+from service.jobs.wakeups import QUEUE, TASK, worker_app
+from service.kit.db import Database
+from service.settings import Settings
+
+log = structlog.get_logger()
+
+POLL_SECONDS, SWEEP_SECONDS = 5.0, 5.0
+"""LISTEN may be deaf without knowing; polling is not."""
+HEARTBEAT_SECONDS, STALLED_SECONDS = 5.0, 30.0
+RESTART_SECONDS = 1.0
+GRACE_SECONDS = 5.0
+"""What a job gets to finish in when the worker is to stop; then it is given back at its next safe point."""
+WOKEN_AT_ONCE = 100
+UNSEEN: LiteralString = """
+    select job.tenant_id, job.id, job.state, job.attempt, job.leased_until, clock_timestamp() as now
+    from public.job job
+    where job.state in ('queued', 'running') and not exists (
+        select from procrastinate_jobs wakeup where wakeup.queueing_lock = job.id::text and wakeup.status = 'todo')
+"""
+"""Every tenant's unfinished jobs that no wake-up in the queue names."""
+
+
+class Worker:
+    """One worker.
+
+    Parameters
+    ----------
+    database
+        An open one; the worker has connections of its own beside it.
+    concurrency
+        Jobs at a time, each in a thread.
+    revive
+        Called after the database failed, before the worker tries again: starts an embedded server that is down.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        settings: Settings,
+        kinds: Mapping[str, Kind],
+        *,
+        concurrency: int = 1,
+        revive: Callable[[], object] = lambda: None,
+    ) -> None:
+        self._database = database.beside(concurrency + 2)
+        self._concurrency, self._revive = concurrency, revive
+        self._sweep_seconds = min(SWEEP_SECONDS, settings.job_lease_seconds / 4)
+        self._stop_at: float | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stopped = asyncio.Event()
+        self.runner = Runner(self._database, settings, kinds, self._must_stop)
+
+    def run(self) -> None:
+        """Work until `stop` is called or, in the main thread, SIGTERM or SIGINT comes."""
+        log.info("worker started", concurrency=self._concurrency)
+        asyncio.run(self._run())
+        log.info("worker stopped")
+
+    def stop(self) -> None:
+        """Take no more jobs, let those at work finish for a moment, then give them back; from any thread."""
+        if self._stop_at is None:
+            self._stop_at = monotonic() + GRACE_SECONDS
+        if self._loop is not None:
+            with suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._stopped.set)
+
+    def _must_stop(self) -> bool:
+        return self._stop_at is not None and monotonic() >= self._stop_at
+
+    async def _run(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGTERM, signal.SIGINT):
+                self._loop.add_signal_handler(number, self.stop)
+        while self._stop_at is None:
+            try:
+                await self._serve()
+            except Exception as error:  # noqa: BLE001 - whatever it is, the worker must go on
+                log.warning("worker begins anew", error=type(error).__name__, why=str(error.__cause__ or "")[:200])
+            if self._stop_at is None:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._stopped.wait(), RESTART_SECONDS)
+                with suppress(Exception):
+                    await asyncio.to_thread(self._revive)
+
+    async def _serve(self) -> None:
+        """Work until told to stop, or until procrastinate's worker gives up: its heartbeat found no database."""
+        app = worker_app(self._database.url, connections=3)
+        app.task(name=TASK, queue=QUEUE)(self._run_job)
+        async with app.open_async():
+            worker = asyncio.create_task(self._work_through(app))
+            beside = [asyncio.create_task(self._sweep_on(app)), asyncio.create_task(self._stopped.wait())]
+            try:
+                await asyncio.wait({worker, beside[1]}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for task in (worker, *beside):
+                    task.cancel()
+                ended, *_ = await asyncio.gather(worker, *beside, return_exceptions=True)
+            if isinstance(ended, Exception):
+                raise ended
+
+    async def _work_through(self, app: procrastinate.App) -> None:
+        await app.run_worker_async(
+            queues=[QUEUE],
+            concurrency=self._concurrency,
+            fetch_job_polling_interval=POLL_SECONDS,
+            update_heartbeat_interval=HEARTBEAT_SECONDS,
+            stalled_worker_timeout=STALLED_SECONDS,
+            delete_jobs="always",
+            install_signal_handlers=False,
+        )
+
+    def _run_job(self, tenant_id: str, job_id: str) -> None:
+        self.runner.run(UUID(tenant_id), UUID(job_id))
+
+    async def _sweep_on(self, app: procrastinate.App) -> None:
+        while True:
+            try:
+                await self.sweep(app)
+            except ConnectorException as error:
+                log.warning("sweep missed", why=str(error.__cause__ or error)[:200])
+            await asyncio.sleep(self._sweep_seconds)
+
+    async def sweep(self, app: procrastinate.App) -> int:
+        """Drop wake-ups that dead workers hold, and wake every job that waits without one; return how many."""
+        for stalled in await app.job_manager.get_stalled_jobs(queue=QUEUE, seconds_since_heartbeat=STALLED_SECONDS):
+            assert stalled.id is not None
+            with suppress(ConnectorException):  # another worker's sweep was first
+                await app.job_manager.finish_job_by_id_async(stalled.id, Status.FAILED, delete_job=True)
+        woken = 0
+        for row in await app.connector.execute_query_all_async(UNSEEN):
+            if woken < WOKEN_AT_ONCE and is_due(_standing(row), row["now"]):
+                with suppress(AlreadyEnqueued):
+                    task = app.configure_task(TASK, queueing_lock=str(row["id"]), queue=QUEUE)
+                    await task.defer_async(tenant_id=str(row["tenant_id"]), job_id=str(row["id"]))
+                    woken += 1
+        return woken
+
+
+def _standing(row: dict[str, Any]) -> Standing:
+    return Standing(State(row["state"]), row["attempt"], leased_until=row["leased_until"])

@@ -1,0 +1,101 @@
+"""Trainings and rescorings as jobs: what they leave, and what a second attempt finds of the first."""
+
+import uuid
+
+import pytest
+from sqlalchemy import text
+
+from service.app import KINDS
+from service.errors import Conflict
+from service.identity.access import Role
+from service.identity.actor import act
+from service.jobs.rules import State
+from service.jobs.runner import Runner
+from service.jobs.use_cases import get_job
+from service.rescoring.jobs import start_rescoring
+from service.training import jobs as training
+from service.training.use_cases import _keep, list_versions
+from tests.contracts import world
+from tests.models import handmade
+from tests.service.jobs.desk import Desk, actor_of
+
+MANY = "select count(*) from {}"
+
+
+@pytest.fixture
+def desk(database, tenant) -> Desk:
+    return Desk(database, tenant)
+
+
+def start(desk, make, *args, **options) -> uuid.UUID:
+    actor = actor_of(desk.tenant, Role.RISK_MANAGER)
+    with desk.database.session(desk.tenant_id) as session:
+        act(session, actor)
+        return make(session, actor, *args, **options).id
+
+
+def run(desk, job_id):
+    Runner(desk.database, desk.settings, KINDS, lambda: False).run(desk.tenant_id, job_id)
+    with desk.database.session(desk.tenant_id) as session:
+        return get_job(session, job_id)
+
+
+def count(desk, table: str) -> int:
+    with desk.database.session(desk.tenant_id) as session:
+        return session.execute(text(MANY.format(table))).scalar_one()
+
+
+def test_a_rescoring(desk, monkeypatch):
+    with desk.database.session(desk.tenant_id) as session:
+        world.add_model(session)
+        branch = world.create_branch(session, "here").id
+        for number in range(3):
+            world.add_firm(session, desk.tenant, branch, f"E-{number}")
+    job_id = start(desk, start_rescoring, world.PRODUCT, world.SECOND)
+    job = run(desk, job_id)
+    assert (job.state, job.counts) == (State.SUCCEEDED, {"firms": 3, "scored": 3, "alerts": 0, "refused": 0})
+    assert job.result["model_version"] == f"{world.PRODUCT}/1"
+    assert count(desk, "score") == 3
+
+
+def test_a_rescoring_that_lacked_only_its_end_is_not_done_again(desk, monkeypatch):
+    with desk.database.session(desk.tenant_id) as session:
+        world.add_model(session)
+        world.add_firm(session, desk.tenant, world.create_branch(session, "here").id, "E-1")
+    job_id = start(desk, start_rescoring, world.PRODUCT, world.SECOND)
+    end = "service.jobs.context.Context.finish"
+    with monkeypatch.context() as patch:
+        patch.setattr(end, lambda *_: desk.let_lease_run_out(job_id) or 1 / 0)
+        patch.setattr("service.jobs.runner.Runner._failed", lambda *_: "killed")
+        assert run(desk, job_id).state == State.RUNNING
+    desk.let_lease_run_out(job_id)
+    job = run(desk, job_id)
+    assert (job.state, job.attempt, job.counts["scored"]) == (State.SUCCEEDED, 2, 1)
+    assert job.result["run_id"] == job.checkpoint["run_id"]
+    assert (count(desk, "score"), count(desk, "rescoring_run")) == (1, 1)
+
+
+@pytest.mark.parametrize("breaks", [False, True])
+def test_a_training(desk, monkeypatch, breaks):
+    """The fit itself is another test's; here it is whether the version and the job's end are one."""
+
+    def train(session, product, as_of, *, actor, seed, estimator, central_tendency, progress):
+        progress("fitting", 0, 1)
+        assert central_tendency is None
+        report = {**handmade.REPORT, "sample": {"rows": 30, "firms": 20, "defaulted_firms": 5, "default_rate": 0.2}}
+        version = _keep(session, product, as_of, actor, seed, handmade.model(), report)
+        if breaks:
+            raise Conflict("It broke off.")
+        return version
+
+    monkeypatch.setattr(training, "train", train)
+    options = {"seed": 7, "estimator": "auto", "central_tendency": None}
+    job = run(desk, start(desk, training.start_training, world.PRODUCT, world.FIRST, **options))
+    with desk.database.session(desk.tenant_id) as session:
+        versions = list_versions(session)
+    if breaks:
+        assert (job.state, versions) == (State.FAILED, [])
+    else:
+        assert (job.state, job.counts) == (State.SUCCEEDED, {"rows": 30, "firms": 20, "defaulted_firms": 5})
+        assert job.result == {"model_id": str(versions[0].id), "name": f"{world.PRODUCT}/1", "state": "live"}
+        assert versions[0].created_by == "nightly"

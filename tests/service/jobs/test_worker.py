@@ -1,0 +1,139 @@
+"""Workers: a job that is started is done, also when its worker is killed, its wake-up lost, or its database away."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from service.jobs.rules import State
+from tests.service.jobs.conftest import TENANT, working
+from tests.service.jobs.desk import KIND, Desk
+
+ROOT = Path(__file__).parents[3]
+WITHIN = 30
+CODE = """
+import sys, time
+import service.identity.tables
+from service.jobs.context import Kind
+from service.jobs.worker import Worker
+from service.kit.db import Database
+from service.kit.logs import configure_logging
+from service.settings import Settings
+
+configure_logging("ERROR")
+
+def run(context):
+    print("working", context.job_id, flush=True)
+    with context.session() as session:
+        while True:
+            context.progress("for ever", 1, 2)
+            time.sleep(0.05)
+
+Worker(Database(sys.argv[1]), Settings(job_lease_seconds=2), {"test": Kind("test", run)}).run()
+print("ended", flush=True)
+"""
+
+
+@pytest.fixture
+def desk(own_database) -> Desk:
+    return Desk(own_database, TENANT, job_lease_seconds=2)
+
+
+def wait_for(desk, job_id, *states, within=WITHIN):
+    deadline = time.monotonic() + within
+    while (job := desk.job(job_id)).state not in states:
+        assert time.monotonic() < deadline, (job.state, job.attempt, job.leased_until)
+        time.sleep(0.05)
+    return job
+
+
+def queue(desk, server) -> int:
+    return int(server.psql("select count(*) from jobs.procrastinate_jobs", desk.database.engine.url.database))
+
+
+def start_child(database) -> subprocess.Popen:
+    command = [sys.executable, "-c", CODE, database.url.replace("+psycopg", "")]
+    child = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    assert child.stdout.readline().startswith("working")
+    return child
+
+
+def end_child(child) -> None:
+    child.wait(30)
+    child.stdout.close()
+
+
+def test_jobs_are_done_and_the_queue_is_emptied(desk, server, own_settings):
+    before = [desk.start() for _ in range(3)]
+    with working(desk.database, own_settings, {KIND: desk.kind}, concurrency=2):
+        begun = time.monotonic()
+        after = desk.start()
+        wait_for(desk, after, State.SUCCEEDED)
+        assert time.monotonic() - begun < 10
+        for job_id in before:
+            assert wait_for(desk, job_id, State.SUCCEEDED).attempt == 1
+            assert desk.effects(job_id) == 1
+        deadline = time.monotonic() + WITHIN
+        while queue(desk, server):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+
+def test_a_killed_workers_job_is_done_by_another(desk, own_settings):
+    job_id = desk.start()
+    child = start_child(desk.database)
+    os.kill(child.pid, signal.SIGKILL)
+    end_child(child)
+    assert desk.job(job_id).state == State.RUNNING
+    with working(desk.database, own_settings, {KIND: desk.kind}):
+        job = wait_for(desk, job_id, State.SUCCEEDED)
+    assert (job.attempt, job.losses, desk.effects(job_id)) == (2, 1, 1)
+
+
+def test_a_worker_that_is_told_to_end_gives_its_job_back(desk, own_settings):
+    job_id = desk.start()
+    child = start_child(desk.database)
+    child.send_signal(signal.SIGTERM)
+    end_child(child)
+    assert child.returncode == 0
+    job = desk.job(job_id)
+    assert (job.state, job.losses) == (State.QUEUED, 0)
+    with working(desk.database, own_settings, {KIND: desk.kind}):
+        assert wait_for(desk, job_id, State.SUCCEEDED).attempt == 2
+
+
+def test_a_lost_wake_up_is_made_good(desk, server, own_settings):
+    job_id = desk.start()
+    server.psql("set search_path = jobs; delete from procrastinate_jobs", desk.database.engine.url.database)
+    with working(desk.database, own_settings, {KIND: desk.kind}):
+        assert wait_for(desk, job_id, State.SUCCEEDED).attempt == 1
+
+
+def test_a_worker_outlives_its_connections(desk, own_settings):
+    """All of them are cut, again and again, the deaf one that listens too."""
+    end_all = text(
+        "select count(pg_terminate_backend(pid)) from pg_stat_activity"
+        " where datname = current_database() and pid <> pg_backend_pid()"
+    )
+    with working(desk.database, own_settings, {KIND: desk.kind}):
+        for _ in range(3):
+            job_ids = [desk.start() for _ in range(2)]
+            with desk.database.engine.connect() as connection:
+                assert connection.execute(end_all).scalar_one() > 0
+            for job_id in job_ids:
+                wait_for(desk, job_id, State.SUCCEEDED)
+                assert desk.effects(job_id) == 1
+
+
+def test_a_worker_leaves_kinds_that_it_does_not_know(desk, own_settings):
+    job_id = desk.start()
+    with working(desk.database, own_settings, {}):
+        time.sleep(1.0)
+    assert (desk.job(job_id).state, desk.job(job_id).attempt) == (State.QUEUED, 0)
+    with working(desk.database, own_settings, {KIND: desk.kind}):
+        wait_for(desk, job_id, State.SUCCEEDED)
