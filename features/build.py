@@ -93,7 +93,7 @@ def build_matrix(inputs: Inputs, context: Context, names: Sequence[str], as_of: 
     wanted = frozenset(table for name in names for table in CATALOG[name].tables)
     table = firm_tables(permitted(inputs, as_of), context, as_of, wanted)
     columns = [CATALOG[name].expression.cast(pl.Float64).alias(name) for name in names]
-    stand_ins = {name: CATALOG[name].stand_in for name in names if CATALOG[name].stand_in is not None}
+    stand_ins = {name: stand_in for name in names if (stand_in := CATALOG[name].stand_in) is not None}
     columns += [stand_in.alias(f"{name} of its cluster") for name, stand_in in stand_ins.items()]
     raw = table.select("firm_id", *columns).collect(engine="in-memory").head(-1)
     values = np.array(raw.select(names).fill_null(float("nan")).to_numpy(), dtype=np.float64, order="C")

@@ -65,8 +65,26 @@ class Score(FirmRow, table=True):
     reason_families: list[str] = Field(sa_type=ARRAY(Text))
 
 
+class Publication(TenantRow, table=True):
+    """A rescoring whose scores count, since and until when; scores of others are nobody's grade."""
+
+    __tablename__ = "publication"
+    __table_args__ = (Index("ix_publication_newest", "tenant_id", "product", "as_of", "published_at"),)
+
+    tenant_id: UUID = Field(primary_key=True, foreign_key="tenant.id")
+    run_id: UUID = Field(primary_key=True)
+    product: str = Field(sa_type=Text)
+    as_of: date
+    is_whole: bool
+    published_at: datetime = Field(sa_type=DateTime(timezone=True))
+    rolled_back_at: datetime | None = Field(sa_type=DateTime(timezone=True))
+
+
 class CurrentScore(FirmRow, table=True):
-    """Which score of a firm and product is current: the one with the newest `as_of`, the newest made among those."""
+    """Which score of a firm and product is current: of the newest `as_of` and, among those, the newest made.
+
+    Only online scores and those of published runs count.
+    """
 
     __tablename__ = "current_score"
     __table_args__ = (

@@ -26,7 +26,7 @@ from service.firms.use_cases import firm_id_of, get_firm, list_keys, read_inputs
 from service.kit import clock
 from service.kit.db import TenantSession, tenant_of
 from service.people.use_cases import data_withdrawn
-from service.scoring import repository
+from service.scoring import publication, repository
 from service.scoring.tables import DayContext, Score
 from service.training.use_cases import LoadedModel, live_model, model_version, product_of, version_name
 
@@ -41,7 +41,7 @@ IN_DEFAULT: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Scored:
-    """A new score as other domains need it, with the last one that a rescoring gave for an earlier ``as_of``."""
+    """A new score as other domains need it, with the last one that a published rescoring gave for an earlier day."""
 
     score_id: UUID
     firm_id: UUID
@@ -98,7 +98,8 @@ def context_of(session: TenantSession, as_of: date, *, refresh: bool = False) ->
     newest = repository.find_context(session, as_of)
     if newest is None or refresh:
         with whole_population(session):
-            context = build_context(read_inputs(session, as_of, kinds=CONTEXT_KINDS), as_of)
+            inputs = read_inputs(session, as_of, kinds=CONTEXT_KINDS)
+            context = build_context(inputs, as_of, *publication.pds_known(session, as_of))
         body = context.to_json()
         if newest is None or newest.body != body:
             newest = DayContext(
@@ -151,6 +152,8 @@ def score_range(
 ) -> tuple[list[Scored], list[Refusal]]:
     """Score every firm whose key lies in a range, and keep the scores in the session's transaction.
 
+    Those of a run become current when it is published.
+
     Returns
     -------
     tuple
@@ -166,13 +169,15 @@ def score_range(
     wanted = gates.filter(is_gradable)["firm_id"].to_list()
     if not wanted:
         return [], refusals
-    matrix = build_matrix(inputs.of_firms(wanted), context[1], loaded.model.names, as_of)
+    tables = publication.complete(session, context[1], loaded.model.names, inputs)
+    matrix = build_matrix(inputs.of_firms(wanted), tables, loaded.model.names, as_of)
     previous = repository.read_previous(session, loaded.product.code, as_of, *keys)
     rows = _rows(loaded, matrix, defaulted, previous)
     is_refused = pl.col("key").is_in(_refused_today(session, keys).implode())
     rows = rows.with_columns(decision=pl.when(is_refused).then(pl.lit("person")).otherwise(pl.lit("automated")))
     rows = _with_provenance(session, rows, loaded, context[0], as_of, actor, run_id)
-    repository.insert_scores(session, rows.select(*Score.model_fields), [UUID(i) for i in rows["id"]])
+    current = [UUID(i) for i in rows["id"]] if run_id is None else []
+    repository.insert_scores(session, rows.select(*Score.model_fields), current)
     return _scored(rows, loaded.product.code, as_of), refusals
 
 
@@ -310,16 +315,22 @@ def _scored(rows: pl.DataFrame, product: str, as_of: date) -> list[Scored]:
     ]
 
 
-def get_score(session: TenantSession, score_id: UUID) -> ScoreView:
+def get_score(session: TenantSession, score_id: UUID, *, even_unpublished: bool = False) -> ScoreView:
     """Return a stored score.
+
+    Parameters
+    ----------
+    even_unpublished
+        Also of a run that was never published: for those who check runs.
 
     Raises
     ------
     NotFound
-        If the tenant has no such score.
+        If the tenant has no such score, or none that the asker may see.
     """
     row = repository.find_score(session, score_id)
-    if row is None:
+    is_hidden = row is not None and row.run_id is not None and not repository.is_published(session, row.run_id)
+    if row is None or (is_hidden and not even_unpublished):
         raise NotFound("No score has this id.")
     return ScoreView(row, version_name(session, row.model_version_id))
 
@@ -378,7 +389,7 @@ def plan_firm(session: TenantSession, firm_id: UUID, product: str) -> PlanView:
 def list_scores(
     session: TenantSession, firm_id: UUID, product: str | None, before: tuple[datetime, UUID] | None, limit: int
 ) -> list[ScoreView]:
-    """Return a firm's scores, newest first.
+    """Return a firm's scores, newest first: those given online, and those of published runs.
 
     Raises
     ------
