@@ -27,6 +27,7 @@ from service.kit.logs import RequestLog
 from service.kit.rate_limit import Failures, Limiter
 from service.kit.receive import WholeRequest
 from service.people.router import router as people
+from service.rescoring.router import router as rescorings
 from service.reviews.router import router as reviews
 from service.reviews.use_cases import follow_refusals
 from service.scoring.router import router as scores
@@ -42,6 +43,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     associations,
     models,
     scores,
+    rescorings,
     alerts,
     reviews,
     funds,

@@ -23,8 +23,9 @@ def get_alerts(
     session: Session,
     is_acknowledged: Annotated[bool | None, Query(description="Only those seen, or only those not.")] = None,
     is_withdrawn: Annotated[
-        bool, Query(description="Those that a run raised which was rolled back since, instead of those that hold.")
-    ] = False,
+        bool | None,
+        Query(description="True: those that a run raised which was rolled back since, instead of those that hold."),
+    ] = None,
     firm_id: Annotated[UUID | None, Query(description="Only those of one firm.")] = None,
     cursor: Cursor = None,
     limit: Limit = PAGE_SIZE,
@@ -34,7 +35,7 @@ def get_alerts(
     found = use_cases.list_alerts(
         session,
         is_acknowledged=is_acknowledged,
-        is_withdrawn=is_withdrawn,
+        is_withdrawn=bool(is_withdrawn),
         firm_id=firm_id,
         before=before,
         limit=limit + 1,

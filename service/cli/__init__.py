@@ -9,7 +9,7 @@ from rich.markup import escape
 from sqlalchemy.exc import OperationalError
 
 from models.train import TrainingError
-from service.cli import data, database, demo, modelling, people, reference, users
+from service.cli import data, database, demo, modelling, people, reference, runs, users
 from service.errors import Problem
 from service.imports.csv_reader import ImportFailedError
 from service.kit.embedded_postgres import EmbeddedPostgresError
@@ -22,7 +22,7 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
     rich_markup_mode="markdown",
 )
-for part in (database, users, data, modelling, people, demo, reference):
+for part in (database, users, data, modelling, runs, people, demo, reference):
     part.add_to(app)
 
 

@@ -7,7 +7,7 @@ from uuid import UUID
 from fastapi import APIRouter, Path, Query, Response
 
 from service.errors import CREATING, responses
-from service.identity.access import Role
+from service.identity.access import CHECKING
 from service.identity.guard import Acting
 from service.kit import clock
 from service.kit.http import Code, Session
@@ -17,8 +17,6 @@ from service.scoring import use_cases
 from service.scoring.schemas import PlanOut, ScoreOut, ScoreRequest, ScoresOut
 
 router = APIRouter(prefix="/v1", tags=["scores"])
-CHECKING = frozenset({Role.RISK_MANAGER, Role.MODEL_VALIDATOR})
-"""Who looks at a run before it is published."""
 ScoreId = Annotated[UUID, Path(description="Id of a score.", examples=["3b0e9a3e-2f0d-4a57-8a63-0f7f2a9b7c01"])]
 FirmId = Annotated[UUID, Path(description="Id of a firm.", examples=["0b7f5c3e-8a39-5c36-9a55-3d9f2f6b2c11"])]
 

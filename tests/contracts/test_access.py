@@ -176,7 +176,15 @@ def _queries(session: TenantSession, home: Owner, rival: Owner) -> dict[str, obj
             session, is_acknowledged=None, firm_id=None, before=None, limit=1000)),
         "alert days": sorted(map(str, alerts.newest_of(session, [own, foreign]))),
         "model": str(training.find_live(session, PRODUCT).id),
-        "run": str(rescoring.find_unfinished(session, PRODUCT, SECOND)),
+        "run": sorted(str(run.id) for run in rescoring.page_runs(session, None, 100)),
+        "progress": str(rescoring.progress_of(session, uuid.UUID(home["run"]))),
+        "foreign progress": str(rescoring.progress_of(session, uuid.UUID(rival["run"]))),
+        "replaced": sorted(map(str, scoring.runs_before(session, uuid.UUID(home["run"]), PRODUCT, SECOND))),
+        "known": sorted(map(str, scoring.runs_known(session, date(2099, 1, 1)))),
+        "published PDs": scoring.read_pds(session, scoring.runs_known(session, date(2099, 1, 1)), None).rows(),
+        "matrix": list(map(tuple, scoring.read_matrix(session, uuid.UUID(home["run"]), []))),
+        "arrivals": firms.count_arrivals(session, "invoice", SECOND, 90, 3),
+        "balances": firms.count_impossible(session, SECOND),
     }  # fmt: skip
 
 

@@ -20,7 +20,6 @@ from sqlalchemy import text
 from models import artifact
 from service.alerts.schemas import AcknowledgeIn
 from service.alerts.tables import Alert
-from service.alerts.use_cases import raise_alerts
 from service.associations import use_cases as associations
 from service.audit import use_cases as audit
 from service.firms import use_cases as firms
@@ -380,7 +379,7 @@ def add_bank(database: Database, keyring: Keyring, bank: str, tenant: str) -> di
             f"{bank} away": add_firm(session, tenant, there, "E-away"),
         }
     for day in (FIRST, SECOND):
-        assert rescore(database, tenant_id, PRODUCT, day, "nightly", raise_alerts).scored == len(owners)
+        assert rescore(database, tenant_id, PRODUCT, day, "nightly").scored == len(owners)
     with database.session(tenant_id) as session:
         session.info["keyring"] = keyring
         for owner in owners.values():

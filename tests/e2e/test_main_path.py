@@ -15,12 +15,13 @@ from sqlalchemy import text
 from features.build import CATALOG
 from features.consent import refused_automated
 from models.grades import DEFAULTED, NAMES, grade_of, pd_of, stable_grade
-from service.alerts.use_cases import list_alerts, raise_alerts
+from service.alerts.use_cases import list_alerts, note_findings
 from service.firms.use_cases import add_inputs, add_invoices, firm_id_of, list_keys, read_inputs
 from service.identity.access import Role
 from service.identity.actor import Reach
 from service.identity.use_cases import create_branch
 from service.kit import clock
+from service.rescoring import work
 from service.rescoring.use_cases import rescore
 from service.scoring.use_cases import context_of, get_score, plan_firm, score_firm, score_range
 from service.training.use_cases import live_model, promote, train
@@ -305,7 +306,7 @@ def test_the_current_score_is_the_one_of_the_newest_day(database, bank):
     query = text("select c.as_of, count(*) from current_score c where c.as_of >= :first group by 1 order by 1")
     with database.session(bank.tenant_id) as session:
         before = session.execute(query, {"first": FIRST}).all()
-    older = rescore(database, bank.tenant_id, PRODUCT, date(2025, 9, 30), "nightly", raise_alerts)
+    older = rescore(database, bank.tenant_id, PRODUCT, date(2025, 9, 30), "nightly")
     assert older.scored > 300
     with database.session(bank.tenant_id) as session:
         assert session.execute(query, {"first": FIRST}).all() == before
@@ -349,7 +350,7 @@ def test_a_look_at_a_firm_does_not_swallow_its_alert(database, bank):
 
 
 def test_rescoring_again_raises_nothing_twice(database, bank):
-    again = rescore(database, bank.tenant_id, PRODUCT, SECOND, "nightly", raise_alerts)
+    again = rescore(database, bank.tenant_id, PRODUCT, SECOND, "nightly")
     assert again.run_id != bank.runs[1].run_id
     assert (again.scored, again.alerts) == (bank.runs[1].scored, 0)
 
@@ -373,7 +374,7 @@ def test_an_alert_is_acknowledged_once(officer, app, database, bank):
     assert reader.post(path, {}).status_code == 403
 
 
-def test_a_run_that_broke_off_is_finished_with_one_score_a_firm(database, bank):
+def test_a_run_that_broke_off_is_finished_with_one_score_a_firm(database, bank, monkeypatch):
     day = date(2026, 7, 31)
     calls = []
 
@@ -384,15 +385,17 @@ def test_a_run_that_broke_off_is_finished_with_one_score_a_firm(database, bank):
         calls.append(run_id)
         if len(calls) == 2:
             raise KilledError
-        return raise_alerts(session, scored, run_id)
+        return note_findings(session, scored, run_id)
 
-    with pytest.raises(KilledError):
-        rescore(database, bank.tenant_id, PRODUCT, day, "nightly", die_in_the_second_chunk, chunk_firms=100)
+    with monkeypatch.context() as patch:
+        patch.setattr(work, "note_findings", die_in_the_second_chunk)
+        with pytest.raises(KilledError):
+            rescore(database, bank.tenant_id, PRODUCT, day, "nightly", chunk_firms=100)
     count = text("select count(*), count(distinct firm_id) from score where run_id = :run")
     with database.session(bank.tenant_id) as session:
         partial = session.execute(count, {"run": calls[0]}).one()
         assert 0 < partial[0] < 100
-    summary = rescore(database, bank.tenant_id, PRODUCT, day, "nightly", raise_alerts, chunk_firms=100)
+    summary = rescore(database, bank.tenant_id, PRODUCT, day, "nightly", chunk_firms=100)
     assert summary.is_resumed
     assert summary.run_id == calls[0]
     with database.session(bank.tenant_id) as session:
