@@ -17,7 +17,7 @@ from service.training.tables import ModelVersion
 from tests.models import handmade
 
 PRODUCT = "credit-score"
-FIRST, SECOND, THIRD = date(2024, 6, 30), date(2024, 9, 30), date(2024, 12, 31)
+FIRST, SECOND, THIRD = date(2024, 6, 30), date(2024, 9, 30), date(2025, 6, 30)
 _FIRMS = text("""
     insert into firm (tenant_id, id, key, version, created_at)
     select :tenant, t.id, t.key, 1, now() from unnest(cast(:ids as uuid[]), cast(:keys as text[])) t (id, key)
@@ -34,7 +34,7 @@ _INVOICES = text("""
       'B' || s.n % 3, false, s.fen, 0, s.fen, false
     from firm f cross join lateral (
       select n, (date '2023-10-15' + n * interval '90 days')::date as on,
-        100 * (1 + abs(hashtext(f.key || n)) % 10000)::bigint * case when n > 3 and hashtext(f.key) % 3 = 0
+        100 * (1 + abs(hashtext(f.key || n)) % 10000)::bigint * case when n > 2 and hashtext(f.key) % 3 = 0
         then 1 else 1000 end as fen
       from generate_series(0, 4) n
     ) s
