@@ -40,6 +40,13 @@ def upgrade() -> None:
     op.execute(f"grant delete on current_score to {RUNTIME_ROLE}")
     _carry_over()
     op.drop_column("rescoring_run", "finished_at")
+    op.create_index(
+        "uq_rescoring_run_open",
+        "rescoring_run",
+        ["tenant_id", "product", "as_of"],
+        unique=True,
+        postgresql_where=sa.text("state in ('preparing', 'prepared') and kind = 'all'"),
+    )
 
 
 def _extend_runs() -> None:
@@ -61,13 +68,6 @@ def _extend_runs() -> None:
         ["tenant_id", "id"],
     )
     op.drop_index("uq_rescoring_run_unfinished", "rescoring_run")
-    op.create_index(
-        "uq_rescoring_run_open",
-        "rescoring_run",
-        ["tenant_id", "product", "as_of"],
-        unique=True,
-        postgresql_where=sa.text("state in ('preparing', 'prepared') and kind = 'all'"),
-    )
     op.create_index("ix_rescoring_run_started_at", "rescoring_run", ["tenant_id", "started_at", "id"])
     op.add_column("rescoring_chunk", sa.Column("firms", sa.Integer(), nullable=False, server_default="0"))
     op.add_column("rescoring_chunk", sa.Column("firm_keys", postgresql.ARRAY(sa.Text()), nullable=True))

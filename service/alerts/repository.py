@@ -34,7 +34,7 @@ def insert_alerts(session: TenantSession, rows: list[dict[str, Any]]) -> int:
 def insert_candidates(session: TenantSession, rows: list[dict[str, Any]]) -> None:
     """Add what a run found."""
     for start in range(0, len(rows), AT_ONCE):
-        session.execute(insert(AlertCandidate).values(rows[start : start + AT_ONCE]))
+        session.execute(insert(AlertCandidate).values(rows[start : start + AT_ONCE]).on_conflict_do_nothing())
 
 
 def page_candidates(session: TenantSession, run_id: UUID, after: str) -> list[AlertCandidate]:

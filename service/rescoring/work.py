@@ -14,7 +14,7 @@ from time import monotonic
 from typing import TypeVar
 from uuid import UUID
 
-from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, OperationalError
+from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, InternalError, OperationalError
 
 from service.alerts.use_cases import note_findings
 from service.firms.use_cases import list_keys
@@ -115,6 +115,10 @@ def _work(database: Database, run: Run, claim: Claim, actor: str, lease_seconds:
             score_chunk(session, run, claim, actor, is_mine)
     except LostChunkError:
         raise
+    except IntegrityError as error:
+        if steadily(lambda: _renew(database, run, claim, lease_seconds)):
+            raise
+        raise LostChunkError from error  # who has the chunk now was first with its scores
     except _LOST as error:
         _let_go(database, run, claim)
         if not _is_lost(error):
@@ -179,6 +183,12 @@ def slices(keys: Sequence[str], wanted: Sequence[str] | None, size: int = SLICE_
         yield part[0], part[-1]
 
 
+def _renew(database: Database, run: Run, claim: Claim, lease_seconds: float) -> bool:
+    """Prolong a lease; return whether the chunk is still this attempt's."""
+    with database.session(run.tenant_id) as session:
+        return repository.renew(session, run.id, claim, lease_seconds)
+
+
 @contextmanager
 def _heartbeat(database: Database, run: Run, claim: Claim, lease_seconds: float) -> Iterator[Callable[[], bool]]:
     """Prolong a lease from a thread, and yield whether the chunk is still ours, as far as is known.
@@ -189,8 +199,8 @@ def _heartbeat(database: Database, run: Run, claim: Claim, lease_seconds: float)
 
     def beat() -> None:
         while not is_over.wait(lease_seconds / BEATS):
-            with suppress(DBAPIError), database.session(run.tenant_id) as session:
-                if not repository.renew(session, run.id, claim, lease_seconds):
+            with suppress(DBAPIError):
+                if not _renew(database, run, claim, lease_seconds):
                     is_lost.set()
                     return
 

@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from service.kit.db import Database
 from service.rescoring import repository, work
 from service.rescoring.use_cases import check
-from service.rescoring.work import work_on
+from service.rescoring.work import LostChunkError, work_on
 from tests.service.rescoring.house import FIRST, hash_of, make_bank, prepared
 
 FIRMS = 240
@@ -131,8 +131,8 @@ def test_a_zombie_commits_nothing(database, bank, uninterrupted):
     with database.session(bank) as session:
         assert not repository.complete(session, run_id, zombie, scored=1, alerts=0, refusals="[]")
     before = hash_of(database, bank, run_id)
-    with pytest.raises(Exception, match=r"uq_score_run_firm|LostChunk"), database.session(bank) as session:
-        work.score_chunk(session, run, zombie, "zombie")
+    with pytest.raises(LostChunkError):
+        work._work(database, run, zombie, "zombie", 60)
     finished(database, bank, run_id)
     assert hash_of(database, bank, run_id) == before == uninterrupted
 
