@@ -155,8 +155,11 @@ def test_runs_of_before_that_had_finished_are_published_ones(empty_database):
             f" finished_at) values (:id, '{run}', 'p', {day}, :id, :id, 'a', {at}, {finished})"
             for run, finished in ((done, at), (open_run, "null"))
         ],
-        f"insert into rescoring_chunk (tenant_id, run_id, number, first_key, last_key, done_at, scored, alerts, refusals)"
-        f" values (:id, '{done}', 0, 'A', 'Z', {at}, 4, 1, '[{{}}]')",
+        (
+            "insert into rescoring_chunk"
+            " (tenant_id, run_id, number, first_key, last_key, done_at, scored, alerts, refusals)"
+            f" values (:id, '{done}', 0, 'A', 'Z', {at}, 4, 1, '[{{}}]')"
+        ),
     ]
     with engine.begin() as connection:
         for statement in statements:
