@@ -73,10 +73,11 @@ def _extend_runs() -> None:
     op.add_column("rescoring_chunk", sa.Column("firm_keys", postgresql.ARRAY(sa.Text()), nullable=True))
     op.add_column("rescoring_chunk", sa.Column("attempt", sa.Integer(), nullable=False, server_default="0"))
     op.add_column("rescoring_chunk", sa.Column("leased_until", sa.DateTime(timezone=True), nullable=True))
+    op.add_column("rescoring_chunk", sa.Column("leased_by", sa.Uuid(), nullable=True))
     for column in ("firms", "attempt"):
         op.alter_column("rescoring_chunk", column, server_default=None)
     op.execute(f"grant update (state, version, report) on rescoring_run to {RUNTIME_ROLE}")
-    op.execute(f"grant update (attempt, leased_until) on rescoring_chunk to {RUNTIME_ROLE}")
+    op.execute(f"grant update (attempt, leased_until, leased_by) on rescoring_chunk to {RUNTIME_ROLE}")
 
 
 def _create_transitions() -> None:
@@ -191,7 +192,7 @@ def downgrade() -> None:
     op.drop_column("alert", "withdrawn_at")
     for table in ("alert_candidate", "publication", "rescoring_transition"):
         op.drop_table(table)
-    for column in ("leased_until", "attempt", "firm_keys", "firms"):
+    for column in ("leased_by", "leased_until", "attempt", "firm_keys", "firms"):
         op.drop_column("rescoring_chunk", column)
     op.drop_index("ix_rescoring_run_started_at", "rescoring_run")
     op.drop_index("uq_rescoring_run_open", "rescoring_run")

@@ -16,11 +16,12 @@ _CLAIM = text("""
     with free as materialized (
       select number from rescoring_chunk
       where tenant_id = :tenant and run_id = :run and done_at is null
-        and (leased_until is null or leased_until <= clock_timestamp())
+        and (leased_until is null or leased_until <= clock_timestamp() or leased_by = :worker)
       order by number limit 1 for update skip locked
     )
     update rescoring_chunk c
-    set attempt = c.attempt + 1, leased_until = clock_timestamp() + make_interval(secs => :seconds)
+    set attempt = c.attempt + 1, leased_until = clock_timestamp() + make_interval(secs => :seconds),
+      leased_by = :worker
     from free
     where c.tenant_id = :tenant and c.run_id = :run and c.number = free.number
       and exists (select from rescoring_run r where r.tenant_id = :tenant and r.id = :run and r.state = 'preparing')
@@ -171,9 +172,12 @@ def limit_idleness(session: TenantSession, seconds: float) -> None:
     session.execute(setting, {"value": f"{int(seconds * 1000)}ms"})
 
 
-def claim(session: TenantSession, run_id: UUID, seconds: float) -> Claim | None:
-    """Take a chunk that is not done and that nobody has on lease, if the run is being prepared."""
-    values = {"tenant": tenant_of(session), "run": run_id, "seconds": seconds}
+def claim(session: TenantSession, run_id: UUID, worker: UUID, seconds: float) -> Claim | None:
+    """Take a chunk that is not done and that no other worker has on lease, if the run is being prepared.
+
+    A worker that asks works on nothing: what it has on lease it took without hearing so, before the connection broke.
+    """
+    values = {"tenant": tenant_of(session), "run": run_id, "worker": worker, "seconds": seconds}
     row = session.execute(_CLAIM, values).one_or_none()
     return None if row is None else Claim(*row)
 

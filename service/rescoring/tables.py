@@ -81,6 +81,7 @@ class Chunk(TenantRow, table=True):
     firm_keys: list[str] | None = Field(sa_type=ARRAY(Text))
     attempt: int = 0
     leased_until: datetime | None = Field(default=None, sa_type=DateTime(timezone=True))
+    leased_by: UUID | None = None
     done_at: datetime | None = Field(default=None, sa_type=DateTime(timezone=True))
     scored: int = 0
     alerts: int = 0

@@ -208,7 +208,8 @@ def rerun(session: TenantSession, run_id: UUID, firm_ids: Collection[UUID], acto
     if len(keys) < len(set(firm_ids)):
         raise NotFound("One of the firms is not known.")
     run, _ = prepare(session, parent.product, parent.as_of, actor, firm_keys=keys.values(), parent_id=parent.id)
-    while claim := repository.claim(session, run.id, LEASE_SECONDS):
+    worker = clock.new_id()
+    while claim := repository.claim(session, run.id, worker, LEASE_SECONDS):
         score_chunk(session, run, claim, actor)
     return check(session, run.id, actor)
 

@@ -18,6 +18,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, InternalE
 
 from service.alerts.use_cases import note_findings
 from service.firms.use_cases import list_keys
+from service.kit import clock
 from service.kit.db import Author, Database, TenantSession
 from service.rescoring import repository
 from service.rescoring.repository import Claim
@@ -80,8 +81,9 @@ def work_on(
 
     Does nothing for a run that is not being prepared. A database that restarts is waited for.
     """
+    worker = clock.new_id()
     while True:
-        run, claim, done = steadily(lambda: _take(database, tenant_id, run_id, actor, lease_seconds))
+        run, claim, done = steadily(lambda: _take(database, tenant_id, run_id, actor, worker, lease_seconds))
         if run is None or run.state != "preparing":
             return
         progress(f"scoring as of {run.as_of}", done.done, done.chunks)
@@ -93,11 +95,11 @@ def work_on(
 
 
 def _take(
-    database: Database, tenant_id: UUID, run_id: UUID, actor: str, lease_seconds: float
+    database: Database, tenant_id: UUID, run_id: UUID, actor: str, worker: UUID, lease_seconds: float
 ) -> tuple[Run | None, Claim | None, repository.Progress]:
     """Take a chunk; once none is open, the run is prepared."""
     with database.session(tenant_id, Author(actor)) as session:
-        claim = repository.claim(session, run_id, lease_seconds)
+        claim = repository.claim(session, run_id, worker, lease_seconds)
         done = repository.progress_of(session, run_id)
         if done.done == done.chunks:
             repository.move(session, run_id, ["preparing"], "prepared", actor)

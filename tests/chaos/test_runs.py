@@ -156,6 +156,8 @@ def test_a_database_that_restarts_needs_no_operator(house):
     chance, resumed = random.Random(3), []
     while len(resumed) < 20:
         run_id, workers = run(house, 200, 60)
+        while not house.progress(run_id).done:
+            sleep(0.2)
         while len(resumed) < 20 and house.progress(run_id).done < 90:
             sleep(chance.uniform(0.2, 2))
             acknowledged = _done(house, run_id)
@@ -167,7 +169,7 @@ def test_a_database_that_restarts_needs_no_operator(house):
             assert _done(house, run_id) >= acknowledged
         workers.join()
         assert finish(house, run_id) == expected
-    print(f"resumed within {max(resumed):.1f} s of {len(resumed)} restarts; median {sorted(resumed)[10]:.1f} s")
+    print("resumed after", ", ".join(f"{seconds:.1f}" for seconds in resumed), "s")
     assert max(resumed) <= RESUMED_SECONDS
 
 

@@ -2,6 +2,7 @@
 
 import random
 import threading
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
@@ -105,17 +106,17 @@ def test_several_workers_share_the_chunks(database, bank, uninterrupted):
 def test_a_chunk_on_lease_is_left_alone_until_the_lease_ends(database, bank):
     run_id = prepared(database, bank, chunk_firms=FIRMS)
     with database.session(bank) as session:
-        first = repository.claim(session, run_id, 0.5)
+        first = repository.claim(session, run_id, uuid.uuid4(), 0.5)
     with database.session(bank) as session:
-        assert repository.claim(session, run_id, 60) is None
+        assert repository.claim(session, run_id, uuid.uuid4(), 60) is None
         assert repository.renew(session, run_id, first, 0.3)
         session.execute(text("select pg_sleep(0.35)"))
     with database.session(bank) as session:
-        second = repository.claim(session, run_id, 60)
+        second = repository.claim(session, run_id, uuid.uuid4(), 60)
         assert (second.number, second.attempt) == (first.number, 2)
         assert not repository.renew(session, run_id, first, 60)
         repository.let_go(session, run_id, first)
-        assert repository.claim(session, run_id, 60) is None
+        assert repository.claim(session, run_id, uuid.uuid4(), 60) is None
         repository.let_go(session, run_id, second)
     work_on(database, bank, run_id, "nightly")
     finished(database, bank, run_id)
@@ -125,7 +126,7 @@ def test_a_zombie_commits_nothing(database, bank, uninterrupted):
     """A worker that sleeps past its lease wakes up when another has the chunk, or has done it."""
     run_id = prepared(database, bank, chunk_firms=FIRMS)
     with database.session(bank) as session:
-        zombie = repository.claim(session, run_id, 0.01)
+        zombie = repository.claim(session, run_id, uuid.uuid4(), 0.01)
         run = repository.find_run(session, run_id)
     work_on(database, bank, run_id, "nightly")
     with database.session(bank) as session:
@@ -141,7 +142,7 @@ def test_a_silent_worker_does_not_hold_the_others_up(database, bank, uninterrupt
     """Its uncommitted scores would: the server ends its transaction, and the chunk is taken over."""
     run_id = prepared(database, bank, chunk_firms=FIRMS)
     with database.session(bank) as session:
-        silent = repository.claim(session, run_id, 0.2)
+        silent = repository.claim(session, run_id, uuid.uuid4(), 0.2)
         run = repository.find_run(session, run_id)
 
     def sleep_past_the_lease():
@@ -171,3 +172,16 @@ def test_a_run_is_begun_once(database, bank):
     assert len(ids) == 1
     work_on(database, bank, *ids, "nightly")
     finished(database, bank, *ids)
+
+
+def test_a_worker_that_did_not_hear_that_it_took_a_chunk_gets_it_again(database, bank):
+    run_id, worker = prepared(database, bank, chunk_firms=FIRMS), uuid.uuid4()
+    with database.session(bank) as session:
+        unheard = repository.claim(session, run_id, worker, 60)
+    with database.session(bank) as session:
+        assert repository.claim(session, run_id, uuid.uuid4(), 60) is None
+        again = repository.claim(session, run_id, worker, 60)
+        assert (again.number, again.attempt) == (unheard.number, 2)
+        repository.let_go(session, run_id, again)
+    work_on(database, bank, run_id, "nightly")
+    finished(database, bank, run_id)
