@@ -413,7 +413,9 @@ def get_run(session: TenantSession, run_id: UUID) -> RunView:
 
 def list_runs(session: TenantSession, before: tuple[datetime, UUID] | None = None, limit: int = 100) -> list[RunView]:
     """Return runs, the newest first."""
-    return [_view(session, run) for run in repository.page_runs(session, before, limit)]
+    runs = repository.page_runs(session, before, limit)
+    names = {version_id: version_name(session, version_id) for version_id in {run.model_version_id for run in runs}}
+    return [_view(session, run, names[run.model_version_id]) for run in runs]
 
 
 def list_refusals(session: TenantSession, run_id: UUID) -> list[dict[str, Any]]:
@@ -421,10 +423,10 @@ def list_refusals(session: TenantSession, run_id: UUID) -> list[dict[str, Any]]:
     return repository.refusals_of(session, run_id, REFUSALS_SHOWN)
 
 
-def _view(session: TenantSession, run: Run) -> RunView:
+def _view(session: TenantSession, run: Run, model: str | None = None) -> RunView:
     return RunView(
         run=run,
-        model_version=version_name(session, run.model_version_id),
+        model_version=model or version_name(session, run.model_version_id),
         progress=repository.progress_of(session, run.id),
         history=repository.history_of(session, run.id),
     )
