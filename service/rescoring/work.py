@@ -14,7 +14,14 @@ from time import monotonic
 from typing import TypeVar
 from uuid import UUID
 
-from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, InternalError, OperationalError
+from sqlalchemy.exc import (
+    DBAPIError,
+    IntegrityError,
+    InterfaceError,
+    InternalError,
+    OperationalError,
+    SQLAlchemyError,
+)
 
 from service.alerts.use_cases import note_findings
 from service.firms.use_cases import list_keys
@@ -30,6 +37,8 @@ LEASE_SECONDS = 60.0
 """How long a chunk stays with a worker that is not heard of."""
 BEATS = 3
 """Heartbeats in a lease."""
+LONGEST_LEASES = 60
+"""A worker that takes longer for a chunk hangs: it is prolonged no more."""
 PATIENCE_SECONDS = 300.0
 """How long a worker waits for a database that does not answer."""
 SLICE_FIRMS = 2_000
@@ -200,8 +209,10 @@ def _heartbeat(database: Database, run: Run, claim: Claim, lease_seconds: float)
     is_over, is_lost = Event(), Event()
 
     def beat() -> None:
-        while not is_over.wait(lease_seconds / BEATS):
-            with suppress(DBAPIError):
+        for _ in range(BEATS * LONGEST_LEASES):
+            if is_over.wait(lease_seconds / BEATS):
+                return
+            with suppress(SQLAlchemyError):
                 if not _renew(database, run, claim, lease_seconds):
                     is_lost.set()
                     return
