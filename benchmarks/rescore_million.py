@@ -40,7 +40,9 @@ from service.identity.use_cases import create_tenant, tenant_id_of
 from service.kit import clock, migrations
 from service.kit.db import Author, Database, copy_in
 from service.kit.embedded_postgres import EmbeddedPostgres
+from service.scoring import batch as batches
 from service.scoring import binary_row, repository, rows, use_cases
+from service.scoring.batch import Batch
 from service.scoring.rows import Known, Origin
 from service.scoring.tables import DayContext, Score
 from service.training.use_cases import _keep, live_model
@@ -320,10 +322,10 @@ def score_one(
     matrix = matrix_at(task, loaded.model.names, start, stop)
     known = known_of(matrix.firm_ids)
     with database.session(tenant_id_of(TENANT), Author("bench")) as session:
-        origin = Origin(
-            tenant_id_of(TENANT), loaded, task.context_id, AS_OF, clock.now(), "bench", (task.run_id, number)
-        )
-        use_cases.score_matrix(session, matrix, known, origin)
+        origin = Origin(tenant_id_of(TENANT), loaded, task.context_id, AS_OF, clock.now(), "bench", task.run_id)
+        batch = Batch(PRODUCT, AS_OF, (task.run_id, number))
+        use_cases.score_matrix(session, matrix, known, origin, batch)
+        batch.enter(session)
         if not is_kept:
             session.rollback()
 
@@ -339,7 +341,7 @@ def watch(steps: Counter[str]) -> None:
     clocked(steps, binary_row, "encode", "binary rows")
     clocked(steps, binary_row, "leaves", "leaves")
     clocked(steps, merkle, "root", "root")
-    clocked(steps, use_cases, "append", "audit entry")
+    clocked(steps, batches, "append", "audit entry")
     clocked(steps, repository, "copy_in", "COPY")
     clocked(steps, repository, "insert_scores", "INSERT, pointers")
     clocked(steps, use_cases, "score_matrix", "other")

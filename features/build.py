@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from features import cluster, firm, person, supply_chain
+from features import cluster, customers, firm, person, supply_chain
 from features.consent import permitted
 from features.context import Context
 from features.inputs import Inputs
@@ -17,7 +17,7 @@ from features.spec import CATALOG
 
 __all__ = ["BUREAU_FEATURES", "CATALOG", "MODULES", "Matrix", "build_matrix", "firm_tables"]
 
-MODULES = (supply_chain, firm, person, cluster)
+MODULES = (supply_chain, customers, firm, person, cluster)
 """The modules whose features make up the catalogue."""
 BUREAU_FEATURES: Final = frozenset(name for name, feature in CATALOG.items() if "bureau" in feature.tables)
 """The features that rest on what the credit bureau said of a person: no fund learns even that one weighed."""
@@ -93,12 +93,17 @@ def build_matrix(inputs: Inputs, context: Context, names: Sequence[str], as_of: 
     wanted = frozenset(table for name in names for table in CATALOG[name].tables)
     table = firm_tables(permitted(inputs, as_of), context, as_of, wanted)
     columns = [CATALOG[name].expression.cast(pl.Float64).alias(name) for name in names]
+    stand_ins = {name: stand_in for name in names if (stand_in := CATALOG[name].stand_in) is not None}
+    columns += [stand_in.alias(f"{name} of its cluster") for name, stand_in in stand_ins.items()]
     raw = table.select("firm_id", *columns).collect(engine="in-memory").head(-1)
-    values = np.array(raw.drop("firm_id").fill_null(float("nan")).to_numpy(), dtype=np.float64, order="C")
+    values = np.array(raw.select(names).fill_null(float("nan")).to_numpy(), dtype=np.float64, order="C")
     values = values.reshape(raw.height, len(names))
     missing = np.isnan(values)
     for j, name in enumerate(names):
-        values[missing[:, j], j] = _substitute(name, context)
+        if name in stand_ins:
+            of_cluster = raw[f"{name} of its cluster"].fill_null(float("nan")).to_numpy()
+            values[missing[:, j], j] = of_cluster[missing[:, j]]
+        values[np.isnan(values[:, j]), j] = _substitute(name, context)
     return Matrix(raw["firm_id"].to_list(), tuple(names), values, missing)
 
 

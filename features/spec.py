@@ -153,6 +153,8 @@ class Feature:
         Elementwise, over those columns.
     fallback
         For "C": the value to use, from the day's context.
+    stand_in
+        For "C", of a firm: its cluster's value, over the columns of ``tables``; where that is null, the fallback.
     """
 
     name: str
@@ -172,6 +174,7 @@ class Feature:
     tables: tuple[str, ...]
     expression: pl.Expr
     fallback: Callable[[Context], float] | None
+    stand_in: pl.Expr | None
 
     def label(self, language: Language) -> str:
         """Return the feature's name for a reader."""
@@ -212,6 +215,7 @@ def feature(
     better_zh: str,
     source: str,
     fallback: Callable[[Context], float] | None = None,
+    stand_in: pl.Expr | None = None,
 ) -> Callable[[Callable[[], pl.Expr]], Callable[[], pl.Expr]]:
     """Enter a function into the catalogue as a feature of the same name.
 
@@ -252,6 +256,7 @@ def feature(
             tables=tables,
             expression=function(),
             fallback=fallback,
+            stand_in=stand_in,
         )
         return function
 

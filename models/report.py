@@ -158,7 +158,8 @@ def account(
             "features": _features(model, evidence, population),
             "units": [":".join(unit.features) for unit in model.additive.units],
             "grades": _grades(scores),
-            "score_bins": _score_bins(scores),
+            "score_bins": _frozen(scores.points),
+            "feature_bins": {name: _frozen(evidence.X[:, j]) for j, name in enumerate(model.names)},
             "seed": model.seed,
             "versions": model.versions,
         }
@@ -234,9 +235,9 @@ def _grades(scores: Scores) -> list[dict[str, Any]]:
     return [asdict(row) | {"mean_pd": means.get(row.grade)} for row in share_per_grade(scores.grade.tolist())]
 
 
-def _score_bins(scores: Scores) -> dict[str, Any]:
-    """Return the bins of the points at development, frozen for the stability index."""
-    bins = FrozenBins.of(scores.points)
+def _frozen(values: FloatArray) -> dict[str, Any]:
+    """Return the bins of points or of a feature at development, frozen for the stability index."""
+    bins = FrozenBins.of(values)
     return {"cuts": bins.cuts, "counts": bins.counts}
 
 

@@ -8,7 +8,6 @@ from fastapi.routing import APIRoute
 from fastapi_offline import FastAPIOffline
 
 from service.alerts.router import router as alerts
-from service.alerts.use_cases import raise_alerts
 from service.associations.router import router as associations
 from service.audit.router import router as audit
 from service.audit.signing import SigningKeys
@@ -35,7 +34,7 @@ from service.kit.logs import RequestLog
 from service.kit.rate_limit import Failures, Limiter
 from service.kit.receive import WholeRequest
 from service.people.router import router as people
-from service.rescoring.jobs import rescoring
+from service.rescoring.jobs import RESCORING
 from service.rescoring.router import router as rescorings
 from service.reviews.router import router as reviews
 from service.reviews.use_cases import follow_refusals
@@ -63,7 +62,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     audit,
     statements,
 )
-KINDS: Final[dict[str, Kind]] = {kind.name: kind for kind in (IMPORT, TRAINING, rescoring(raise_alerts))}
+KINDS: Final[dict[str, Kind]] = {kind.name: kind for kind in (IMPORT, TRAINING, RESCORING)}
 """What workers can do."""
 ANY_ROUTE: Final = (HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY)
 GUARDED_ROUTE: Final = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS)

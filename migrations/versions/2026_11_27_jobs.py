@@ -23,6 +23,8 @@ CHANGING = (
     "state, attempt, losses, leased_until, phase, done, total, checkpoint, counts, result, error, started_at,"
     " finished_at, cancel_requested_at, version"
 )
+PASSING = "attempt,losses,leased_until,phase,done,total,checkpoint,counts,version"
+"""What a job's progress changes many times; it makes no entries in the audit log."""
 WAITING = "tenant_id, id, state, attempt, leased_until"
 
 
@@ -75,6 +77,7 @@ def _create_job() -> None:
     op.execute("create policy waiting on job for select to clustercredit_jobs using (state in ('queued', 'running'))")
     op.execute(f"grant usage on schema public to {JOBS_ROLE}")
     op.execute(f"grant select ({WAITING}) on job to {JOBS_ROLE}")
+    op.execute(f"select audit_watch('job', '{{{PASSING}}}')")
 
 
 def _create_upload() -> None:

@@ -1,17 +1,19 @@
 """Scores kept to the letter, and the entry of the audit log over each batch of them.
 
 Revision ID: 0012
-Revises: 0010
+Revises: 0011
 """
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0012"
-down_revision = "0010"
+down_revision = "0011"
 branch_labels = None
 depends_on = None
 
+RUNTIME_ROLE = "clustercredit_app"
+TENANT = "nullif(current_setting('app.tenant', true), '')::uuid"
 TEXTS = ("reasons", "features", "missing")
 FOREIGN_KEYS = (
     ("fk_score_tenant_id", "tenant", ["tenant_id"], ["id"]),
@@ -33,12 +35,32 @@ def upgrade() -> None:
     for name, *_ in FOREIGN_KEYS:
         op.drop_constraint(op.f(name), "score", type_="foreignkey")
     op.add_column("score", sa.Column("batch_id", sa.Uuid(), nullable=True))
-    op.create_index("ix_score_batch", "score", ["tenant_id", "batch_id"])
+    _create_batch()
+
+
+def _create_batch() -> None:
+    op.create_table(
+        "score_batch",
+        sa.Column("tenant_id", sa.Uuid(), nullable=False),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("as_of", sa.Date(), nullable=False),
+        sa.Column("leaves", sa.LargeBinary(), nullable=False),
+        sa.ForeignKeyConstraint(["tenant_id"], ["tenant.id"], name=op.f("fk_score_batch_tenant_id")),
+        sa.PrimaryKeyConstraint("tenant_id", "id", name=op.f("pk_score_batch")),
+    )
+    op.execute("alter table score_batch alter column leaves set storage external")
+    op.execute(f"grant select, insert on score_batch to {RUNTIME_ROLE}")
+    op.execute("alter table score_batch enable row level security")
+    op.execute("alter table score_batch force row level security")
+    op.execute(
+        f"create policy tenant_isolation on score_batch to {RUNTIME_ROLE}"
+        f" using (tenant_id = {TENANT}) with check (tenant_id = {TENANT})"
+    )
 
 
 def downgrade() -> None:
     op.execute("SET LOCAL lock_timeout = '5s'")
-    op.drop_index("ix_score_batch", table_name="score")
+    op.drop_table("score_batch")
     op.drop_column("score", "batch_id")
     for name, table, own, theirs in FOREIGN_KEYS:
         op.create_foreign_key(op.f(name), "score", table, own, theirs)

@@ -5,17 +5,21 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import tuple_
+from sqlalchemy import func, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import col, select
 
-from service.alerts.tables import Alert
+from service.alerts.tables import Alert, AlertCandidate
 from service.kit.db import TenantSession
+
+AT_ONCE = 1_000
+"""Candidates in one statement, which takes 65,535 values at most."""
 
 
 def newest_of(session: TenantSession, firm_ids: Sequence[UUID]) -> dict[tuple[str, UUID, str], tuple[date, str]]:
-    """Return day and severity of the newest alert of each rule, firm and product."""
-    query = select(Alert).where(col(Alert.firm_id).in_(firm_ids)).order_by(col(Alert.as_of))
+    """Return day and severity of the newest alert of each rule, firm and product; of those that hold."""
+    query = select(Alert).where(col(Alert.firm_id).in_(firm_ids), col(Alert.withdrawn_at).is_(None))
+    query = query.order_by(col(Alert.as_of))
     return {(row.rule, row.firm_id, row.product): (row.as_of, row.severity) for row in session.exec(query)}
 
 
@@ -25,6 +29,29 @@ def insert_alerts(session: TenantSession, rows: list[dict[str, Any]]) -> int:
         return 0
     statement = insert(Alert).values(rows).on_conflict_do_nothing().returning(col(Alert.id))
     return len(session.scalars(statement).all())
+
+
+def insert_candidates(session: TenantSession, rows: list[dict[str, Any]]) -> None:
+    """Add what a run found."""
+    for start in range(0, len(rows), AT_ONCE):
+        session.execute(insert(AlertCandidate).values(rows[start : start + AT_ONCE]).on_conflict_do_nothing())
+
+
+def page_candidates(session: TenantSession, run_id: UUID, after: str) -> list[AlertCandidate]:
+    """Return the next of what a run found, by fingerprint."""
+    query = select(AlertCandidate).where(AlertCandidate.run_id == run_id, AlertCandidate.fingerprint > after)
+    return list(session.exec(query.order_by(AlertCandidate.fingerprint).limit(AT_ONCE)))
+
+
+def withdraw_alerts(session: TenantSession, run_id: UUID, at: datetime) -> None:
+    """Withdraw the alerts that a run raised."""
+    raised = (col(Alert.run_id) == run_id, col(Alert.withdrawn_at).is_(None))
+    session.execute(update(Alert).where(*raised).values(withdrawn_at=at, version=Alert.version + 1))
+
+
+def count_alerts(session: TenantSession, run_id: UUID) -> int:
+    """Return how many alerts a run has raised."""
+    return session.exec(select(func.count()).select_from(Alert).where(Alert.run_id == run_id)).one()
 
 
 def find_alert(session: TenantSession, alert_id: UUID, *, for_update: bool) -> Alert | None:
@@ -37,12 +64,14 @@ def page_alerts(
     session: TenantSession,
     *,
     is_acknowledged: bool | None,
+    is_withdrawn: bool = False,
     firm_id: UUID | None,
     before: tuple[datetime, UUID] | None,
     limit: int,
 ) -> list[Alert]:
     """Return alerts, newest first."""
-    query = select(Alert)
+    gone = col(Alert.withdrawn_at)
+    query = select(Alert).where(gone.is_not(None) if is_withdrawn else gone.is_(None))
     if is_acknowledged is not None:
         at = col(Alert.acknowledged_at)
         query = query.where(at.is_not(None) if is_acknowledged else at.is_(None))

@@ -22,6 +22,10 @@ AlertId = Annotated[UUID, Path(description="Id of an alert.", examples=["9f1c1d7
 def get_alerts(
     session: Session,
     is_acknowledged: Annotated[bool | None, Query(description="Only those seen, or only those not.")] = None,
+    is_withdrawn: Annotated[
+        bool | None,
+        Query(description="True: those that a run raised which was rolled back since, instead of those that hold."),
+    ] = None,
     firm_id: Annotated[UUID | None, Query(description="Only those of one firm.")] = None,
     cursor: Cursor = None,
     limit: Limit = PAGE_SIZE,
@@ -29,7 +33,12 @@ def get_alerts(
     """Return a page of alerts, newest first."""
     before = decode_place(cursor)
     found = use_cases.list_alerts(
-        session, is_acknowledged=is_acknowledged, firm_id=firm_id, before=before, limit=limit + 1
+        session,
+        is_acknowledged=is_acknowledged,
+        is_withdrawn=bool(is_withdrawn),
+        firm_id=firm_id,
+        before=before,
+        limit=limit + 1,
     )
     alerts, following = cut(found, limit, lambda alert: place_of(alert.raised_at, alert.id))
     return AlertsOut(items=[AlertOut.of(alert) for alert in alerts], next=following)

@@ -41,6 +41,7 @@ class AlertOut(Schema):
                     "acknowledged_at": None,
                     "acknowledged_by": None,
                     "note": None,
+                    "withdrawn_at": None,
                     "version": 1,
                 }
             ]
@@ -60,6 +61,7 @@ class AlertOut(Schema):
     acknowledged_at: datetime | None
     acknowledged_by: str | None
     note: str | None
+    withdrawn_at: datetime | None = Field(description="When the run that raised it was rolled back.")
     version: int = Field(description="Its ETag.")
 
     @classmethod

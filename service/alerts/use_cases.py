@@ -1,14 +1,14 @@
-"""Raise alerts from new scores, once each, and note who has seen them."""
+"""Note what is in a run's scores, raise it as alerts once the run is published, and note who has seen them."""
 
 import hashlib
 from datetime import date, datetime
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from service.alerts import repository
 from service.alerts.rules import RULES
-from service.alerts.snapshot import COOLDOWN_DAYS, Finding, GradeSnapshot, Rule
-from service.alerts.tables import Alert
+from service.alerts.snapshot import COOLDOWN_DAYS, Finding, GradeSnapshot, Rule, Severity
+from service.alerts.tables import Alert, AlertCandidate
 from service.errors import NotFound
 from service.kit import clock
 from service.kit.db import TenantSession, tenant_of
@@ -19,8 +19,28 @@ _RANK = "LMHC"
 _Newest = dict[tuple[str, UUID, str], tuple[date, str]]
 
 
-def raise_alerts(session: TenantSession, scores: list[Scored], run_id: UUID) -> int:
-    """Check every rule against new scores and keep what is found, in the session's transaction.
+def note_findings(session: TenantSession, scores: list[Scored], run_id: UUID) -> int:
+    """Check every rule against a run's new scores and keep what is found, in the session's transaction.
+
+    Nobody is alerted: a run may be withdrawn.
+
+    Returns
+    -------
+    int
+        Findings.
+    """
+    rows = [
+        _candidate(session, rule, score, finding, run_id)
+        for score in scores
+        for rule in RULES
+        for finding in rule.check(_snapshot(score))
+    ]
+    repository.insert_candidates(session, rows)
+    return len(rows)
+
+
+def raise_alerts(session: TenantSession, run_id: UUID) -> int:
+    """Turn a run's findings into alerts, in the transaction that publishes it.
 
     A finding whose fingerprint is known is the same alert; one within the rule's cooldown of the last alert about
     the same firm and product is left out, unless it is more severe.
@@ -30,15 +50,23 @@ def raise_alerts(session: TenantSession, scores: list[Scored], run_id: UUID) -> 
     int
         Alerts that are new.
     """
-    newest = repository.newest_of(session, [score.firm_id for score in scores])
-    rows = [
-        _row(session, rule, score, finding, run_id)
-        for score in scores
-        for rule in RULES
-        for finding in rule.check(_snapshot(score))
-        if not _is_cooling(newest, rule, score, finding)
-    ]
-    return repository.insert_alerts(session, rows)
+    raised, after = 0, ""
+    while found := repository.page_candidates(session, run_id, after):
+        newest = repository.newest_of(session, [candidate.firm_id for candidate in found])
+        rows = [_alert(candidate) for candidate in found if not _is_cooling(newest, candidate)]
+        raised += repository.insert_alerts(session, rows)
+        after = found[-1].fingerprint
+    return raised
+
+
+def withdraw_alerts(session: TenantSession, run_id: UUID) -> None:
+    """Mark the alerts of a run that is rolled back: they stay on record, and what is found again is a new alert."""
+    repository.withdraw_alerts(session, run_id, clock.now())
+
+
+def count_alerts(session: TenantSession, run_id: UUID) -> int:
+    """Return how many alerts a run has raised."""
+    return repository.count_alerts(session, run_id)
 
 
 def _snapshot(score: Scored) -> GradeSnapshot:
@@ -53,44 +81,53 @@ def _snapshot(score: Scored) -> GradeSnapshot:
     )
 
 
-def _is_cooling(newest: _Newest, rule: Rule, score: Scored, finding: Finding) -> bool:
-    last = newest.get((rule.code, score.firm_id, score.product))
+def _is_cooling(newest: _Newest, candidate: AlertCandidate) -> bool:
+    last = newest.get((candidate.rule, candidate.firm_id, candidate.product))
     if last is None:
         return False
     last_on, last_severity = last
-    is_close = abs((score.as_of - last_on).days) < COOLDOWN_DAYS[finding.severity]
-    return is_close and _RANK.index(finding.severity) <= _RANK.index(last_severity)
+    is_close = abs((candidate.as_of - last_on).days) < COOLDOWN_DAYS[cast("Severity", candidate.severity)]
+    return is_close and _RANK.index(candidate.severity) <= _RANK.index(last_severity)
 
 
-def _row(session: TenantSession, rule: Rule, score: Scored, finding: Finding, run_id: UUID) -> dict[str, Any]:
+def _candidate(session: TenantSession, rule: Rule, score: Scored, finding: Finding, run_id: UUID) -> dict[str, Any]:
     identity = f"{rule.code}/{score.firm_id}/{score.product}/{finding.period}/{finding.severity}"
     return {
         "tenant_id": tenant_of(session),
-        "id": clock.new_id(),
         "rule": rule.code,
         "firm_id": score.firm_id,
         "product": score.product,
         "severity": finding.severity,
         "fingerprint": hashlib.sha256(identity.encode()).hexdigest(),
         "as_of": score.as_of,
-        "raised_at": clock.now(),
         "run_id": run_id,
         "text": finding.text,
         "evidence": {**finding.evidence, "score_id": str(score.score_id)},
-        "version": 1,
     }
+
+
+def _alert(candidate: AlertCandidate) -> dict[str, Any]:
+    return {**candidate.model_dump(), "id": clock.new_id(), "raised_at": clock.now(), "version": 1}
 
 
 def list_alerts(
     session: TenantSession,
     *,
     is_acknowledged: bool | None = None,
+    is_withdrawn: bool = False,
     firm_id: UUID | None = None,
     before: tuple[datetime, UUID] | None = None,
     limit: int = 100,
 ) -> list[Alert]:
-    """Return alerts, newest first."""
-    return repository.page_alerts(session, is_acknowledged=is_acknowledged, firm_id=firm_id, before=before, limit=limit)
+    """Return alerts that hold, or those that were withdrawn, newest first."""
+    return repository.page_alerts(
+        session,
+        is_acknowledged=is_acknowledged,
+        is_withdrawn=is_withdrawn,
+        firm_id=firm_id,
+        before=before,
+        limit=limit,
+    )
 
 
 def get_alert(session: TenantSession, alert_id: UUID, *, for_update: bool = False) -> Alert:

@@ -58,6 +58,7 @@ def append(
     *,
     before: bytes | None = None,
     after: bytes | None = None,
+    entry_id: UUID | None = None,
 ) -> UUID:
     """Add an entry to the tenant's log: it is there exactly if the session's transaction commits.
 
@@ -73,13 +74,16 @@ def append(
         What else an auditor needs; no personal data.
     before, after
         SHA-256 of what was there, and of what is.
+    entry_id
+        The entry's id, where rows already name it; a fresh one if None.
 
     Returns
     -------
     UUID
         The entry's id.
     """
-    author, entry_id, now = author_of(session), clock.new_id(), clock.now()
+    author, now = author_of(session), clock.now()
+    entry_id = entry_id or clock.new_id()
     body = {
         "action": action,
         "actor": author.name,

@@ -9,7 +9,7 @@ from rich.markup import escape
 from sqlalchemy.exc import OperationalError
 
 from models.train import TrainingError
-from service.cli import audit, data, database, demo, modelling, people, reference, users, worker
+from service.cli import audit, data, database, demo, modelling, people, reference, runs, users, worker
 from service.errors import Problem
 from service.imports.csv_reader import ImportFailedError
 from service.kit.embedded_postgres import EmbeddedPostgresError
@@ -22,7 +22,7 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
     rich_markup_mode="markdown",
 )
-for part in (database, worker, users, data, modelling, people, audit, demo, reference):
+for part in (database, worker, users, data, modelling, runs, people, audit, demo, reference):
     part.add_to(app)
 
 

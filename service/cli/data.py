@@ -15,6 +15,7 @@ from service.imports.adapters import ADAPTERS
 from service.imports.adapters.contract import Options
 from service.imports.use_cases import ImportSummary, import_source, source_of
 from service.kit import clock
+from service.scoring.publication import complete
 from service.scoring.use_cases import context_of
 from service.settings import Settings
 from service.training.use_cases import product_of
@@ -111,7 +112,9 @@ def features(
         report("reading the ledger", 0, 2)
         inputs = read_inputs(session, day)
         report("computing features", 1, 2)
-        frame = build_matrix(inputs, context_of(session, day)[1], product_of(product).features, day).frame()
+        names = product_of(product).features
+        context = complete(session, context_of(session, day)[1], names, inputs)
+        frame = build_matrix(inputs, context, names, day).frame()
     if out.suffix == ".csv":
         frame.write_csv(out)
     else:

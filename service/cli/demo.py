@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import typer
 
-from service.alerts.use_cases import list_alerts, raise_alerts
+from service.alerts.use_cases import list_alerts
 from service.cli.database import check_port, run_server
 from service.cli.modelling import print_grades, print_run, print_training
 from service.cli.runtime import console, open_database, operator, progress_bar, tenant_session
@@ -90,7 +90,7 @@ def demo(
 def _score(database: Database) -> None:
     for day in SCORE_ON:
         with progress_bar() as report:
-            summary = rescore(database, tenant_id_of(TENANT), PRODUCT, day, operator(), raise_alerts, report)
+            summary = rescore(database, tenant_id_of(TENANT), PRODUCT, day, operator(), report)
         print_run(summary)
 
 

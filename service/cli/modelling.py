@@ -11,7 +11,7 @@ from models import artifact
 from models.grades import DEFAULTED, share_per_grade
 from models.product import CentralTendency
 from models.train import ESTIMATORS
-from service.alerts.use_cases import raise_alerts
+from service.cli.runs import print_checks
 from service.cli.runtime import Day, Tenant, console, open_database, operator, progress_bar, tenant_session
 from service.kit.db import tenant_of
 from service.rescoring.use_cases import RunSummary, rescore
@@ -143,18 +143,41 @@ def card(
 
 
 def rescore_command(
-    product: Annotated[str, typer.Option(help="Code of a loan product.")], as_of: Day, tenant: Tenant = None
+    product: Annotated[str, typer.Option(help="Code of a loan product.")],
+    as_of: Day,
+    firms: Annotated[
+        Path | None, typer.Option(help="A file with a firm's key a line: score these alone.", exists=True)
+    ] = None,
+    *,
+    publish: Annotated[bool, typer.Option(help="Publish the run if no check fails.")] = True,
+    publish_despite: Annotated[
+        str | None, typer.Option(help="Publish it even if one does; the reason goes on record.")
+    ] = None,
+    tenant: Tenant = None,
 ) -> None:
-    """Score every firm as of a day and raise alerts; a run that broke off is finished.
+    """Score every firm as of a day, check the run and publish it, which raises alerts; one that broke off is finished.
 
     Example: clustercredit rescore --product credit-score --as-of 2020-02-22
     """
+    if publish_despite is not None and not publish:
+        raise typer.BadParameter("--no-publish and --publish-despite exclude each other")
+    keys = None if firms is None else firms.read_text(encoding="utf-8").split()
     settings = Settings()
     database = open_database(settings)
     with tenant_session(database, settings, tenant) as session:
         tenant_id = tenant_of(session)
     with progress_bar() as report:
-        summary = rescore(database, tenant_id, product, as_of.date(), operator(), raise_alerts, report)
+        summary = rescore(
+            database,
+            tenant_id,
+            product,
+            as_of.date(),
+            operator(),
+            report,
+            firm_keys=keys,
+            is_published=publish,
+            despite=publish_despite,
+        )
     print_run(summary)
 
 
@@ -166,13 +189,16 @@ def print_run(summary: RunSummary) -> None:
         f" {summary.alerts:,} new alerts{resumed}.",
         highlight=False,
     )
+    print_checks(summary.checks)
+    if summary.state == "checked":
+        console.print(f"Not published. Look at it with: clustercredit runs show {summary.run_id}", highlight=False)
     for refusal in summary.refusals[:5]:
         missing = refusal["missing"]
         assert isinstance(missing, list)
         words = "; ".join(item["text"]["en"] for item in missing)
         console.print(f"  not scored: {refusal['key']}: {words}", highlight=False)
-    if len(summary.refusals) > 5:
-        console.print(f"  not scored: {len(summary.refusals) - 5:,} more")
+    if summary.refused > 5:
+        console.print(f"  not scored: {summary.refused - 5:,} more")
 
 
 def grades(

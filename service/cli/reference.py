@@ -16,6 +16,7 @@ from service.cli.runtime import console
 from service.identity.access import ACCESS, PUBLIC, ROLES_OF, TITLES, Role
 from service.imports.adapters import ADAPTERS
 from service.kit.db import Database
+from service.rescoring.policy import TOLERANCES
 from service.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -167,8 +168,11 @@ def _kinds() -> str:
 
 def _policy() -> str:
     rows = [[f"`{p.name}`", f"{p.value} {p.unit}", p.en, p.zh, p.source] for p in POLICIES]
+    tolerances = [[f"`{p.name}`", f"{p.value} {p.unit}", p.en, p.zh, p.source] for p in TOLERANCES]
+    header = ["name", "value", "English", "中文", "source"]
     text = "Figures that a law or the lender sets, in `features/policy.py`; a change can move grades."
-    return _page("Policy data", text, _table(["name", "value", "English", "中文", "source"], rows))
+    of_runs = "Tolerances of the checks of a rescoring, in `service/rescoring/policy.py`; a change moves no grade.\n"
+    return _page("Policy data", text, _table(header, rows), of_runs, _table(header, tolerances))
 
 
 def _commands(app: typer.Typer) -> str:

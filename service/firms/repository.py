@@ -59,6 +59,24 @@ _RECORDS = """
 """Of a record whose years are over by today nothing is read but that the bureau was asked (docs/adr/0016)."""
 
 
+_IMPOSSIBLE = text("""
+    with statuses as (
+      select distinct on (loan_id) loan_id, balance_fen, is_closed from repayment_status
+      where tenant_id = :tenant and loan_id is not null and known_on <= :as_of and observed_on <= :as_of
+      order by loan_id, observed_on desc, known_on desc, content_sha256
+    ), loans as (
+      select distinct on (loan_id) loan_id, principal_fen from loan
+      where tenant_id = :tenant and known_on <= :as_of and observed_on <= :as_of
+      order by loan_id, observed_on desc, known_on desc, content_sha256
+    )
+    select count(*) as statuses,
+      count(*) filter (where s.balance_fen > l.principal_fen) as above_principal,
+      count(*) filter (where s.is_closed and s.balance_fen > 0 and s.balance_fen <= l.principal_fen) as owed_after_end,
+      count(*) filter (where l.loan_id is null) as of_no_loan
+    from statuses s left join loans l using (loan_id)
+""")
+
+
 @dataclass(frozen=True)
 class Added:
     """What became of the rows of one kind: ``received`` = ``added`` + ``already_known`` + ``repeated``."""
@@ -235,6 +253,24 @@ def read_inputs(
         frame = read_groups(session, f"{source} where {limits}", columns, "firm_id", scoped)
         frames[name] = frame.with_columns(pl.col("firm_id").replace_strict(keys, return_dtype=pl.String))
     return Inputs.of_frames(frames)
+
+
+def count_arrivals(session: TenantSession, kind: str, as_of: date, days: int, periods: int) -> list[int]:
+    """Return the rows of a kind that became known in each of some periods of equal length, the last one first."""
+    query = text(f"""
+        select (:as_of - known_on) / :days as period, count(*) as known from {TABLES[kind]}
+        where tenant_id = :tenant and known_on <= :as_of and known_on > :as_of - :days * :periods group by 1
+    """)  # noqa: S608 - our own names
+    values = {"tenant": tenant_of(session), "as_of": as_of, "days": days, "periods": periods}
+    found = {row.period: row.known for row in session.execute(query, values)}
+    return [found.get(period, 0) for period in range(periods)]
+
+
+def count_impossible(session: TenantSession, as_of: date) -> tuple[int, dict[str, int]]:
+    """Return the loans with a status, and how many of their newest balances cannot be, by what is wrong."""
+    row = session.execute(_IMPOSSIBLE, {"tenant": tenant_of(session), "as_of": as_of}).one()
+    counts = {name: getattr(row, name) for name in ("above_principal", "owed_after_end", "of_no_loan")}
+    return row.statuses, counts
 
 
 def read_ids(session: TenantSession, first_key: str | None, last_key: str | None) -> list[tuple[str, UUID]]:

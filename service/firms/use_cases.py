@@ -426,6 +426,20 @@ def read_inputs(
     return repository.read_inputs(session, as_of, clock.today(), kinds, (first_key, last_key))
 
 
+def arrivals(session: TenantSession, as_of: date, days: int, periods: int) -> dict[str, list[int]]:
+    """Return the rows of each kind that became known in each of some periods to a day, the last period first."""
+    return {kind: repository.count_arrivals(session, kind, as_of, days, periods) for kind in KINDS}
+
+
+def impossible_balances(session: TenantSession, as_of: date) -> tuple[int, dict[str, int]]:
+    """Return how many loans have a status, and of how many the newest balance cannot be, by what is wrong.
+
+    ``above_principal``: more is owed than was lent; ``owed_after_end``: the loan is closed and something is owed;
+    ``of_no_loan``: no loan of this number is known.
+    """
+    return repository.count_impossible(session, as_of)
+
+
 def add_inputs(session: TenantSession, inputs: Inputs, progress: Callable[[str, int, int], None]) -> dict[str, Added]:
     """Add observations of every kind; firms that are new are registered."""
     now, frames = clock.now(), inputs.frames()

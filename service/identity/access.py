@@ -86,6 +86,8 @@ _LENDING = _OFFICERS | {Role.CO_INVESTIGATOR, Role.APPROVER, Role.RISK_MANAGER}
 _READING = _LENDING | {Role.MODEL_VALIDATOR, Role.BATCH}
 _ADMINISTRATOR = frozenset({Role.ADMINISTRATOR})
 _RISK_MANAGER = frozenset({Role.RISK_MANAGER})
+CHECKING: Final = frozenset({Role.RISK_MANAGER, Role.MODEL_VALIDATOR})
+"""Who looks at models, and at runs before they are published."""
 _FUND_AUDITOR = frozenset({Role.FUND_AUDITOR})
 _ASKING = _OFFICERS | {Role.RISK_MANAGER, Role.FIRM}
 _CLERK = frozenset({Role.ASSOCIATION_CLERK})
@@ -135,11 +137,17 @@ ACCESS: Final[dict[str, Roles]] = {
     "GET /v1/jobs/{job_id}/events": _WATCHING,
     "POST /v1/jobs/{job_id}/cancel": _WATCHING,
     "POST /v1/models": _RISK_MANAGER,
-    "GET /v1/models": frozenset({Role.RISK_MANAGER, Role.MODEL_VALIDATOR}),
-    "GET /v1/models/{model_id}": frozenset({Role.RISK_MANAGER, Role.MODEL_VALIDATOR}),
+    "GET /v1/models": CHECKING,
+    "GET /v1/models/{model_id}": CHECKING,
     "POST /v1/scores": _OFFICERS | {Role.APPROVER, Role.RISK_MANAGER, Role.BATCH},
     "GET /v1/scores/{score_id}": _READING | {Role.FIRM},
     "GET /v1/firms/{firm_id}/scores": _READING | {Role.FIRM},
+    "GET /v1/rescorings": CHECKING | {Role.BATCH},
+    "GET /v1/rescorings/{run_id}": CHECKING | {Role.BATCH},
+    "POST /v1/rescorings/{run_id}/publish": _RISK_MANAGER,
+    "POST /v1/rescorings/{run_id}/withdraw": _RISK_MANAGER,
+    "POST /v1/rescorings/{run_id}/rollback": _RISK_MANAGER,
+    "POST /v1/rescorings/{run_id}/rerun": _RISK_MANAGER | {Role.BATCH},
     "GET /v1/alerts": _READING,
     "GET /v1/alerts/{alert_id}": _READING,
     "POST /v1/alerts/{alert_id}/acknowledge": _OFFICERS | {Role.RISK_MANAGER},

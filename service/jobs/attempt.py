@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from threading import Event, Lock, Thread
 from time import monotonic
@@ -65,7 +66,8 @@ class AttemptDatabase(Database):
         SupersededError
             At its end, instead of the commit, if another attempt has the job, or it is over.
         """
-        with super().session(tenant_id or self.tenant_id, author) as session:
+        by_job = author if author.request_id else replace(author, request_id=str(self.job_id))
+        with super().session(tenant_id or self.tenant_id, by_job) as session:
             yield session
             if not session.info.get(FINISHED):
                 standing = repository.lock_standing(session, self.job_id)

@@ -263,6 +263,7 @@ class LockSeed(IntEnum):
     BRANCHES = 5
     GUARANTEES = 7
     APPROVALS = 11
+    PUBLICATION = 13
 
 
 def wait_for_lock(session: Session, seed: LockSeed, *place: object) -> None:

@@ -1,39 +1,72 @@
-"""Score every firm of a tenant as of a day, chunk by chunk, each in one transaction; a broken run goes on."""
+"""A rescoring: prepared chunk by chunk, checked, then published or withdrawn; published, it can be rolled back.
 
-from collections.abc import Callable
+Every act may be done again: it goes on where it broke off, and does nothing where all is done.
+"""
+
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
-from datetime import date
+from datetime import date, datetime
+from typing import Any
 from uuid import UUID
 
-from service.errors import InvalidPayload
-from service.firms.use_cases import list_keys
+from service.alerts.use_cases import count_alerts, raise_alerts, withdraw_alerts
+from service.audit import use_cases as audit
+from service.errors import Conflict, InvalidPayload, NotFound
+from service.firms.use_cases import arrivals, impossible_balances, keys_of, list_keys
 from service.kit import clock
 from service.kit.db import Author, Database, TenantSession, tenant_of
+from service.kit.etag import Precondition
 from service.kit.idempotency import prune
-from service.rescoring import repository
-from service.rescoring.tables import Run
-from service.scoring.use_cases import Scored, context_of, get_context, score_range
-from service.training.use_cases import live_model, model_version
+from service.rescoring import checks, policy, repository
+from service.rescoring.repository import Progress
+from service.rescoring.tables import Chunk, Run, Transition
+from service.rescoring.work import LEASE_SECONDS, OnProgress, score_chunk, steadily, work_on
+from service.scoring import publication
+from service.scoring.publication import Comparison
+from service.scoring.use_cases import context_of
+from service.training.use_cases import live_model, model_version, version_name
 
-CHUNK_FIRMS = 2_000
-Progress = Callable[[str, int, int], None]
-OnScores = Callable[[TenantSession, list[Scored], UUID], int]
-"""What else a chunk's transaction does with its scores; returns how many alerts it raised."""
+CHUNK_FIRMS = 10_000
+SUBSET_FIRMS = 200
+"""Firms of a subset that is scored while its request waits."""
+REFUSALS_SHOWN = 100
+WITHDRAWABLE = ("preparing", "prepared", "checked")
 
 
 @dataclass(frozen=True)
 class RunSummary:
-    """What a run did, earlier parts of it included."""
+    """What a run did, earlier parts of it included.
+
+    Attributes
+    ----------
+    alerts
+        That it raised: none before it is published.
+    refusals
+        The first of the ``refused``.
+    """
 
     run_id: UUID
     product: str
     as_of: date
     model_version: str
     is_resumed: bool
+    state: str
     firms: int
     scored: int
+    refused: int
     alerts: int
+    checks: list[dict[str, Any]]
     refusals: list[dict[str, object]]
+
+
+@dataclass(frozen=True)
+class RunView:
+    """A run, how far it is, and who moved it from state to state."""
+
+    run: Run
+    model_version: str
+    progress: Progress
+    history: list[Transition]
 
 
 def rescore(
@@ -42,88 +75,398 @@ def rescore(
     product: str,
     as_of: date,
     actor: str,
-    on_scores: OnScores,
-    progress: Progress = lambda *_: None,
+    progress: OnProgress = lambda *_: None,
+    *,
     chunk_firms: int = CHUNK_FIRMS,
+    firm_keys: Collection[str] | None = None,
+    is_published: bool = True,
+    despite: str | None = None,
+    lease_seconds: float = LEASE_SECONDS,
 ) -> RunSummary:
-    """Score every firm with the product's live model; go on with a run of the same product and day that broke off.
+    """Prepare, check and publish a run of every firm, or of some; go on with one of this day that broke off.
 
-    A chunk's scores, its alerts and its own completion commit together, so a kill at any moment leaves a run that
-    the same call finishes, with one score a firm.
+    Parameters
+    ----------
+    firm_keys
+        A subset; None: every firm.
+    is_published
+        Whether it is to be published if no check fails.
+    despite
+        Why it is to be published even if one does.
 
     Raises
     ------
     InvalidPayload
-        If the day is in the future.
+        If the day is in the future, or a firm unknown.
+    NotFound, Conflict
+        If there is no such product, it has no live model, or a later day's run is being prepared.
+    """
+
+    def begin() -> tuple[Run, bool]:
+        with database.session(tenant_id, Author(actor)) as session:
+            return prepare(session, product, as_of, actor, chunk_firms=chunk_firms, firm_keys=firm_keys)
+
+    def end() -> RunSummary:
+        with database.session(tenant_id, Author(actor)) as session:
+            return conclude(session, run.id, actor, is_published=is_published, despite=despite, is_resumed=is_resumed)
+
+    run, is_resumed = steadily(begin)
+    work_on(database, tenant_id, run.id, actor, progress, lease_seconds)
+    return steadily(end)
+
+
+def conclude(
+    session: TenantSession,
+    run_id: UUID,
+    actor: str,
+    *,
+    is_published: bool,
+    despite: str | None = None,
+    is_resumed: bool = False,
+) -> RunSummary:
+    """Check a run whose chunks are done, publish it if it may be, and say what it did.
+
+    Raises
+    ------
+    NotFound
+        If there is no such run.
+    Conflict
+        If a chunk is open, or a later day's run is being prepared.
+    """
+    checked = check(session, run_id, actor).run
+    may_be = despite is not None or not checks.has_failed(_checks(checked))
+    if is_published and may_be and checked.state == "checked":
+        publish(session, run_id, actor, despite)
+    return _summary(session, run_id, is_resumed=is_resumed)
+
+
+def prepare(
+    session: TenantSession,
+    product: str,
+    as_of: date,
+    actor: str,
+    *,
+    chunk_firms: int = CHUNK_FIRMS,
+    firm_keys: Collection[str] | None = None,
+    parent_id: UUID | None = None,
+) -> tuple[Run, bool]:
+    """Start a run, whose chunks ``work_on`` scores; return it, and whether it was there already.
+
+    A run of every firm that is not checked yet goes on; a subset is a run of its own each time.
+
+    Raises
+    ------
+    InvalidPayload
+        If the day is in the future, or a firm unknown.
     NotFound, Conflict
         If there is no such product, or it has no live model.
     """
     if as_of > clock.today():
         raise InvalidPayload(f"as_of {as_of} is in the future.")
-    with database.session(tenant_id, Author(actor)) as session:
-        run, is_resumed = _start(session, product, as_of, actor, chunk_firms)
-        chunks = repository.chunks_of(session, run.id)
-    total, numbers = len(chunks), [chunk.number for chunk in chunks if chunk.done_at is None]
-    for done, number in enumerate(numbers, start=total - len(numbers)):
-        progress(f"scoring as of {as_of}", done, total)
-        with database.session(tenant_id, Author(actor)) as session:
-            _score_chunk(session, run, number, actor, on_scores)
-    progress(f"scoring as of {as_of}", total, total)
-    with database.session(tenant_id, Author(actor)) as session:
-        repository.finish(session, run.id, clock.now())
-        return _summary(session, run, is_resumed=is_resumed)
-
-
-def _start(session: TenantSession, product: str, as_of: date, actor: str, chunk_firms: int) -> tuple[Run, bool]:
     repository.lock_run(session, product, as_of)
-    unfinished = repository.find_unfinished(session, product, as_of)
-    if unfinished is not None:
+    unfinished = repository.find_open(session, product, as_of)
+    if unfinished is not None and firm_keys is None:
         return unfinished, True
     prune(session)
     loaded = live_model(session, product)
-    context_id, _ = context_of(session, as_of, refresh=True)
     keys = list_keys(session)
-    slices = [keys[start : start + chunk_firms] for start in range(0, len(keys), chunk_firms)]
+    if firm_keys is not None:
+        _check_known(firm_keys, keys)
+        keys = sorted(set(firm_keys), key=str.encode)
     run = Run(
         tenant_id=tenant_of(session),
         id=clock.new_id(),
+        kind="all" if firm_keys is None else "subset",
+        parent_id=parent_id,
         product=product,
         as_of=as_of,
         model_version_id=loaded.version.id,
-        context_id=context_id,
+        context_id=context_of(session, as_of, refresh=True)[0],
+        state="preparing",
+        firms=len(keys),
+        report=None,
         actor=actor,
         started_at=clock.now(),
-        finished_at=None,
     )
-    repository.add_run(session, run, [(part[0], part[-1]) for part in slices])
+    repository.add_run(session, run, _chunks(run, keys, chunk_firms))
     return run, False
 
 
-def _score_chunk(session: TenantSession, run: Run, number: int, actor: str, on_scores: OnScores) -> None:
-    chunk = repository.claim(session, run.id, number)
-    if chunk is None:
-        return
+def _check_known(asked: Collection[str], known: Sequence[str]) -> None:
+    if not asked:
+        raise InvalidPayload("A subset has at least one firm.")
+    if unknown := sorted(set(asked) - set(known)):
+        raise InvalidPayload(f"No firm has the key {', '.join(unknown[:5])}{' ...' if len(unknown) > 5 else ''}.")
+
+
+def _chunks(run: Run, keys: Sequence[str], chunk_firms: int) -> list[Chunk]:
+    parts = [keys[start : start + chunk_firms] for start in range(0, len(keys), chunk_firms)]
+    return [
+        Chunk(
+            tenant_id=run.tenant_id,
+            run_id=run.id,
+            number=number,
+            first_key=part[0],
+            last_key=part[-1],
+            firms=len(part),
+            firm_keys=None if run.kind == "all" else list(part),
+        )
+        for number, part in enumerate(parts)
+    ]
+
+
+def rerun(session: TenantSession, run_id: UUID, firm_ids: Collection[UUID], actor: str) -> RunView:
+    """Score some firms of a run again, as a checked run of its own: publishing it moves these firms alone.
+
+    It has the product and day of the run, the model that is live now, and what the ledger knows now.
+
+    Raises
+    ------
+    NotFound
+        If there is no such run, or one of the firms is not known.
+    """
+    parent = get_run(session, run_id).run
+    keys = keys_of(session, firm_ids)
+    if len(keys) < len(set(firm_ids)):
+        raise NotFound("One of the firms is not known.")
+    run, _ = prepare(session, parent.product, parent.as_of, actor, firm_keys=keys.values(), parent_id=parent.id)
+    worker = clock.new_id()
+    while claim := repository.claim(session, run.id, worker, LEASE_SECONDS):
+        score_chunk(session, run, claim, actor)
+    return check(session, run.id, actor)
+
+
+def check(session: TenantSession, run_id: UUID, actor: str) -> RunView:
+    """Look whether a run whose chunks are done is fit to be published, and keep what was found with it.
+
+    Raises
+    ------
+    NotFound
+        If there is no such run.
+    Conflict
+        If a chunk is open.
+    """
+    run = _locked(session, run_id)
+    repository.move(session, run_id, ["preparing"], "prepared", actor)
+    run = _locked(session, run_id)
+    if run.state == "preparing":
+        raise Conflict("Some of the run's chunks are not scored yet. Let it be finished, then check it.")
+    if run.state != "prepared":
+        return _view(session, run)
     loaded = model_version(session, run.model_version_id)
-    context = (run.context_id, get_context(session, run.context_id))
-    keys = (chunk.first_key, chunk.last_key)
-    scored, refusals = score_range(session, loaded, run.as_of, context, keys, actor, (run.id, number))
-    chunk.alerts = on_scores(session, scored, run.id)
-    chunk.scored, chunk.refusals, chunk.done_at = len(scored), [asdict(r) for r in refusals], clock.now()
-    session.add(chunk)
+    found = publication.compare(session, run.id, loaded, run.as_of)
+    run.report = {
+        "checks": [asdict(item) for item in checks.check(_facts(session, run, found))],
+        "matrix": [
+            {"before": before, "after": after, "firms": firms} for (before, after), firms in found.matrix.items()
+        ],
+        "movers": [asdict(mover) for mover in found.movers],
+        "compared_with": [str(other) for other in found.before],
+    }
+    session.add(run)
+    session.flush()
+    repository.move(session, run_id, ["prepared"], "checked", actor)
+    return get_run(session, run_id)
 
 
-def _summary(session: TenantSession, run: Run, *, is_resumed: bool) -> RunSummary:
-    chunks = repository.chunks_of(session, run.id)
-    refusals = [refusal for chunk in chunks for refusal in chunk.refusals]
-    scored = sum(chunk.scored for chunk in chunks)
+def _facts(session: TenantSession, run: Run, found: Comparison) -> checks.Facts:
+    progress = repository.progress_of(session, run.id)
+    replaced = [other for run_id in found.before if (other := repository.find_run(session, run_id)) is not None]
+    whole = next((other for other in replaced if other.kind == "all"), None)
+    earlier = repository.find_published(session, run.product, run.as_of)
+    days = 0 if earlier is None else (run.as_of - earlier.as_of).days
+    statuses, impossible = impossible_balances(session, run.as_of)
+    return checks.Facts(
+        firms=run.firms,
+        scored=progress.scored,
+        refused=progress.refused,
+        rows=found.scores,
+        refused_before=None if whole is None else _refused_share(session, whole),
+        arrivals=arrivals(session, run.as_of, days, policy.FEED_PERIODS + 1) if days > 0 else {},
+        statuses=statuses,
+        impossible=impossible,
+        matrix=found.matrix,
+        stability=found.stability,
+    )
+
+
+def _refused_share(session: TenantSession, run: Run) -> float | None:
+    progress = repository.progress_of(session, run.id)
+    total = progress.scored + progress.refused
+    return progress.refused / total if total else None
+
+
+def publish(
+    session: TenantSession,
+    run_id: UUID,
+    actor: str,
+    despite: str | None = None,
+    precondition: Precondition | None = None,
+) -> RunView:
+    """Let a checked run's scores count from the commit on, all at once, and raise its alerts.
+
+    Parameters
+    ----------
+    despite
+        Why, although a check failed.
+
+    Raises
+    ------
+    NotFound
+        If there is no such run.
+    PreconditionFailed
+        If it is no longer what it was.
+    Conflict
+        If it is not checked, a check failed and no reason is given, or a later day's run is being prepared.
+    """
+    run = _to_change(session, run_id, precondition)
+    if run.state == "published":
+        return _view(session, run)
+    if run.state != "checked":
+        raise Conflict(f"The run is {run.state}. Only a checked one can be published.")
+    failed = [item["code"] for item in _checks(run) if item["level"] == "fail"]
+    if failed and despite is None:
+        raise Conflict(
+            f"These checks failed: {', '.join(failed)}. Withdraw the run, mend the cause and run it again; or publish"
+            " it all the same, with a reason why."
+        )
+    _check_nobody_compares(session, run)
+    publication.publish(session, run.id, run.product, run.as_of, is_whole=run.kind == "all")
+    raised = raise_alerts(session, run.id)
+    repository.move(session, run_id, ["checked"], "published", actor, despite)
+    facts: dict[str, str | int | bool | None] = {"alerts": raised, "failed_checks": " ".join(failed), "reason": despite}
+    audit.append(session, "rescoring.published", f"rescoring_run:{run_id}", facts)
+    return get_run(session, run_id)
+
+
+def withdraw(
+    session: TenantSession, run_id: UUID, actor: str, reason: str, precondition: Precondition | None = None
+) -> RunView:
+    """End a run that is not published: its scores never count, and it raises no alert.
+
+    Raises
+    ------
+    NotFound
+        If there is no such run.
+    PreconditionFailed
+        If it is no longer what it was.
+    Conflict
+        If it was published.
+    """
+    run = _to_change(session, run_id, precondition)
+    if run.state == "withdrawn":
+        return _view(session, run)
+    if not repository.move(session, run_id, WITHDRAWABLE, "withdrawn", actor, reason):
+        raise Conflict(f"The run is {run.state}. One that was published is rolled back instead.")
+    audit.append(session, "rescoring.withdrawn", f"rescoring_run:{run_id}", {"reason": reason})
+    return get_run(session, run_id)
+
+
+def roll_back(
+    session: TenantSession, run_id: UUID, actor: str, reason: str, precondition: Precondition | None = None
+) -> RunView:
+    """Let a published run's scores count no more: what held without it holds again, and its alerts are withdrawn.
+
+    Raises
+    ------
+    NotFound
+        If there is no such run.
+    PreconditionFailed
+        If it is no longer what it was.
+    Conflict
+        If it is not published, or a later day's run is being prepared.
+    """
+    run = _to_change(session, run_id, precondition)
+    if run.state == "rolled_back":
+        return _view(session, run)
+    if run.state != "published":
+        raise Conflict(f"The run is {run.state}. Only a published one can be rolled back.")
+    _check_nobody_compares(session, run)
+    publication.roll_back(session, run.id)
+    withdraw_alerts(session, run.id)
+    repository.move(session, run_id, ["published"], "rolled_back", actor, reason)
+    audit.append(session, "rescoring.rolled_back", f"rescoring_run:{run_id}", {"reason": reason})
+    return get_run(session, run_id)
+
+
+def _to_change(session: TenantSession, run_id: UUID, precondition: Precondition | None) -> Run:
+    """Return a run that may be changed, while no other run of its product may."""
+    publication.lock(session, get_run(session, run_id).run.product)
+    run = _locked(session, run_id)
+    if precondition is not None:
+        precondition.check(run)
+    return run
+
+
+def _check_nobody_compares(session: TenantSession, run: Run) -> None:
+    """Let no chunk of a later day's run see other previous grades than the chunk before it."""
+    later = repository.find_later(session, run.product, run.as_of)
+    if later is not None:
+        raise Conflict(
+            f"The run {later.id} of {later.as_of} is being prepared and compares with what is published. Let it be"
+            " finished, or withdraw it."
+        )
+
+
+def _locked(session: TenantSession, run_id: UUID) -> Run:
+    run = repository.find_run(session, run_id, for_update=True)
+    if run is None:
+        raise NotFound("No rescoring has this id.")
+    return run
+
+
+def _checks(run: Run) -> list[dict[str, Any]]:
+    return [] if run.report is None else list(run.report["checks"])
+
+
+def get_run(session: TenantSession, run_id: UUID) -> RunView:
+    """Return a run.
+
+    Raises
+    ------
+    NotFound
+        If the tenant has no such run.
+    """
+    run = repository.find_run(session, run_id)
+    if run is None:
+        raise NotFound("No rescoring has this id.")
+    return _view(session, run)
+
+
+def list_runs(session: TenantSession, before: tuple[datetime, UUID] | None = None, limit: int = 100) -> list[RunView]:
+    """Return runs, the newest first."""
+    runs = repository.page_runs(session, before, limit)
+    names = {version_id: version_name(session, version_id) for version_id in {run.model_version_id for run in runs}}
+    return [_view(session, run, names[run.model_version_id]) for run in runs]
+
+
+def list_refusals(session: TenantSession, run_id: UUID) -> list[dict[str, Any]]:
+    """Return the first firms that a run could not score, and what is missing of them."""
+    return repository.refusals_of(session, run_id, REFUSALS_SHOWN)
+
+
+def _view(session: TenantSession, run: Run, model: str | None = None) -> RunView:
+    return RunView(
+        run=run,
+        model_version=model or version_name(session, run.model_version_id),
+        progress=repository.progress_of(session, run.id),
+        history=repository.history_of(session, run.id),
+    )
+
+
+def _summary(session: TenantSession, run_id: UUID, *, is_resumed: bool) -> RunSummary:
+    view = get_run(session, run_id)
     return RunSummary(
-        run_id=run.id,
-        product=run.product,
-        as_of=run.as_of,
-        model_version=model_version(session, run.model_version_id).version.name,
+        run_id=run_id,
+        product=view.run.product,
+        as_of=view.run.as_of,
+        model_version=view.model_version,
         is_resumed=is_resumed,
-        firms=scored + len(refusals),
-        scored=scored,
-        alerts=sum(chunk.alerts for chunk in chunks),
-        refusals=refusals,
+        state=view.run.state,
+        firms=view.progress.scored + view.progress.refused,
+        scored=view.progress.scored,
+        refused=view.progress.refused,
+        alerts=count_alerts(session, run_id),
+        checks=_checks(view.run),
+        refusals=list_refusals(session, run_id),
     )

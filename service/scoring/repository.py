@@ -1,21 +1,23 @@
 """Queries of contexts and scores."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
 import polars as pl
-from sqlalchemy import text, tuple_
+from sqlalchemy import or_, text, tuple_
 from sqlmodel import col, select
 
-from service.kit.db import TenantSession, copy_in, read_groups, tenant_of
-from service.scoring.tables import CurrentScore, DayContext, Score
+from service.audit.merkle import DIGEST
+from service.kit.db import LockSeed, TenantSession, copy_in, read_groups, tenant_of, wait_for_lock
+from service.scoring.tables import CurrentScore, DayContext, Publication, Score, ScoreBatch
 
 _PREVIOUS = text("""
     select distinct on (s.firm_id) firm.key, s.stable_grade, s.as_of, s.pd
     from score s join firm on firm.tenant_id = s.tenant_id and firm.id = s.firm_id
-    where s.tenant_id = :tenant and s.product = :product and s.as_of < :as_of and s.run_id is not null
+    join publication p on p.tenant_id = s.tenant_id and p.run_id = s.run_id and p.rolled_back_at is null
+    where s.tenant_id = :tenant and s.product = :product and s.as_of < :as_of
       and firm.key between :first and :last
     order by s.firm_id, s.as_of desc, s.scored_at desc, s.id
 """)
@@ -25,23 +27,92 @@ PREVIOUS = {
     "previous_as_of": pl.Date(),
     "previous_pd": pl.Float64(),
 }
-_POINT = text("""
+_MADE_AT = "(select scored_at from score where score.tenant_id = {row}.tenant_id and score.id = {row}.score_id)"
+_MOVE = """
     insert into current_score (tenant_id, firm_id, product, score_id, as_of)
     select tenant_id, firm_id, product, id, as_of from score
-    where tenant_id = :tenant and id = any(:ids)
+    where tenant_id = :tenant and {which}
     order by firm_id
     on conflict (tenant_id, firm_id, product) do update
     set score_id = excluded.score_id, as_of = excluded.as_of
-    where excluded.as_of >= current_score.as_of
+    where excluded.as_of > current_score.as_of or (
+      excluded.as_of = current_score.as_of
+      and ({made_at}, excluded.score_id) > ({current_made_at}, current_score.score_id)
+    )
+"""
+_MADE = {"made_at": _MADE_AT.format(row="excluded"), "current_made_at": _MADE_AT.format(row="current_score")}
+_POINT = text(_MOVE.format(which="id = any(:ids)", **_MADE))
+_POINT_TO_RUN = text(_MOVE.format(which="run_id = :run", **_MADE))
+_COUNTS = """
+    (s.run_id is null or exists (
+      select from publication p
+      where p.tenant_id = s.tenant_id and p.run_id = s.run_id and p.rolled_back_at is null
+    ))
+"""
+"""Whether a score `s` counts: an online one, or one of a published run that was not rolled back."""
+_POINT_BACK = """
+    update current_score c set score_id = best.id, as_of = best.as_of
+    from score gone cross join lateral (
+      select s.id, s.as_of from score s
+      where s.tenant_id = gone.tenant_id and s.firm_id = gone.firm_id and s.product = gone.product and {counts}
+      order by s.as_of desc, s.scored_at desc, s.id desc limit 1
+    ) best
+    where gone.tenant_id = :tenant and gone.run_id = :run and c.tenant_id = gone.tenant_id and c.score_id = gone.id
+"""
+_POINT_NOWHERE = text("""
+    delete from current_score c using score gone
+    where c.tenant_id = :tenant and gone.tenant_id = c.tenant_id and gone.id = c.score_id and gone.run_id = :run
 """)
 _STAGE = text("create temp table staged_score (like score) with (toast_tuple_target = 8160) on commit drop")
 _COLUMNS = ", ".join(Score.model_fields)
 _ADD = text(f"insert into score ({_COLUMNS}) values (:{_COLUMNS.replace(', ', ', :')})")  # noqa: S608
-_BATCH = """
+_ROW = """
     (select batch_id, id, firm_id, as_of, (extract(epoch from scored_at) * 1000000)::bigint as scored_at, tenant_id,
        model_version_id, context_id, run_id, pd, interval_low, interval_high, points, product, grade, stable_grade,
        interval_kind, pd_basis, decision, reasons, features, missing, reason_families, actor
-     from score where tenant_id = {tenant} and batch_id = {batch}) s
+     from score where tenant_id = {tenant} and id = {score}) s
+"""
+_NEWEST_RUNS = """
+    with known as (
+      select run_id, product, as_of, published_at, is_whole from publication
+      where tenant_id = :tenant and rolled_back_at is null and {where}
+    )
+    select run_id from known where not exists (
+      select from known whole where whole.product = known.product and whole.is_whole
+        and (whole.as_of, whole.published_at, whole.run_id) > (known.as_of, known.published_at, known.run_id)
+    )
+    order by as_of desc, published_at desc, run_id desc
+"""
+_BY_THE_DAY = "as_of < :as_of and (published_at at time zone interval '8 hours')::date <= :as_of"
+_OF_OTHERS = "product = :product and as_of <= :as_of and run_id <> :run"
+_BEFORE = """
+    select distinct on (firm_id) firm_id, grade, pd from score
+    where tenant_id = :tenant and run_id = any(:before)
+    order by firm_id, array_position(cast(:before as uuid[]), run_id)
+"""
+_MATRIX = """
+    select b.grade as before, a.grade as after, count(*) as firms
+    from (select firm_id, grade from score where tenant_id = :tenant and run_id = :run) a
+    full join ({before}) b on b.firm_id = a.firm_id
+    group by 1, 2 order by 1, 2
+"""
+_MOVERS = """
+    select firm.key, b.grade as before, a.grade as after, b.pd as pd_before, a.pd as pd_after, a.reasons
+    from score a join ({before}) b on b.firm_id = a.firm_id
+    join firm on firm.tenant_id = a.tenant_id and firm.id = a.firm_id
+    where a.tenant_id = :tenant and a.run_id = :run and a.pd <> b.pd
+    order by abs(a.pd - b.pd) desc, firm.key limit :limit
+"""
+_GRADES = """
+    select firm.key, s.grade, s.pd, s.pd_basis, s.interval_low, s.interval_high, s.reasons,
+      (select o.name from firm_observation o where o.tenant_id = s.tenant_id and o.firm_id = s.firm_id
+       order by o.observed_on desc, o.known_on desc, o.content_sha256 limit 1) as name
+    from (
+      select distinct on (s.firm_id) s.* from score s
+      where s.tenant_id = :tenant and s.product = :product and s.as_of = :as_of and {counts}
+      order by s.firm_id, s.scored_at desc, s.id desc
+    ) s join firm on firm.tenant_id = s.tenant_id and firm.id = s.firm_id
+    order by s.pd desc, firm.key
 """
 
 
@@ -57,7 +128,7 @@ def get_context(session: TenantSession, context_id: UUID) -> DayContext:
 
 
 def read_previous(session: TenantSession, product: str, as_of: date, first_key: str, last_key: str) -> pl.DataFrame:
-    """Return each firm's last score of an earlier ``as_of`` from a rescoring, for a range of keys.
+    """Return each firm's last score of an earlier ``as_of`` from a published rescoring, for a range of keys.
 
     Online scores do not count: a look at a firm must not change what the next rescoring compares with.
     """
@@ -67,7 +138,7 @@ def read_previous(session: TenantSession, product: str, as_of: date, first_key: 
 
 
 def insert_scores(session: TenantSession, rows: pl.DataFrame, ids: Sequence[str]) -> None:
-    """Add scores, and move the pointers of current scores that they are newer than.
+    """Add scores; those with an id in ``ids`` become current where they are newer than what is.
 
     Parameters
     ----------
@@ -82,13 +153,120 @@ def insert_scores(session: TenantSession, rows: pl.DataFrame, ids: Sequence[str]
         copy_in(session, "staged_score", columns)
         session.execute(text("insert into score select * from staged_score"))
         session.execute(text("drop table staged_score"))
-    session.execute(_POINT, {"tenant": tenant_of(session), "ids": list(ids)})
+    if ids:
+        session.execute(_POINT, {"tenant": tenant_of(session), "ids": list(ids)})
 
 
-def read_batch(session: TenantSession, batch_id: UUID, columns: Mapping[str, pl.DataType]) -> pl.DataFrame:
-    """Return all scores of a batch, texts to the letter as stored, ``scored_at`` in microseconds since 1970."""
-    values = {"tenant": tenant_of(session), "batch": batch_id}
-    return read_groups(session, _BATCH, columns, "batch_id", values).drop("batch_id")
+def lock_publications(session: TenantSession, product: str) -> None:
+    """Let one transaction at a time say which runs of a product count."""
+    wait_for_lock(session, LockSeed.PUBLICATION, product)
+
+
+def publish(session: TenantSession, run_id: UUID, product: str, as_of: date, *, is_whole: bool) -> None:
+    """Let a run's scores count from now on, and become current where they are newer: one statement for all firms."""
+    session.execute(
+        text(
+            "insert into publication (tenant_id, run_id, product, as_of, is_whole, published_at)"
+            " values (:tenant, :run, :product, :as_of, :is_whole, clock_timestamp())"
+        ),
+        {"tenant": tenant_of(session), "run": run_id, "product": product, "as_of": as_of, "is_whole": is_whole},
+    )
+    session.execute(_POINT_TO_RUN, {"tenant": tenant_of(session), "run": run_id})
+
+
+def roll_back(session: TenantSession, run_id: UUID) -> None:
+    """Let a run's scores count no more, and make those current that are without them."""
+    values = {"tenant": tenant_of(session), "run": run_id}
+    session.execute(
+        text(
+            "update publication set rolled_back_at = clock_timestamp()"
+            " where tenant_id = :tenant and run_id = :run and rolled_back_at is null"
+        ),
+        values,
+    )
+    session.execute(text(_POINT_BACK.format(counts=_COUNTS)), values)
+    session.execute(_POINT_NOWHERE, values)
+
+
+def runs_known(session: TenantSession, as_of: date) -> list[UUID]:
+    """Return the runs of earlier days, published by the end of a day, whose PDs were the last: the newest first."""
+    return list(
+        session.execute(
+            text(_NEWEST_RUNS.format(where=_BY_THE_DAY)), {"tenant": tenant_of(session), "as_of": as_of}
+        ).scalars()
+    )
+
+
+def runs_before(session: TenantSession, run_id: UUID, product: str, as_of: date) -> list[UUID]:
+    """Return the published runs that a run of a day would replace: the newest whole one, and subsets since."""
+    values = {"tenant": tenant_of(session), "run": run_id, "product": product, "as_of": as_of}
+    return list(session.execute(text(_NEWEST_RUNS.format(where=_OF_OTHERS)), values).scalars())
+
+
+def read_pds(session: TenantSession, run_ids: Sequence[UUID], keys: Collection[str] | None) -> pl.DataFrame:
+    """Return ``firm_id`` (the key), ``pd`` of the firms of these keys, or of all, by the first run that has one."""
+    source = "score join firm on firm.tenant_id = score.tenant_id and firm.id = score.firm_id"
+    source += " where score.tenant_id = {tenant} and run_id = any({runs}::uuid[])"
+    values = {"tenant": tenant_of(session), "runs": list(run_ids), "keys": None if keys is None else list(keys)}
+    if keys is not None:
+        source += " and firm.key = any({keys}::text[])"
+    rows = read_groups(session, source, {"key": pl.String(), "pd": pl.Float64()}, "run_id", values)
+    order = {str(run_id): place for place, run_id in enumerate(run_ids)}
+    return (
+        rows.with_columns(place=pl.col("run_id").replace_strict(order, return_dtype=pl.Int64))
+        .sort("place", "key")
+        .unique("key", keep="first", maintain_order=True)
+        .select(pl.col("key").alias("firm_id"), "pd")
+    )
+
+
+def read_matrix(session: TenantSession, run_id: UUID, before: Sequence[UUID]) -> list[Any]:
+    """Return how many firms went from which grade to which; None where there was, or is, none."""
+    values = {"tenant": tenant_of(session), "run": run_id, "before": list(before)}
+    return list(session.execute(text(_MATRIX.format(before=_BEFORE)), values))
+
+
+def read_movers(session: TenantSession, run_id: UUID, before: Sequence[UUID], limit: int) -> list[Any]:
+    """Return the firms whose PD moved most."""
+    values = {"tenant": tenant_of(session), "run": run_id, "before": list(before), "limit": limit}
+    return list(session.execute(text(_MOVERS.format(before=_BEFORE)), values))
+
+
+def read_sample(session: TenantSession, run_id: UUID, limit: int) -> list[Any]:
+    """Return points and features of a run's firms, the first by id: ids are hashes, so these are any of them."""
+    query = text(
+        "select points, features from score where tenant_id = :tenant and run_id = :run order by firm_id limit :limit"
+    )
+    return list(session.execute(query, {"tenant": tenant_of(session), "run": run_id, "limit": limit}))
+
+
+def count_scores(session: TenantSession, run_id: UUID) -> int:
+    """Return how many scores a run has."""
+    query = text("select count(*) from score where tenant_id = :tenant and run_id = :run")
+    return int(session.execute(query, {"tenant": tenant_of(session), "run": run_id}).scalar_one())
+
+
+def is_published(session: TenantSession, run_id: UUID) -> bool:
+    """Tell whether a run was published at some time."""
+    return session.exec(select(Publication.run_id).where(Publication.run_id == run_id)).first() is not None
+
+
+def insert_batch(session: TenantSession, batch_id: UUID, as_of: date, leaves: bytes) -> None:
+    """Keep the leaf hashes of scores that were written together, 32 bytes each, by firm id."""
+    session.add(ScoreBatch(tenant_id=tenant_of(session), id=batch_id, as_of=as_of, leaves=leaves))
+    session.flush()
+
+
+def read_leaves(session: TenantSession, batch_id: UUID) -> list[bytes]:
+    """Return the leaf hashes of a batch, by firm id; none if there is no such batch."""
+    leaves = session.exec(select(ScoreBatch.leaves).where(ScoreBatch.id == batch_id)).one_or_none() or b""
+    return [leaves[at : at + DIGEST] for at in range(0, len(leaves), DIGEST)]
+
+
+def read_row(session: TenantSession, score_id: UUID, columns: Mapping[str, pl.DataType]) -> pl.DataFrame:
+    """Return a score, texts to the letter as stored, ``scored_at`` in microseconds since 1970."""
+    values = {"tenant": tenant_of(session), "score": score_id}
+    return read_groups(session, _ROW, columns, "batch_id", values).drop("batch_id")
 
 
 def find_score(session: TenantSession, score_id: UUID) -> Score | None:
@@ -115,8 +293,13 @@ def scored_products(session: TenantSession, firm_id: UUID) -> list[str]:
 def page_scores(
     session: TenantSession, firm_id: UUID, product: str | None, before: tuple[datetime, UUID] | None, limit: int
 ) -> list[Score]:
-    """Return a firm's scores, newest first."""
-    query = select(Score).where(Score.firm_id == firm_id)
+    """Return those of a firm's scores that count, newest first."""
+    published = select(Publication.run_id).where(
+        Publication.tenant_id == Score.tenant_id,
+        Publication.run_id == Score.run_id,
+        col(Publication.rolled_back_at).is_(None),
+    )
+    query = select(Score).where(Score.firm_id == firm_id, or_(col(Score.run_id).is_(None), published.exists()))
     if product is not None:
         query = query.where(Score.product == product)
     if before is not None:
@@ -125,16 +308,6 @@ def page_scores(
 
 
 def read_grades(session: TenantSession, product: str, as_of: date) -> list[Any]:
-    """Return key, name and newest score of each firm that was scored as of a day, riskiest first."""
-    query = text("""
-        select firm.key, s.grade, s.pd, s.pd_basis, s.interval_low, s.interval_high, s.reasons,
-          (select o.name from firm_observation o where o.tenant_id = s.tenant_id and o.firm_id = s.firm_id
-           order by o.observed_on desc, o.known_on desc, o.content_sha256 limit 1) as name
-        from (
-          select distinct on (firm_id) * from score
-          where tenant_id = :tenant and product = :product and as_of = :as_of
-          order by firm_id, scored_at desc, id
-        ) s join firm on firm.tenant_id = s.tenant_id and firm.id = s.firm_id
-        order by s.pd desc, firm.key
-    """)
+    """Return key, name and newest counting score of each firm that was scored as of a day, riskiest first."""
+    query = text(_GRADES.format(counts=_COUNTS))
     return list(session.execute(query, {"tenant": tenant_of(session), "product": product, "as_of": as_of}))

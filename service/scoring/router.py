@@ -7,6 +7,7 @@ from uuid import UUID
 from fastapi import APIRouter, Path, Query, Response
 
 from service.errors import CREATING, responses
+from service.identity.access import CHECKING
 from service.identity.guard import Acting
 from service.kit import clock
 from service.kit.http import Code, Session
@@ -40,9 +41,9 @@ def post_score(session: Session, actor: Acting, once: OnceOnly, body: ScoreReque
 
 
 @router.get("/scores/{score_id}", responses=responses(HTTPStatus.NOT_FOUND), summary="Show a score")
-def get_score(session: Session, score_id: ScoreId) -> ScoreOut:
-    """Return a score as it was given."""
-    return ScoreOut.of(use_cases.get_score(session, score_id))
+def get_score(session: Session, actor: Acting, score_id: ScoreId) -> ScoreOut:
+    """Return a score as it was given; one of a run that was never published only to those who check runs."""
+    return ScoreOut.of(use_cases.get_score(session, score_id, even_unpublished=actor.role in CHECKING))
 
 
 @router.get("/firms/{firm_id}/scores", responses=responses(HTTPStatus.NOT_FOUND), summary="List a firm's scores")

@@ -52,8 +52,8 @@ class Origin:
 
     Attributes
     ----------
-    chunk
-        Run and number of the chunk of a rescoring; None of an online score.
+    run_id
+        Of the rescoring; None of an online score.
     """
 
     tenant_id: UUID
@@ -62,7 +62,7 @@ class Origin:
     as_of: date
     scored_at: datetime
     actor: str
-    chunk: tuple[UUID, int] | None
+    run_id: UUID | None
 
 
 def make_rows(matrix: Matrix, known: Known, origin: Origin) -> pl.DataFrame:
@@ -113,7 +113,7 @@ def _said(loaded: LoadedModel, matrix: Matrix, scores: Scores) -> pl.DataFrame:
 
 def _of_all(origin: Origin) -> list[pl.Expr]:
     """Return the columns that are the same in every row."""
-    run_id = None if origin.chunk is None else origin.chunk[0].hex
+    run_id = None if origin.run_id is None else origin.run_id.hex
     texts = {
         "tenant_id": origin.tenant_id.hex,
         "product": origin.loaded.product.code,

@@ -4,7 +4,7 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, DateTime, ForeignKeyConstraint, Index, Text, text
+from sqlalchemy import CheckConstraint, DateTime, ForeignKeyConstraint, Index, LargeBinary, Text, text
 from sqlalchemy.dialects.postgresql import ARRAY, JSON
 from sqlmodel import Field
 
@@ -40,7 +40,6 @@ class Score(FirmRow, table=True):
             "uq_score_run_firm", "tenant_id", "run_id", "firm_id", unique=True,
             postgresql_where=text("run_id is not null"),
         ),
-        Index("ix_score_batch", "tenant_id", "batch_id"),
         CheckConstraint("decision in ('automated', 'person')", name="decision"),
     )  # fmt: skip
 
@@ -70,8 +69,37 @@ class Score(FirmRow, table=True):
     batch_id: UUID | None
 
 
+class Publication(TenantRow, table=True):
+    """A rescoring whose scores count, since and until when; scores of others are nobody's grade."""
+
+    __tablename__ = "publication"
+    __table_args__ = (Index("ix_publication_newest", "tenant_id", "product", "as_of", "published_at"),)
+
+    tenant_id: UUID = Field(primary_key=True, foreign_key="tenant.id")
+    run_id: UUID = Field(primary_key=True)
+    product: str = Field(sa_type=Text)
+    as_of: date
+    is_whole: bool
+    published_at: datetime = Field(sa_type=DateTime(timezone=True))
+    rolled_back_at: datetime | None = Field(sa_type=DateTime(timezone=True))
+
+
+class ScoreBatch(TenantRow, table=True):
+    """The leaf hashes of scores that were written together, whose root an entry of the same id has. Append-only."""
+
+    __tablename__ = "score_batch"
+
+    tenant_id: UUID = Field(primary_key=True, foreign_key="tenant.id")
+    id: UUID = Field(primary_key=True)
+    as_of: date
+    leaves: bytes = Field(sa_type=LargeBinary)
+
+
 class CurrentScore(FirmRow, table=True):
-    """Which score of a firm and product is current: the one with the newest `as_of`, the newest made among those."""
+    """Which score of a firm and product is current: of the newest `as_of` and, among those, the newest made.
+
+    Only online scores and those of published runs count.
+    """
 
     __tablename__ = "current_score"
     __table_args__ = (

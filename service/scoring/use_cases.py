@@ -18,14 +18,14 @@ from features.sufficiency import REQUIREMENTS, insufficient
 from models.grades import DEFAULTED
 from models.plan import Plan, plan
 from service.audit import merkle
-from service.audit.use_cases import append
 from service.errors import Conflict, InsufficientData, InvalidPayload, NotFound
 from service.firms.reach import whole_population
 from service.firms.use_cases import get_firm, list_keys, read_inputs
 from service.kit import clock
 from service.kit.db import TenantSession, tenant_of
 from service.people.use_cases import data_withdrawn
-from service.scoring import binary_row, repository
+from service.scoring import binary_row, publication, repository
+from service.scoring.batch import Batch
 from service.scoring.rows import Known, Origin, make_rows
 from service.scoring.tables import DayContext, Score
 from service.training.use_cases import LoadedModel, live_model, model_version, product_of, version_name
@@ -33,7 +33,7 @@ from service.training.use_cases import LoadedModel, live_model, model_version, p
 
 @dataclass(frozen=True)
 class Scored:
-    """A new score as other domains need it, with the last one that a rescoring gave for an earlier ``as_of``."""
+    """A new score as other domains need it, with the last one that a published rescoring gave for an earlier day."""
 
     score_id: UUID
     firm_id: UUID
@@ -122,7 +122,8 @@ def context_of(session: TenantSession, as_of: date, *, refresh: bool = False) ->
     newest = repository.find_context(session, as_of)
     if newest is None or refresh:
         with whole_population(session):
-            context = build_context(read_inputs(session, as_of, kinds=CONTEXT_KINDS), as_of)
+            inputs = read_inputs(session, as_of, kinds=CONTEXT_KINDS)
+            context = build_context(inputs, as_of, *publication.pds_known(session, as_of))
         body = context.to_json()
         if newest is None or newest.body != body:
             newest = DayContext(
@@ -157,7 +158,9 @@ def score_firm(session: TenantSession, firm_id: UUID, product: str, as_of: date,
     key = get_firm(session, firm_id).key
     loaded = live_model(session, product)
     context_id, context = context_of(session, as_of)
-    scored, refusals = score_range(session, loaded, as_of, (context_id, context), (key, key), actor, chunk=None)
+    batch = Batch(product, as_of)
+    scored, refusals = score_range(session, loaded, as_of, (context_id, context), (key, key), actor, batch)
+    batch.enter(session)
     if refusals:
         what = "; ".join(item["text"]["en"] for item in refusals[0].missing)
         raise InsufficientData(f"No score: {what}.", missing=refusals[0].missing)
@@ -171,14 +174,16 @@ def score_range(
     context: tuple[UUID, Context],
     keys: tuple[str, str],
     actor: str,
-    chunk: tuple[UUID, int] | None,
+    batch: Batch,
 ) -> tuple[list[Scored], list[Refusal]]:
     """Score every firm whose key lies in a range, and keep the scores in the session's transaction.
 
+    Those of a run become current when it is published.
+
     Parameters
     ----------
-    chunk
-        Run and number of the rescoring's chunk that these keys are; None for a firm that is scored online.
+    batch
+        Whose scores they are; the caller enters it in the audit log when it is whole.
 
     Returns
     -------
@@ -195,15 +200,16 @@ def score_range(
     wanted = gates.filter(is_gradable)["firm_id"].to_list()
     if not wanted:
         return [], refusals
-    matrix = build_matrix(inputs.of_firms(wanted), context[1], loaded.model.names, as_of)
+    tables = publication.complete(session, context[1], loaded.model.names, inputs)
+    matrix = build_matrix(inputs.of_firms(wanted), tables, loaded.model.names, as_of)
     previous = repository.read_previous(session, loaded.product.code, as_of, *keys)
-    origin = Origin(tenant_of(session), loaded, context[0], as_of, clock.now(), actor, chunk)
-    rows = score_matrix(session, matrix, Known(defaulted, _refused_today(session, keys), previous), origin)
+    origin = Origin(tenant_of(session), loaded, context[0], as_of, clock.now(), actor, batch.run_id)
+    rows = score_matrix(session, matrix, Known(defaulted, _refused_today(session, keys), previous), origin, batch)
     return _scored(rows.sort("key"), loaded.product.code, as_of), refusals
 
 
-def score_matrix(session: TenantSession, matrix: Matrix, known: Known, origin: Origin) -> pl.DataFrame:
-    """Score every firm of a matrix and keep the scores, and the audit log's entry over them, in the transaction.
+def score_matrix(session: TenantSession, matrix: Matrix, known: Known, origin: Origin, batch: Batch) -> pl.DataFrame:
+    """Score every firm of a matrix and keep the scores, as part of a batch, in the session's transaction.
 
     Returns
     -------
@@ -211,26 +217,10 @@ def score_matrix(session: TenantSession, matrix: Matrix, known: Known, origin: O
         The rows of `make_rows`, by firm id.
     """
     rows = make_rows(matrix, known, origin)
-    leaves = binary_row.leaves(binary_row.encode(rows))
-    root = merkle.root(leaves)
-    facts: dict[str, str | int | bool | None] = {
-        "format": binary_row.FORMAT,
-        "count": rows.height,
-        "root": root.hex(),
-        "product": origin.loaded.product.code,
-        "as_of": origin.as_of.isoformat(),
-    }
-    entry_id = append(session, "scores.added", _subject(rows, origin), facts, after=root)
-    repository.insert_scores(session, rows.with_columns(batch_id=pl.lit(entry_id.hex)), rows["id"].to_list())
+    batch.add(rows)
+    current = rows["id"].to_list() if origin.run_id is None else []
+    repository.insert_scores(session, rows.with_columns(batch_id=pl.lit(batch.id.hex)), current)
     return rows
-
-
-def _subject(rows: pl.DataFrame, origin: Origin) -> str:
-    """Return what an entry is about: a chunk of a rescoring, or else the first score, which is the only one."""
-    if origin.chunk is None:
-        return f"score:{UUID(rows['id'][0])}"
-    run_id, number = origin.chunk
-    return f"rescoring_chunk:{run_id}/{number}"
 
 
 def _refused_today(session: TenantSession, keys: tuple[str, str]) -> pl.Series:
@@ -275,49 +265,55 @@ def _scored(rows: pl.DataFrame, product: str, as_of: date) -> list[Scored]:
     ]
 
 
-def get_score(session: TenantSession, score_id: UUID) -> ScoreView:
+def get_score(session: TenantSession, score_id: UUID, *, even_unpublished: bool = False) -> ScoreView:
     """Return a stored score.
+
+    Parameters
+    ----------
+    even_unpublished
+        Also of a run that was never published: for those who check runs.
 
     Raises
     ------
     NotFound
-        If the tenant has no such score.
+        If the tenant has no such score, or none that the asker may see.
     """
     row = repository.find_score(session, score_id)
-    if row is None:
+    is_hidden = row is not None and row.run_id is not None and not repository.is_published(session, row.run_id)
+    if row is None or (is_hidden and not even_unpublished):
         raise NotFound("No score has this id.")
     return ScoreView(row, version_name(session, row.model_version_id))
 
 
 def prove_score(session: TenantSession, score_id: UUID) -> ScoreProof:
-    """Prove a stored score by the audit log's entry over the batch it was written in, from the rows as they are now.
+    """Prove a stored score, as its row is now, by the audit log's entry over the batch it was written in.
 
     Raises
     ------
     NotFound
         If the tenant has no such score.
     Conflict
-        If the score is older than such entries.
+        If the score is older than such entries, or is not what was entered.
     """
-    score = repository.find_score(session, score_id)
-    if score is None:
-        raise NotFound("No score has this id.")
-    entry_id = score.batch_id
-    if entry_id is None:
+    score = get_score(session, score_id).score
+    if score.batch_id is None:
         raise Conflict("The score was made before scores were entered in the audit log. Score the firm again.")
-    frame = repository.read_batch(session, entry_id, binary_row.COLUMNS).sort("firm_id")
-    rows = binary_row.encode(frame)
-    leaves = binary_row.leaves(rows)
-    index = frame["id"].to_list().index(str(score_id))
+    frame = repository.read_row(session, score_id, binary_row.COLUMNS)
+    row = binary_row.encode(frame)
+    (leaf,) = binary_row.leaves(row)
+    leaves = repository.read_leaves(session, score.batch_id)
+    if leaf not in leaves:
+        raise Conflict("The score is not what was entered in the audit log when it was made: it was changed since.")
+    index = leaves.index(leaf)
     return ScoreProof(
-        row=rows[index].tobytes(),
-        leaf=leaves[index],
+        row=row.tobytes(),
+        leaf=leaf,
         index=index,
         size=len(leaves),
         path=merkle.inclusion_path(leaves, index),
         root=merkle.root(leaves),
-        entry_id=entry_id,
-        texts=frame.select(binary_row.TEXTS).row(index, named=True),
+        entry_id=score.batch_id,
+        texts=frame.select(binary_row.TEXTS).row(0, named=True),
     )
 
 
@@ -375,7 +371,7 @@ def plan_firm(session: TenantSession, firm_id: UUID, product: str) -> PlanView:
 def list_scores(
     session: TenantSession, firm_id: UUID, product: str | None, before: tuple[datetime, UUID] | None, limit: int
 ) -> list[ScoreView]:
-    """Return a firm's scores, newest first.
+    """Return a firm's scores, newest first: those given online, and those of published runs.
 
     Raises
     ------

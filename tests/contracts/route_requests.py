@@ -95,6 +95,8 @@ _reads("GET /v1/firms/{firm_id}/scores", Of.FIRM, "score")
 _reads("GET /v1/firms/{firm_id}/statement", Of.FIRM, "")
 _reads("GET /v1/models", Of.LIST, "model")
 _reads("GET /v1/models/{model_id}", Of.TENANT, "model")
+_reads("GET /v1/rescorings", Of.LIST, "run")
+_reads("GET /v1/rescorings/{run_id}", Of.TENANT, "run")
 _reads("GET /v1/alerts", Of.LIST, "alert")
 _reads("GET /v1/alerts/{alert_id}", Of.FIRM, "alert")
 
@@ -215,6 +217,26 @@ def _(owner: Owner) -> Call:
 @request("POST /v1/alerts/{alert_id}/acknowledge", Of.FIRM, "alert")
 def _(owner: Owner) -> Call:
     return Call(f"/v1/alerts/{owner['alert']}/acknowledge", {"note": "called"})
+
+
+@request("POST /v1/rescorings/{run_id}/publish", Of.TENANT, "checked_run")
+def _(owner: Owner) -> Call:
+    return Call(f"/v1/rescorings/{owner['checked_run']}/publish", {"override_reason": "a test"})
+
+
+@request("POST /v1/rescorings/{run_id}/withdraw", Of.TENANT, "spare_run")
+def _(owner: Owner) -> Call:
+    return Call(f"/v1/rescorings/{owner['spare_run']}/withdraw", {"reason": "a test"})
+
+
+@request("POST /v1/rescorings/{run_id}/rollback", Of.TENANT, "published_run")
+def _(owner: Owner) -> Call:
+    return Call(f"/v1/rescorings/{owner['published_run']}/rollback", {"reason": "a test"})
+
+
+@request("POST /v1/rescorings/{run_id}/rerun", Of.TENANT, "run")
+def _(owner: Owner) -> Call:
+    return Call(f"/v1/rescorings/{owner['run']}/rerun", {"firm_ids": [owner["firm"]]})
 
 
 _reads("GET /v1/reviews", Of.LIST, "review")

@@ -7,6 +7,7 @@ fences between tenants taken away: what is left still shows no row of another te
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import date
 
 import pytest
 from sqlalchemy import event, text
@@ -31,6 +32,7 @@ ROUTES = {
 GUARDED = sorted(route for route in ACCESS if ACCESS[route] is not PUBLIC)
 READS = [route for route in GUARDED if route.startswith("GET ")]
 SUCCESS = 2
+NEVER = date(2099, 1, 1)
 ANY_VERSION = ", ".join(f'"{number}"' for number in range(1, 70))
 """If-Match of whatever state: these requests change the same objects again and again."""
 
@@ -176,7 +178,15 @@ def _queries(session: TenantSession, home: Owner, rival: Owner) -> dict[str, obj
             session, is_acknowledged=None, firm_id=None, before=None, limit=1000)),
         "alert days": sorted(map(str, alerts.newest_of(session, [own, foreign]))),
         "model": str(training.find_live(session, PRODUCT).id),
-        "run": str(rescoring.find_unfinished(session, PRODUCT, SECOND)),
+        "run": sorted(str(run.id) for run in rescoring.page_runs(session, None, 100)),
+        "progress": str(rescoring.progress_of(session, uuid.UUID(home["run"]))),
+        "foreign progress": str(rescoring.progress_of(session, uuid.UUID(rival["run"]))),
+        "replaced": sorted(map(str, scoring.runs_before(session, uuid.UUID(home["run"]), PRODUCT, SECOND))),
+        "known": sorted(map(str, scoring.runs_known(session, NEVER))),
+        "published PDs": scoring.read_pds(session, scoring.runs_known(session, NEVER), None).rows(),
+        "matrix": list(map(tuple, scoring.read_matrix(session, uuid.UUID(home["run"]), []))),
+        "arrivals": firms.count_arrivals(session, "invoice", SECOND, 90, 3),
+        "balances": firms.count_impossible(session, SECOND),
     }  # fmt: skip
 
 

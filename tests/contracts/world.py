@@ -19,8 +19,7 @@ from sqlalchemy import text
 
 from models import artifact
 from service.alerts.schemas import AcknowledgeIn
-from service.alerts.tables import Alert
-from service.alerts.use_cases import raise_alerts
+from service.alerts.tables import Alert, AlertCandidate
 from service.associations import use_cases as associations
 from service.audit import use_cases as audit
 from service.audit.sequencer import number_all
@@ -50,7 +49,8 @@ from tests.models import handmade
 from tests.service.people.invented_ids import national_id
 
 PRODUCT = "credit-score"
-OF_THE_TENANT = ("branch", "key", "user", "model", "bank", "grant", "spare_grant")
+RUNS = ("run", "checked_run", "spare_run", "published_run")
+OF_THE_TENANT = ("branch", "key", "user", "model", "bank", "grant", "spare_grant", *RUNS)
 """What a whole tenant shares, whatever the reach."""
 NUMBERS = {"E-home": national_id(1), "E-sibling": national_id(2), "E-away": national_id(3)}
 """Of the person behind a firm; the same at both banks."""
@@ -263,6 +263,18 @@ def alert(session: TenantSession, owner: Owner) -> uuid.UUID:
     return add_alert(session, uuid.UUID(owner["firm"]))
 
 
+@seed
+def _candidate(session: TenantSession, owner: Owner) -> str:
+    row = AlertCandidate(
+        tenant_id=tenant_of(session), run_id=uuid.UUID(owner["spare_run"]), fingerprint=uuid.uuid4().hex,
+        firm_id=uuid.UUID(owner["firm"]), rule="grade_drop", product=PRODUCT, severity="H", as_of=FIRST,
+        text={"zh-CN": "评级下降", "en": "grade fell"}, evidence={},
+    )  # fmt: skip
+    session.add(row)
+    session.flush()
+    return owner["firm"]
+
+
 def _somebody(session: TenantSession, role: Role) -> Actor:
     """Return an actor who did something once and holds no key."""
     return Actor(tenant_of(session), Organisation.BANK, uuid.uuid4(), "somebody", role, Reach(), ())
@@ -403,11 +415,17 @@ def add_bank(database: Database, keyring: Keyring, bank: str, tenant: str) -> di
             f"{bank} away": add_firm(session, tenant, there, "E-away"),
         }
     for day in (FIRST, SECOND):
-        assert rescore(database, tenant_id, PRODUCT, day, "nightly", raise_alerts).scored == len(owners)
+        run = rescore(database, tenant_id, PRODUCT, day, "nightly")
+        assert (run.scored, run.state) == (len(owners), "published")
+    states = {"run": True, "checked_run": False, "spare_run": False, "published_run": True}
+    runs = {
+        name: str(rescore(database, tenant_id, PRODUCT, FIRST, "nightly", is_published=is_published).run_id)
+        for name, is_published in states.items()
+    }
     with database.session(tenant_id) as session:
         session.info["keyring"] = keyring
         for owner in owners.values():
-            owner.ids |= around
+            owner.ids |= around | runs
         for name, make in SEEDS.items():
             for owner in owners.values():
                 owner.ids[name] = str(make(session, owner))

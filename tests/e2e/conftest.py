@@ -6,7 +6,6 @@ from uuid import UUID
 
 import pytest
 
-from service.alerts.use_cases import raise_alerts
 from service.demo.economy import generate
 from service.firms.use_cases import add_inputs
 from service.identity.use_cases import create_tenant, tenant_id_of
@@ -34,7 +33,6 @@ def bank(database) -> Bank:
     with database.session(tenant_id_of(name)) as session:
         version = train(session, PRODUCT, FIRST, actor="trainer", seed=1)
     runs = tuple(
-        rescore(database, tenant_id_of(name), PRODUCT, day, "nightly", raise_alerts, chunk_firms=150)
-        for day in (FIRST, SECOND)
+        rescore(database, tenant_id_of(name), PRODUCT, day, "nightly", chunk_firms=150) for day in (FIRST, SECOND)
     )
     return Bank(name, tenant_id_of(name), version, runs)

@@ -15,14 +15,16 @@ from sqlalchemy import text
 from features.build import CATALOG
 from features.consent import refused_automated
 from models.grades import DEFAULTED, NAMES, grade_of, pd_of, stable_grade
-from service.alerts.use_cases import list_alerts, raise_alerts
+from service.alerts.use_cases import list_alerts, note_findings
 from service.audit import merkle
 from service.firms.use_cases import add_inputs, add_invoices, firm_id_of, list_keys, read_inputs
 from service.identity.access import Role
 from service.identity.actor import Reach
 from service.identity.use_cases import create_branch
 from service.kit import clock
+from service.rescoring import work
 from service.rescoring.use_cases import rescore
+from service.scoring.batch import Batch
 from service.scoring.use_cases import context_of, get_score, plan_firm, prove_score, score_firm, score_range
 from service.training.use_cases import live_model, promote, train
 from tests.features.rows import consent, inputs
@@ -82,7 +84,7 @@ def test_online_equals_batch_for_every_firm(database, bank, scores):
         context = context_of(session, SECOND)
         ids = []
         for key in [key for key in list_keys(session) if not key.startswith("new-")]:
-            made, refused = score_range(session, loaded, SECOND, context, (key, key), "officer", None)
+            made, refused = score_range(session, loaded, SECOND, context, (key, key), "officer", Batch(PRODUCT, SECOND))
             assert len(made) + len(refused) == 1
             assert bool(made) == (key in scores)
             ids += [score.score_id for score in made]
@@ -174,7 +176,7 @@ def test_a_refusal_routes_the_next_score_of_any_day_to_a_person(database, bank, 
             day = clock.today() - timedelta(days=not is_given)
             row = consent(None, "automated_decision", key, day, given=is_given)
             add_inputs(session, inputs(row), lambda *_: None)
-            made, _ = score_range(session, loaded, as_of, context, (key, key), "officer", None)
+            made, _ = score_range(session, loaded, as_of, context, (key, key), "officer", Batch(PRODUCT, as_of))
             assert session.execute(query, {"id": made[0].score_id}).scalar_one() == decision
 
 
@@ -187,7 +189,7 @@ def test_a_withdrawn_consent_leaves_scores_of_any_day_and_keeps_the_stored_one(d
         rows = [consent(person_id, scope, key, date(2026, 7, 1), given=False) for scope in ("owner_data", "bureau")]
         add_inputs(session, inputs(*rows), lambda *_: None)
         loaded, context = live_model(session, PRODUCT), context_of(session, SECOND)
-        made, _ = score_range(session, loaded, SECOND, context, (key, key), "officer", None)
+        made, _ = score_range(session, loaded, SECOND, context, (key, key), "officer", Batch(PRODUCT, SECOND))
         fresh = session.execute(query, {"id": made[0].score_id}).scalar_one()
         assert (fresh["owner_yrs"], fresh["owner_dpd"]) == (None, None)
         changed = {name for name in fresh if fresh[name] != scores[key]["features"][name]}
@@ -307,11 +309,11 @@ def test_later_knowledge_leaves_a_score_as_it_was(database, bank, scores):
     with undone(database, bank) as session:
         add_invoices(session, firm_id, [{**invoice, "observed_on": SECOND, "known_on": date(2026, 7, 1)}])
         loaded, context = live_model(session, PRODUCT), context_of(session, SECOND)
-        made, _ = score_range(session, loaded, SECOND, context, (key, key), "officer", None)
+        made, _ = score_range(session, loaded, SECOND, context, (key, key), "officer", Batch(PRODUCT, SECOND))
         again = dict(session.execute(query, {"id": made[0].score_id}).mappings().one())
         assert again == {name: scores[key][name] for name in again}
         add_invoices(session, firm_id, [{**invoice, "observed_on": SECOND, "known_on": SECOND, "number": "known"}])
-        made, _ = score_range(session, loaded, SECOND, context, (key, key), "officer", None)
+        made, _ = score_range(session, loaded, SECOND, context, (key, key), "officer", Batch(PRODUCT, SECOND))
         assert made[0].pd != scores[key]["pd"]
 
 
@@ -319,7 +321,7 @@ def test_the_current_score_is_the_one_of_the_newest_day(database, bank):
     query = text("select c.as_of, count(*) from current_score c where c.as_of >= :first group by 1 order by 1")
     with database.session(bank.tenant_id) as session:
         before = session.execute(query, {"first": FIRST}).all()
-    older = rescore(database, bank.tenant_id, PRODUCT, date(2025, 9, 30), "nightly", raise_alerts)
+    older = rescore(database, bank.tenant_id, PRODUCT, date(2025, 9, 30), "nightly")
     assert older.scored > 300
     with database.session(bank.tenant_id) as session:
         assert session.execute(query, {"first": FIRST}).all() == before
@@ -357,13 +359,17 @@ def test_a_look_at_a_firm_does_not_swallow_its_alert(database, bank):
         keys = {firm_id_of(bank.tenant_id, key): key for key in list_keys(session)}
         key, between = keys[firm_ids[0]], date(2026, 6, 29)
         loaded = live_model(session, PRODUCT)
-        score_range(session, loaded, between, context_of(session, between), (key, key), "officer", None)
-        made, _ = score_range(session, loaded, SECOND, context_of(session, SECOND), (key, key), "officer", None)
+        score_range(
+            session, loaded, between, context_of(session, between), (key, key), "officer", Batch(PRODUCT, between)
+        )
+        made, _ = score_range(
+            session, loaded, SECOND, context_of(session, SECOND), (key, key), "officer", Batch(PRODUCT, SECOND)
+        )
         assert made[0].previous_as_of == FIRST
 
 
 def test_rescoring_again_raises_nothing_twice(database, bank):
-    again = rescore(database, bank.tenant_id, PRODUCT, SECOND, "nightly", raise_alerts)
+    again = rescore(database, bank.tenant_id, PRODUCT, SECOND, "nightly")
     assert again.run_id != bank.runs[1].run_id
     assert (again.scored, again.alerts) == (bank.runs[1].scored, 0)
 
@@ -387,7 +393,7 @@ def test_an_alert_is_acknowledged_once(officer, app, database, bank):
     assert reader.post(path, {}).status_code == 403
 
 
-def test_a_run_that_broke_off_is_finished_with_one_score_a_firm(database, bank):
+def test_a_run_that_broke_off_is_finished_with_one_score_a_firm(database, bank, monkeypatch):
     day = date(2026, 7, 31)
     calls = []
 
@@ -398,15 +404,17 @@ def test_a_run_that_broke_off_is_finished_with_one_score_a_firm(database, bank):
         calls.append(run_id)
         if len(calls) == 2:
             raise KilledError
-        return raise_alerts(session, scored, run_id)
+        return note_findings(session, scored, run_id)
 
-    with pytest.raises(KilledError):
-        rescore(database, bank.tenant_id, PRODUCT, day, "nightly", die_in_the_second_chunk, chunk_firms=100)
+    with monkeypatch.context() as patch:
+        patch.setattr(work, "note_findings", die_in_the_second_chunk)
+        with pytest.raises(KilledError):
+            rescore(database, bank.tenant_id, PRODUCT, day, "nightly", chunk_firms=100)
     count = text("select count(*), count(distinct firm_id) from score where run_id = :run")
     with database.session(bank.tenant_id) as session:
         partial = session.execute(count, {"run": calls[0]}).one()
         assert 0 < partial[0] < 100
-    summary = rescore(database, bank.tenant_id, PRODUCT, day, "nightly", raise_alerts, chunk_firms=100)
+    summary = rescore(database, bank.tenant_id, PRODUCT, day, "nightly", chunk_firms=100)
     assert summary.is_resumed
     assert summary.run_id == calls[0]
     with database.session(bank.tenant_id) as session:
@@ -447,7 +455,9 @@ def test_a_branch_officer_gets_the_same_score_as_the_batch(app, database, bank, 
         built = context_of(session, day)
         del session.info["reach"]
         assert context_of(session, day, refresh=True)[0] == built[0]
-        made, _ = score_range(session, live_model(session, PRODUCT), day, built, (key, key), "nightly", None)
+        made, _ = score_range(
+            session, live_model(session, PRODUCT), day, built, (key, key), "nightly", Batch(PRODUCT, day)
+        )
         assert get_score(session, made[0].score_id).score.pd == alone.pd
 
 

@@ -3,6 +3,7 @@
 from datetime import date, timedelta
 
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -76,6 +77,7 @@ others = st.one_of(
     st.builds(status, days, st.sampled_from([0, 45, 91]), firm_ids, st.sampled_from(["K", "L", None])),
 )
 rows = st.builds(lambda a, b: a + b, st.lists(invoices(), max_size=30), st.lists(others, max_size=8))
+PDS = pl.DataFrame({"firm_id": ["A", "C", "F"], "pd": [0.0123456789012345, 0.3, 0.1]})
 BASE = [
     *[firm(firm_id) for firm_id in ("F", "G", "企业")],
     *[consent("a", scope, firm_id) for scope in ("owner_data", "bureau") for firm_id in ("F", "G")],
@@ -84,7 +86,7 @@ BASE = [
 
 def matrix_of(some):
     data = inputs(*BASE, *some)
-    return build_matrix(data, build_context(data, DAY), NAMES, DAY)
+    return build_matrix(data, build_context(data, DAY, PDS, ["r"]), NAMES, DAY)
 
 
 def same(a, b):
@@ -120,7 +122,7 @@ def test_order_of_rows_leaves_every_byte(some, random):
 @given(rows)
 def test_a_firm_alone_equals_its_row_among_all(some):
     data = inputs(*BASE, *some)
-    context = build_context(data, DAY)
+    context = build_context(data, DAY, PDS, ["r"])
     everyone = build_matrix(data, context, NAMES, DAY)
     for i, firm_id in enumerate(everyone.firm_ids):
         alone = build_matrix(data.of_firms([firm_id]), context, NAMES, DAY)

@@ -81,8 +81,14 @@ def test_json_and_back():
     again = Context.from_json(context.to_json())
     assert again.to_json() == context.to_json()
     assert again.clusters.equals(context.clusters)
-    with pytest.raises(ValueError, match="format 2"):
-        Context.from_json(context.to_json().replace('"format":1', '"format":2'))
+    with pytest.raises(ValueError, match="format 3"):
+        Context.from_json(context.to_json().replace('"format":2', '"format":3'))
+
+
+def test_a_context_of_the_first_format_knew_of_no_published_pds():
+    first = build_context(inputs(*population()), DAY).to_json().replace('"format":2', '"format":1')
+    again = Context.from_json(first.replace(',"published":null', ""))
+    assert (again.obligors, again.published.runs, again.published.pds.height) == (14, (), 0)
 
 
 def test_order_of_rows_does_not_matter():

@@ -45,6 +45,7 @@ def test_help_shows_examples(run):
         "migrate",
         "train",
         "rescore",
+        "runs",
         "grades",
         "card",
         "promote",
@@ -224,6 +225,14 @@ def test_train_rescore_grades_and_card(run, database, tenant):
     assert "of 415 firms scored by credit-score/1" in run(
         "rescore", "--product", "credit-score", "--as-of", "2025-12-31"
     )
+    run_id = re.search(r"[0-9a-f]{8}-[0-9a-f-]{27}", run("runs", "list"))[0]
+    shown = run("runs", "show", run_id)
+    assert "ok counts: " in shown
+    assert "published by cli:" in shown
+    held = run("rescore", "--product", "credit-score", "--as-of", "2025-12-31", "--no-publish")
+    held_id = re.search(r"runs show ([0-9a-f-]{36})", held)[1]
+    assert "is withdrawn" in run("runs", "withdraw", held_id, "--reason", "a test")
+    run("runs", "publish", held_id, code=1)
     grades = run("grades", "--product", "credit-score", "--as-of", "2025-12-31")
     assert "The five riskiest firms" in grades
     assert json.loads(run("card", "credit-score"))["product"] == "credit-score"

@@ -150,3 +150,43 @@ def test_scores_of_before_count_as_decided_by_machine(empty_database):
     with engine.begin() as connection:
         assert tuple(connection.execute(features).one()) == ('{"ln_sales": null, "sales_cv": 1.40}', "json")
         assert connection.execute(text("select batch_id from score")).scalar_one() is None
+
+
+def test_runs_of_before_that_had_finished_are_published_ones(empty_database):
+    engine = empty_database.engine
+    script = ScriptDirectory.from_config(migrations.alembic_config())
+    migrations.upgrade(engine, script.get_revision("0011").down_revision)
+    day, at = "'2025-12-31'", "'2026-01-01T00:00:00Z'"
+    tenant, done, open_run = (uuid.UUID(int=number) for number in (1, 2, 3))
+    statements = [
+        f"insert into tenant (id, name, kind, created_at) values (:id, 'old', 'bank', {at})",
+        *[
+            "insert into rescoring_run (tenant_id, id, product, as_of, model_version_id, context_id, actor, started_at,"
+            f" finished_at) values (:id, '{run}', 'p', {day}, :id, :id, 'a', {at}, {finished})"
+            for run, finished in ((done, at), (open_run, "null"))
+        ],
+        (
+            "insert into rescoring_chunk"
+            " (tenant_id, run_id, number, first_key, last_key, done_at, scored, alerts, refusals)"
+            f" values (:id, '{done}', 0, 'A', 'Z', {at}, 4, 1, '[{{}}]')"
+        ),
+    ]
+    with engine.begin() as connection:
+        for statement in statements:
+            connection.execute(text(statement), {"id": tenant})
+    migrations.upgrade(engine)
+    with engine.begin() as connection:
+        runs = connection.execute(text("select id, state, kind, version, firms from rescoring_run order by id")).all()
+        assert [tuple(row) for row in runs] == [(done, "published", "all", 1, 5), (open_run, "preparing", "all", 1, 0)]
+        query = text("select run_id, product, is_whole, rolled_back_at from publication")
+        assert [tuple(row) for row in connection.execute(query)] == [(done, "p", True, None)]
+        query = text("select run_id, state from rescoring_transition order by run_id, state")
+        assert [tuple(row) for row in connection.execute(query)] == [
+            (done, "preparing"),
+            (done, "published"),
+            (open_run, "preparing"),
+        ]
+    _go_below("0011", engine)
+    with engine.begin() as connection:
+        finished = text("select id from rescoring_run where finished_at is not null")
+        assert connection.scalars(finished).all() == [done]
