@@ -184,7 +184,7 @@ def test_a_thread_numbers_within_a_second_and_stops(database, tenant_id, keys):
             with database.session(tenant_id) as session:
                 if use_cases.prove_inclusion(session, entry, None) is not None:
                     break
-            assert time.monotonic() - begun < 5, "not numbered"
+            assert time.monotonic() - begun < 20, "not numbered"
             time.sleep(0.02)
     finally:
         thread.stop()
@@ -207,7 +207,7 @@ def test_it_goes_on_when_the_database_comes_back(database, tenant_id, keys, monk
         assert thread._thread.is_alive()
         _append(database, tenant_id)
         thread._database = here
-        until = time.monotonic() + 5
+        until = time.monotonic() + 20
         while len(_log(database, tenant_id)[0]) < 2:
             assert time.monotonic() < until
             time.sleep(0.02)
