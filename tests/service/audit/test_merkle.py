@@ -35,7 +35,7 @@ CONSISTENCY = {
     ],
 }
 """These vectors are those of Google's certificate-transparency, the implementation of the RFC's authors."""
-SOME = settings(max_examples=60)
+SOME = settings(max_examples=40)
 
 
 def _leaves(number):

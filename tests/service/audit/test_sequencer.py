@@ -42,7 +42,7 @@ def _log(database, tenant_id):
         return list(repository.stream_entries(session)), use_cases.damaged_nodes(session)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.lists(st.integers(1, 40), max_size=8))
 def test_nodes_are_those_of_the_tree_however_it_grew(batches):
     total = sum(batches)
@@ -184,7 +184,7 @@ def test_a_thread_numbers_within_a_second_and_stops(database, tenant_id, keys):
             with database.session(tenant_id) as session:
                 if use_cases.prove_inclusion(session, entry, None) is not None:
                     break
-            assert time.monotonic() - begun < 5, "not numbered"
+            assert time.monotonic() - begun < 20, "not numbered"
             time.sleep(0.02)
     finally:
         thread.stop()
@@ -207,7 +207,7 @@ def test_it_goes_on_when_the_database_comes_back(database, tenant_id, keys, monk
         assert thread._thread.is_alive()
         _append(database, tenant_id)
         thread._database = here
-        until = time.monotonic() + 5
+        until = time.monotonic() + 20
         while len(_log(database, tenant_id)[0]) < 2:
             assert time.monotonic() < until
             time.sleep(0.02)
