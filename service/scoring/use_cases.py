@@ -278,11 +278,16 @@ def get_score(session: TenantSession, score_id: UUID, *, even_unpublished: bool 
     NotFound
         If the tenant has no such score, or none that the asker may see.
     """
+    row = _find_score(session, score_id, even_unpublished=even_unpublished)
+    return ScoreView(row, version_name(session, row.model_version_id))
+
+
+def _find_score(session: TenantSession, score_id: UUID, *, even_unpublished: bool = False) -> Score:
     row = repository.find_score(session, score_id)
     is_hidden = row is not None and row.run_id is not None and not repository.is_published(session, row.run_id)
     if row is None or (is_hidden and not even_unpublished):
         raise NotFound("No score has this id.")
-    return ScoreView(row, version_name(session, row.model_version_id))
+    return row
 
 
 def prove_score(session: TenantSession, score_id: UUID) -> ScoreProof:
@@ -295,7 +300,7 @@ def prove_score(session: TenantSession, score_id: UUID) -> ScoreProof:
     Conflict
         If the score is older than such entries, or is not what was entered.
     """
-    score = get_score(session, score_id).score
+    score = _find_score(session, score_id)
     if score.batch_id is None:
         raise Conflict("The score was made before scores were entered in the audit log. Score the firm again.")
     frame = repository.read_row(session, score_id, binary_row.COLUMNS)
