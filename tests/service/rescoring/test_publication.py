@@ -32,7 +32,6 @@ from tests.service.rescoring.house import (
 )
 
 FIRMS = 60
-pytestmark = pytest.mark.xdist_group("runs")
 
 
 @pytest.fixture
