@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 
 from service.cli.runtime import Tenant, console, open_database, operator, tenant_session
 from service.kit.db import TenantSession
@@ -37,7 +37,17 @@ def list_runs(tenant: Tenant = None) -> None:
     settings = Settings()
     with tenant_session(open_database(settings), settings, tenant) as session:
         views = rescoring.list_runs(session)
-    table = Table("id", "product", "as of", "kind", "state", "scored", "refused", "chunks", "model")
+    table = Table(
+        Column("id", min_width=36, no_wrap=True),
+        "product",
+        "as of",
+        "kind",
+        "state",
+        "scored",
+        "refused",
+        "chunks",
+        "model",
+    )
     for view in views:
         done = view.progress
         table.add_row(

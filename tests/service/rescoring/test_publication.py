@@ -33,7 +33,6 @@ from tests.service.rescoring.house import (
 )
 
 FIRMS = 60
-pytestmark = pytest.mark.xdist_group("runs")
 
 
 @pytest.fixture

@@ -70,7 +70,7 @@ def cut_off(database: Database, seed: int, share: float):
             event.remove(database.engine, name, act)
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_workers_that_are_cut_off_leave_one_score_a_firm(database, bank, uninterrupted, seed):
     run_id = prepared(database, bank, chunk_firms=20)
     strikes = []
