@@ -37,9 +37,12 @@ class OwnServer:
         Of a migrated database.
     folder
         For its log.
+    options
+        Further ones of `serve`.
     """
 
-    def __init__(self, database_url: str, folder: Path) -> None:
+    def __init__(self, database_url: str, folder: Path, *options: str) -> None:
+        self._options = options
         with socket.socket() as probe:
             probe.bind((HOST, 0))
             self.port = int(probe.getsockname()[1])
@@ -53,7 +56,7 @@ class OwnServer:
 
     def start(self) -> None:
         """Start it and wait until it listens."""
-        command = [sys.executable, "-m", "service", "serve", "--port", str(self.port)]
+        command = [sys.executable, "-m", "service", "serve", "--port", str(self.port), *self._options]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(command, cwd=ROOT, env=self._environment, stdout=log, stderr=log)
         deadline = monotonic() + START_SECONDS

@@ -7,10 +7,14 @@ import sys
 import time
 from pathlib import Path
 
+import httpx
 import pytest
+from http_client import make_client
 from sqlalchemy import text
 
+from service.identity.access import Role
 from service.jobs.rules import State
+from tests.chaos.own_server import HOST, OwnServer
 from tests.service.jobs.conftest import TENANT, working
 from tests.service.jobs.desk import KIND, Desk
 
@@ -128,6 +132,38 @@ def test_a_worker_outlives_its_connections(desk, own_settings):
             for job_id in job_ids:
                 wait_for(desk, job_id, State.SUCCEEDED)
                 assert desk.effects(job_id) == 1
+
+
+@pytest.mark.allow_hosts([HOST])
+def test_a_server_keeps_a_worker_that_ends_with_it(own_app, own_database, tmp_path):
+    """However the server ends: here it is killed."""
+    at_work = text(
+        "select count(*) from pg_stat_activity"
+        " where datname = current_database() and application_name = 'clustercredit worker'"
+    )
+
+    def workers() -> int:
+        with own_database.engine.connect() as connection:
+            return connection.execute(at_work).scalar_one()
+
+    token = make_client(own_app, own_database, TENANT, Role.BATCH).token
+    server = OwnServer(own_database.url, tmp_path, "--worker")
+    server.start()
+    try:
+        headers = {"Authorization": f"Bearer {token}", "Idempotency-Key": "once", "Content-Type": "text/csv"}
+        content = b"firm_id,observed_on,name\nW1,2024-01-31,x\n"
+        started = httpx.post(f"{server.url}/v1/imports?kind=firm", headers=headers, content=content)
+        with httpx.stream(
+            "GET", f"{server.url}{started.headers['location']}/events", headers=headers, timeout=60
+        ) as events:
+            assert '"state":"succeeded"' in "".join(events.iter_lines())
+        assert workers() > 0
+    finally:
+        server.kill()
+    deadline = time.monotonic() + WITHIN
+    while workers():
+        assert time.monotonic() < deadline, "the worker outlives its server"
+        time.sleep(0.1)
 
 
 def test_a_worker_leaves_kinds_that_it_does_not_know(desk, own_settings):
