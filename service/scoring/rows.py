@@ -138,8 +138,8 @@ def features_json(matrix: Matrix) -> pl.Series:
     >>> features_json(Matrix(["E1"], ("sales_cv", "owner_yrs"), row, np.isnan(row))).item()
     '{"sales_cv":1.4,"owner_yrs":null}'
     """
-    frame = pl.DataFrame(matrix.values, schema=list(matrix.names), orient="row")
-    return frame.select(pl.struct(pl.all().fill_nan(None)).struct.json_encode()).to_series()
+    frame = pl.DataFrame(matrix.values, schema=list(matrix.names), orient="row", nan_to_null=True)
+    return frame.to_struct("features").struct.json_encode()
 
 
 def _missing_json(matrix: Matrix, used: set[str]) -> list[str]:
