@@ -4,9 +4,8 @@ Whole chunks are encoded at once. A row holds every column of the stored score b
 their SHA-256, so that a changed column is a changed row, and a changed row another leaf.
 """
 
-from collections.abc import Callable
 from hashlib import sha256
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import polars as pl
@@ -73,14 +72,16 @@ def encode(frame: pl.DataFrame) -> NDArray[np.void]:
     rows = np.zeros(frame.height, dtype=ROW)
     rows["version"] = VERSION
     for name in COLUMNS:
-        series, field = frame[name], ROW[name]
-        if field.kind in "SV":
-            texts = series.fill_null(NO_RUN) if name == "run_id" else series
-            rows[name] = _each(texts, field) if name in _OF_ITS_OWN else _once(texts, field)
-        elif field.kind == "f":
-            rows[name] = series.fill_null(np.nan).to_numpy()
+        values, field = frame[name].to_list(), ROW[name]
+        if field == _ID:
+            ids = [NO_RUN if value is None else value for value in values]
+            rows[name] = np.frombuffer(bytes.fromhex("".join(ids).replace("-", "")), dtype=field)
+        elif field == _DIGEST:
+            rows[name] = np.frombuffer(b"".join(_digests(values)), dtype=field)
+        elif field.kind == "S":
+            rows[name] = _codes(name, values, field.itemsize)
         else:
-            rows[name] = series.to_physical().to_numpy()
+            rows[name] = frame[name].to_physical().to_numpy()
     rows["points"][np.isnan(rows["points"])] = np.nan
     return rows
 
@@ -91,33 +92,19 @@ def leaves(rows: NDArray[np.void]) -> list[bytes]:
     return [sha256(b"\x00" + data[at : at + size]).digest() for at in range(0, len(data), size)]
 
 
-def _each(series: pl.Series, field: np.dtype[Any]) -> NDArray[Any]:
-    """Return the field of each row, where hardly two rows have the same."""
-    return np.frombuffer(_BYTES[field](series), dtype=field)
+def _digests(texts: list[str]) -> list[bytes]:
+    """Return the SHA-256 of each text, made once for all rows that have the same."""
+    made: dict[str, bytes] = {}
+    for text in texts:
+        if text not in made:
+            made[text] = sha256(text.encode()).digest()
+    return [made[text] for text in texts]
 
 
-def _once(series: pl.Series, field: np.dtype[Any]) -> NDArray[Any]:
-    """Return the field of each row, made once for all rows that have the same."""
-    distinct = series.unique()
-    places = series.cast(pl.Enum(distinct)).to_physical().to_numpy()
-    made = _codes(distinct, field) if field.kind == "S" else _each(distinct, field)
-    return np.take(made, places)
-
-
-def _codes(series: pl.Series, field: np.dtype[Any]) -> NDArray[Any]:
-    if too_long := [code for code in series if len(code) > field.itemsize or not code.isascii()]:
-        raise ValueError(f"{series.name}: {too_long[0]!r} is no ASCII code of at most {field.itemsize} characters")
-    return np.array(series.to_list(), dtype=field)
-
-
-def _ids(series: pl.Series) -> bytes:
-    return bytes.fromhex("".join(series).replace("-", ""))
-
-
-def _digests(series: pl.Series) -> bytes:
-    return b"".join([sha256(text.encode()).digest() for text in series])
+def _codes(name: str, codes: list[str], size: int) -> NDArray[np.bytes_]:
+    if too_long := [code for code in set(codes) if len(code) > size or not code.isascii()]:
+        raise ValueError(f"{name}: {too_long[0]!r} is no ASCII code of at most {size} characters")
+    return np.array(codes, dtype=f"S{size}")
 
 
 _ID, _DIGEST = np.dtype("V16"), np.dtype("V32")
-_BYTES: Final[dict[np.dtype[Any], Callable[[pl.Series], bytes]]] = {_ID: _ids, _DIGEST: _digests}
-_OF_ITS_OWN: Final = {"id", "firm_id", "reasons", "features"}

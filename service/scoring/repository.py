@@ -145,7 +145,8 @@ def insert_scores(session: TenantSession, rows: pl.DataFrame, ids: Sequence[str]
     rows
         Columns of `Score`, ``scored_at`` in microseconds since 1970.
     """
-    columns = rows.select(*Score.model_fields).with_columns(pl.col("scored_at").cast(pl.Datetime("us", "UTC")))
+    at = pl.col("scored_at").cast(pl.Datetime("us", "UTC"))
+    columns = rows.select(at if name == "scored_at" else name for name in Score.model_fields)
     if columns.height == 1:
         session.execute(_ADD, columns.row(0, named=True))
     else:

@@ -72,22 +72,22 @@ def make_rows(matrix: Matrix, known: Known, origin: Origin) -> pl.DataFrame:
     """
     scores = origin.loaded.model.score(matrix.values)
     frame = _said(origin.loaded, matrix, scores).join(known.previous, on="key", how="left", maintain_order="left")
-    frame = frame.with_columns(
-        pl.Series("stable_grade", stable_grade(frame["previous_grade"].to_list(), scores.pd).tolist(), dtype=pl.String),
+    stable = stable_grade(frame["previous_grade"].to_list(), scores.pd).tolist()
+    is_refused = pl.col("key").is_in(known.refused.implode())
+    is_default = pl.col("key").is_in(known.defaulted.implode())
+    said = frame.lazy().with_columns(
+        pl.Series("stable_grade", stable, dtype=pl.String),
         pl.lit(scores.interval_kind).alias("interval_kind"),
         pl.lit(str(origin.loaded.model.report["pd_basis"])).alias("pd_basis"),
-        pl.when(pl.col("key").is_in(known.refused.implode()))
-        .then(pl.lit("person"))
-        .otherwise(pl.lit("automated"))
-        .alias("decision"),
+        pl.when(is_refused).then(pl.lit("person")).otherwise(pl.lit("automated")).alias("decision"),
         pl.Series("firm_id", firm_ids_of(origin.tenant_id, matrix.firm_ids)),
         pl.Series("id", [clock.new_id().hex for _ in matrix.firm_ids]),
         *_of_all(origin),
     )
-    is_default = pl.col("key").is_in(known.defaulted.implode())
-    return frame.with_columns(
+    rows = said.with_columns(
         pl.when(is_default).then(value).otherwise(name).alias(name) for name, value in _OF_DEFAULT.items()
-    ).sort("firm_id")
+    )
+    return rows.sort("firm_id").collect()
 
 
 def _said(loaded: LoadedModel, matrix: Matrix, scores: Scores) -> pl.DataFrame:
@@ -138,8 +138,8 @@ def features_json(matrix: Matrix) -> pl.Series:
     >>> features_json(Matrix(["E1"], ("sales_cv", "owner_yrs"), row, np.isnan(row))).item()
     '{"sales_cv":1.4,"owner_yrs":null}'
     """
-    frame = pl.DataFrame(matrix.values, schema=list(matrix.names), orient="row")
-    return frame.fill_nan(None).select(pl.struct(pl.all()).struct.json_encode()).to_series()
+    frame = pl.DataFrame(matrix.values, schema=list(matrix.names), orient="row", nan_to_null=True)
+    return frame.to_struct("features").struct.json_encode()
 
 
 def _missing_json(matrix: Matrix, used: set[str]) -> list[str]:
