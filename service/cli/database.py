@@ -20,7 +20,7 @@ from service.kit.logs import configure_logging
 from service.people.use_cases import sweep
 from service.settings import Settings
 
-db = typer.Typer(help="The embedded PostgreSQL server: for one machine, not for production.", no_args_is_help=True)
+db = typer.Typer(help="The database: dump, restore; the embedded server.", no_args_is_help=True)
 tenants = typer.Typer(help="Tenants: lenders, funds, associations, each with its own data.", no_args_is_help=True)
 keys = typer.Typer(help="API keys.", no_args_is_help=True)
 

@@ -160,14 +160,14 @@ class EmbeddedPostgres:
 
     def psql(self, query: str, database: str = "clustercredit") -> str:
         """Run one statement as the owner and return its unaligned output."""
-        command = [str(_bin() / "psql"), "-X", "-A", "-t", "-q", "-c", query, self.url(database)]
+        command = [str(programs() / "psql"), "-X", "-A", "-t", "-q", "-c", query, self.url(database)]
         done = subprocess.run(command, capture_output=True, text=True, check=True, **_identity())  # noqa: S603
         return str(done.stdout)
 
     def _run(self, program: str, *arguments: object, must_succeed: bool = True) -> int:
         """Run one of PostgreSQL's programs with its output in a file: a captured pipe would wait for the server."""
         output = self.home / "command.log"
-        command = [str(_bin() / program), *map(str, arguments)]
+        command = [str(programs() / program), *map(str, arguments)]
         with tempfile.TemporaryFile() as sink:
             done = subprocess.run(  # noqa: S603
                 command,
@@ -217,8 +217,8 @@ def _account() -> pwd.struct_passwd:
         return pwd.getpwnam(ACCOUNT)
 
 
-def _bin() -> Path:
-    """Return the folder of PostgreSQL's programs, as the server's account can reach it."""
+def programs() -> Path:
+    """Return the folder of PostgreSQL's programs, where the server's account can reach it."""
     package = find_spec(WHEEL)
     assert package is not None
     assert package.origin is not None
