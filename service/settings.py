@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from features.policy import INVOICE_YEARS, SCORE_YEARS
+
 _ORIGIN = re.compile(
     r"(?P<scheme>https?)://([a-z0-9]([a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\])(:(?P<port>[1-9][0-9]{0,4}))?", re.IGNORECASE
 )
@@ -109,6 +111,12 @@ class Settings(BaseSettings):
     oidc_organisation: str | None = Field(None, description="Tenant whose people sign in by the issuer.")
     oidc_claim: str = Field(
         "sub", min_length=1, description="Claim of the id token that is compared with a person's `oidc_subject`."
+    )
+    invoice_years: int = Field(
+        INVOICE_YEARS, ge=5, le=100, description="Whole calendar years that `db maintain` keeps invoices."
+    )
+    score_years: int = Field(
+        SCORE_YEARS, ge=5, le=100, description="Whole calendar years that `db maintain` keeps scores, by their `as_of`."
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", description="Least severe log line that is written: DEBUG, INFO, WARNING or ERROR."

@@ -1,4 +1,4 @@
-"""db: dump, restore."""
+"""db: dump, restore, maintain."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,12 +6,14 @@ from typing import Annotated
 import typer
 
 from service.cli.database import db
-from service.cli.runtime import console, open_database, progress_bar
-from service.kit import backup
-from service.kit.db import Database
+from service.cli.runtime import console, open_database, operator, progress_bar
+from service.kit import backup, clock
+from service.kit.db import Author, Database
 from service.kit.embedded_postgres import EmbeddedPostgres
 from service.kit.keyring import Keyring, KeyringError
+from service.kit.partitions import partition
 from service.people.use_cases import sweep
+from service.retention import use_cases
 from service.settings import Settings
 
 
@@ -19,6 +21,7 @@ def add_to(_app: typer.Typer) -> None:
     """Add these commands to `db`."""
     db.command("dump")(dump)
     db.command("restore")(restore)
+    db.command("maintain")(maintain)
 
 
 def dump(
@@ -64,3 +67,27 @@ def restore(
         console.print(f"{swept.persons} persons erased again, {swept.keys} keys destroyed.")
     except KeyringError as error:
         console.print(f"[yellow]Persons cannot be read until the keyring is back:[/] {error}", soft_wrap=True)
+
+
+def maintain(
+    *,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Change nothing; show what would be made and go.")] = False,
+) -> None:
+    """Make the partitions of the coming years, and drop the years that need not be kept, on record in the audit log.
+
+    Run it once a month, as the tables' owner. How long is kept: CLUSTERCREDIT_INVOICE_YEARS, CLUSTERCREDIT_SCORE_YEARS.
+
+    Example: clustercredit db maintain --dry-run
+    """
+    settings = Settings()
+    years = {"invoice": settings.invoice_years, "score": settings.score_years}
+    database, author = open_database(settings), Author(operator())
+    done = use_cases.maintain(database, clock.today(), years, author, is_dry_run=dry_run)
+    would = "would be " if dry_run else ""
+    for name in done.made:
+        console.print(f"{name}: {would}made")
+    for found in done.expired:
+        of_whom = f"{found.rows:,} rows of {found.tenants} tenants"
+        console.print(f"{partition(found.table, found.year)}: {of_whom} {would}dropped", soft_wrap=True)
+    if not done.made and not done.expired:
+        console.print("There is nothing to make and nothing to drop.")

@@ -150,7 +150,7 @@ class Stage:
             text(
                 f"insert into {TABLES[self.kind.name]} (tenant_id, ingested_at, {columns})"  # noqa: S608
                 f" select :tenant, :at, {columns} from {self.table}"
-                " order by content_sha256, known_on on conflict do nothing"
+                " order by date_part('year', observed_on), content_sha256, known_on on conflict do nothing"
             ),
             {"tenant": tenant_of(self.session), "at": ingested_at},
         )
