@@ -7,7 +7,16 @@ import typer
 from rich.console import Console
 
 from service.app import create_app
-from service.cli.runtime import AllBranches, Tenant, checked_name, console, open_database, operator, tenant_session
+from service.cli.runtime import (
+    AllBranches,
+    Tenant,
+    checked_name,
+    console,
+    kept_running,
+    open_database,
+    operator,
+    tenant_session,
+)
 from service.errors import Conflict
 from service.identity.access import Organisation, Role
 from service.identity.keys import DAYS, LONGEST_DAYS, create_key
@@ -72,7 +81,8 @@ def run_server(settings: Settings, database: Database, host: str, port: int) -> 
     """Finish erasures that broke off, then serve until interrupted; log lines are JSON on standard error."""
     configure_logging(settings.log_level)
     sweep(database, Keyring(settings.keyring))
-    server.run(create_app(settings, database), settings, host, port)
+    with kept_running(settings):
+        server.run(create_app(settings, database), settings, host, port)
 
 
 def migrate() -> None:

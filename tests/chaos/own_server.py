@@ -22,23 +22,24 @@ class OwnServer:
     Parameters
     ----------
     database_url
-        Of a migrated database.
+        Of a migrated database; None for an embedded one of its own.
     folder
-        For its log.
+        For its log, and its local files.
     """
 
-    def __init__(self, database_url: str, folder: Path) -> None:
+    def __init__(self, database_url: str | None, folder: Path) -> None:
         with socket.socket() as probe:
             probe.bind((HOST, 0))
             self.port = int(probe.getsockname()[1])
         self.log = folder / "server.log"
         self._environment = {n: v for n, v in os.environ.items() if not n.startswith("CLUSTERCREDIT_")} | {
-            "CLUSTERCREDIT_DATABASE_URL": database_url.replace("+psycopg", ""),
             "CLUSTERCREDIT_LOCAL_DIR": str(folder),
             "CLUSTERCREDIT_LOG_LEVEL": "ERROR",
             "CLUSTERCREDIT_REQUESTS_PER_MINUTE": "0",
             "CLUSTERCREDIT_TENANT_REQUESTS_PER_MINUTE": "0",
         }
+        if database_url is not None:
+            self._environment["CLUSTERCREDIT_DATABASE_URL"] = database_url.replace("+psycopg", "")
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
