@@ -39,7 +39,7 @@ def fresh(tmp_path):
     shutil.rmtree(server.home, ignore_errors=True)
 
 
-def _scores(database, bank):
+def score_again(database, bank):
     """Score some firms again, in a transaction that is rolled back, and return all that must be equal."""
     with database.session(bank.tenant_id) as session:
         outer = session.begin_nested()
@@ -51,7 +51,7 @@ def _scores(database, bank):
 
 
 def test_a_restored_database_is_the_same_to_the_bit(database, bank, dumped, fresh):
-    content, scores = content_of(database), _scores(database, bank)
+    content, scores = content_of(database), score_again(database, bank)
     manifest = backup.restore(fresh, dumped, silent, jobs=2)
     assert manifest.rows["invoice"] > 10_000
     assert manifest.rows["score"] >= 800
@@ -59,6 +59,6 @@ def test_a_restored_database_is_the_same_to_the_bit(database, bank, dumped, fres
     assert content_of(fresh) == content
     assert migrations.is_current(fresh.engine)
     assert len(scores) >= 4
-    assert _scores(fresh, bank) == scores
+    assert score_again(fresh, bank) == scores
     with fresh.session() as session:
         assert session.execute(text("select count(*) from invoice")).scalar_one() == 0
