@@ -1,7 +1,8 @@
-"""Yearly partitions of invoices, so that a year that need not be kept goes in one step.
+"""Yearly partitions of invoices and scores, so that a year that need not be kept goes in one step.
 
 Partitions are in a schema of their own, into which no role of the service may look: rows are reached through the
 parent alone, under its policies. Rows that are there are copied, in one transaction: about ten seconds a million.
+Columns, checks, indexes, foreign keys, triggers, rights and policies are taken over as the table has them.
 
 Revision ID: 0013
 Revises: 0009
@@ -16,74 +17,83 @@ branch_labels = None
 depends_on = None
 
 RUNTIME_ROLE = "clustercredit_app"
-TENANT = "nullif(current_setting('app.tenant', true), '')::uuid"
 YEARS_BACK, YEARS_AHEAD = 10, 2
-TRIGGERS = "select pg_get_triggerdef(oid) from pg_trigger where tgrelid = to_regclass(:table) and not tgisinternal"
+DEFINITIONS = {
+    "indexes": "select pg_get_indexdef(i.indexrelid) from pg_index i"
+    " where i.indrelid = to_regclass(cast(:table as text)) and not i.indisprimary order by i.indexrelid",
+    "foreign_keys": "select format('alter table %I add constraint %I %s', cast(:table as text), conname, pg_get_constraintdef(oid))"
+    " from pg_constraint where conrelid = to_regclass(cast(:table as text)) and contype = 'f' and conparentid = 0 order by conname",
+    "triggers": "select pg_get_triggerdef(oid) from pg_trigger"
+    " where tgrelid = to_regclass(cast(:table as text)) and not tgisinternal order by tgname",
+    "rights": "select format('grant %s on %I to %I', a.privilege_type, cast(:table as text), r.rolname)"
+    " from pg_class c cross join aclexplode(c.relacl) a join pg_roles r on r.oid = a.grantee"
+    " where c.oid = to_regclass(cast(:table as text)) and a.grantee <> c.relowner",
+    "column_rights": "select format('grant %s (%I) on %I to %I', x.privilege_type, a.attname, cast(:table as text), r.rolname)"
+    " from pg_attribute a cross join aclexplode(a.attacl) x join pg_roles r on r.oid = x.grantee"
+    " where a.attrelid = to_regclass(cast(:table as text))",
+    "policies": "select format('create policy %I on %I for %s to %s', policyname, cast(:table as text), cmd,"
+    " array_to_string(roles, ', ')) || coalesce(' using (' || qual || ')', '')"
+    " || coalesce(' with check (' || with_check || ')', '') from pg_policies"
+    " where schemaname = 'public' and tablename = :table order by policyname",
+}
+INDEX_NAMES = "select indexrelid::regclass::text from pg_index where indrelid = to_regclass(cast(:table as text))"
+OPTIONS = "select array_to_string(reloptions, ', ') from pg_class where oid = to_regclass(cast(:table as text))"
 
 
 def upgrade() -> None:
     op.execute("SET LOCAL lock_timeout = '5s'")
     op.execute("create schema partitions")
-    move_invoices(["tenant_id", "content_sha256", "observed_on"], "partition by range (observed_on)")
-    op.execute("create table partitions.invoice_default partition of invoice default")
-    protect_partition("invoice_default")
-    make_years("invoice", "observed_on")
-    fill("invoice")
+    rebuild("invoice", ["tenant_id", "content_sha256", "observed_on"], "observed_on")
 
 
 def downgrade() -> None:
     op.execute("SET LOCAL lock_timeout = '5s'")
-    move_invoices(["tenant_id", "content_sha256"], "")
-    fill("invoice")
+    rebuild("invoice", ["tenant_id", "content_sha256"])
     op.execute("drop schema partitions")
 
 
-def move_invoices(key: list[str], partitioning: str) -> None:
-    """Set the table aside, and make another of the same columns, rights, policies and triggers."""
-    triggers = op.get_bind().scalars(sa.text(TRIGGERS), {"table": "invoice"}).all()
-    set_aside("invoice", "pk_invoice", "ix_invoice_tenant_id_firm_id")
-    op.execute(f"create table invoice (like invoice_before including defaults) {partitioning}")
-    op.create_primary_key("pk_invoice", "invoice", key)
-    op.create_index("ix_invoice_tenant_id_firm_id", "invoice", ["tenant_id", "firm_id"])
-    op.execute(f"grant select, insert on invoice to {RUNTIME_ROLE}")
-    op.execute(
-        f"create policy tenant_isolation on invoice using (tenant_id = {TENANT}) with check (tenant_id = {TENANT})"
-    )
-    for trigger in triggers:
-        op.execute(trigger)
+def rebuild(table: str, key: list[str], day: str | None = None, unique: tuple[str, str] = ("", "")) -> None:
+    """Put a table's rows into another one like it, which has a partition for each year of the day, or none.
 
-
-def set_aside(table: str, *indexes: str) -> None:
-    """Rename a table and its indexes; its owner sees all of its rows from now on."""
-    op.execute(f"alter table {table} rename to {table}_before")
-    op.execute(f"alter table {table}_before no force row level security")
-    for index in indexes:
+    The unique index has its last column, in ``unique``, for what comes second there.
+    """
+    definitions = {name: read(query, table) for name, query in DEFINITIONS.items()}
+    options = read(OPTIONS, table if day else f"partitions.{table}_default")[0]
+    before = f"{table}_before"
+    op.execute(f"alter table {table} rename to {before}")
+    op.execute(f"alter table {before} no force row level security")
+    for index in read(INDEX_NAMES, before):
         op.execute(f"alter index {index} rename to {index}_before")
-
-
-def fill(table: str) -> None:
-    """Put the rows set aside where they belong, and protect them again."""
-    op.execute(f"alter table {table} disable trigger user")
-    op.execute(f"insert into {table} select * from {table}_before")
-    op.execute(f"alter table {table} enable trigger user")
-    op.execute(f"drop table {table}_before cascade")
+    like = f"(like {before} including defaults including constraints)"
+    op.execute(f"create table {table} {like}" + (f" partition by range ({day})" if day else ""))
+    leaves = make_partitions(table, day) if day else [table]
+    for leaf in leaves if options else []:
+        op.execute(f"alter table {leaf} set ({options})")
+    op.execute(f"insert into {table} select * from {before}")
+    op.create_primary_key(f"pk_{table}", table, key)
+    op.execute(f"drop table {before} cascade")
+    for statements in definitions.values():
+        for statement in statements:
+            is_unique = statement.startswith("CREATE UNIQUE INDEX")
+            op.execute(sa.text((statement.replace(*unique) if is_unique else statement).replace(":", r"\:")))
     op.execute(f"alter table {table} enable row level security")
     op.execute(f"alter table {table} force row level security")
 
 
-def make_years(table: str, column: str) -> None:
-    """Make a partition for each year that has rows, that a lender keeps, or that comes next."""
+def read(query: str, table: str) -> list[str]:
+    return list(op.get_bind().scalars(sa.text(query), {"table": table}))
+
+
+def make_partitions(table: str, day: str) -> list[str]:
+    """Make a partition for each year that has rows, that is kept, or that comes next, and one for all others."""
     years = sa.text(
-        f"select extract(year from {column})::int from {table}_before union select y from generate_series("
+        f"select extract(year from {day})::int from {table}_before union select y from generate_series("
         f"extract(year from current_date)::int - {YEARS_BACK}, extract(year from current_date)::int + {YEARS_AHEAD}) y"
     )
+    bounds = {f"{table}_default": "default"}
     for year in sorted(op.get_bind().scalars(years)):
-        name = f"{table}_{year:04}"
-        bounds = f"from ('{year:04}-01-01') to ('{year + 1:04}-01-01')"
-        op.execute(f"create table partitions.{name} partition of {table} for values {bounds}")
-        protect_partition(name)
-
-
-def protect_partition(name: str) -> None:
-    """Close a partition to everybody but its owner: no rights, and no policy that shows a row."""
-    op.execute(f"alter table partitions.{name} enable row level security")
+        bounds[f"{table}_{year:04}"] = f"for values from ('{year:04}-01-01') to ('{year + 1:04}-01-01')"
+    for name, bound in bounds.items():
+        op.execute(f"create table partitions.{name} partition of {table} {bound}")
+        op.execute(f"alter table partitions.{name} enable row level security")
+    return [f"partitions.{name}" for name in bounds]
