@@ -16,7 +16,7 @@ down_revision = "0009"
 branch_labels = None
 depends_on = None
 
-RUNTIME_ROLE = "clustercredit_app"
+RUNTIME_ROLE, FUND_ROLE = "clustercredit_app", "clustercredit_fund"
 YEARS_BACK, YEARS_AHEAD = 10, 2
 DEFINITIONS = {
     "indexes": "select pg_get_indexdef(i.indexrelid) from pg_index i"
@@ -40,16 +40,78 @@ INDEX_NAMES = "select indexrelid::regclass::text from pg_index where indrelid = 
 OPTIONS = "select array_to_string(reloptions, ', ') from pg_class where oid = to_regclass(cast(:table as text))"
 
 
+POINTERS = (
+    ("current_score", "fk_current_score_tenant_id_score_id", "score_id", "as_of"),
+    ("review", "fk_review_tenant_id_score_id", "score_id", "score_as_of"),
+    ("review", "fk_review_tenant_id_score_id_at_decision", "score_id_at_decision", "score_as_of_at_decision"),
+)
+"""Foreign keys to a score: table, name, and the columns of the score's id and of its day.
+
+The first does not come back: checked against partitions it took a third of the time of adding scores (docs/adr/0028).
+"""
+RELATED = (
+    "select distinct r::regclass::text from pg_constraint cross join unnest(array[conrelid, confrelid]) r"
+    " where contype = 'f' and to_regclass(cast(:table as text)) in (conrelid, confrelid)"
+)
+"""A table and those that foreign keys join it to: forced row-level security would blind the owner who checks these."""
+OF_A_RUN = ("firm_id)", "firm_id, as_of)")
+
+
 def upgrade() -> None:
     op.execute("SET LOCAL lock_timeout = '5s'")
     op.execute("create schema partitions")
     rebuild("invoice", ["tenant_id", "content_sha256", "observed_on"], "observed_on")
+    related = read(RELATED, "score")
+    for table in related:
+        op.execute(f"alter table {table} no force row level security")
+    add_days_of_reviewed_scores()
+    for table, name, _, _ in POINTERS:
+        op.drop_constraint(name, table, type_="foreignkey")
+    rebuild("score", ["tenant_id", "id", "as_of"], "as_of", OF_A_RUN)
+    for table, name, score_id, day in POINTERS[1:]:
+        op.create_foreign_key(name, table, "score", ["tenant_id", score_id, day], ["tenant_id", "id", "as_of"])
+    op.execute(f"grant select (as_of) on current_score to {FUND_ROLE}")
+    for table in related:
+        op.execute(f"alter table {table} force row level security")
 
 
 def downgrade() -> None:
     op.execute("SET LOCAL lock_timeout = '5s'")
+    op.execute(f"revoke select (as_of) on current_score from {FUND_ROLE}")
+    related = [table for table in read(RELATED, "score") if not table.startswith("partitions.")] + ["current_score"]
+    for table in related:
+        op.execute(f"alter table {table} no force row level security")
+    for table, name, _, _ in POINTERS[1:]:
+        op.drop_constraint(name, table, type_="foreignkey")
+    rebuild("score", ["tenant_id", "id"], unique=OF_A_RUN[::-1])
+    for table, name, score_id, _ in POINTERS:
+        op.create_foreign_key(name, table, "score", ["tenant_id", score_id], ["tenant_id", "id"])
+    for table in related:
+        op.execute(f"alter table {table} force row level security")
+    op.drop_constraint(op.f("ck_review_score"), "review", type_="check")
+    op.drop_column("review", "score_as_of")
+    op.drop_column("review", "score_as_of_at_decision")
     rebuild("invoice", ["tenant_id", "content_sha256"])
     op.execute("drop schema partitions")
+
+
+def add_days_of_reviewed_scores() -> None:
+    """Note beside the id of a review's score the day that it is as of, which says in which partition it is."""
+    op.add_column("review", sa.Column("score_as_of", sa.Date(), nullable=True))
+    op.add_column("review", sa.Column("score_as_of_at_decision", sa.Date(), nullable=True))
+    op.execute(f"grant update (score_as_of_at_decision) on review to {RUNTIME_ROLE}")
+    op.execute("alter table review disable trigger user")
+    for table, _, score_id, day in POINTERS[1:]:
+        op.execute(
+            f"update {table} set {day} = s.as_of from score s where s.tenant_id = {table}.tenant_id and s.id = {score_id}"
+        )
+    op.execute("alter table review enable trigger user")
+    op.create_check_constraint(
+        op.f("ck_review_score"),
+        "review",
+        "(score_id is null) = (score_as_of is null)"
+        " and (score_id_at_decision is null) = (score_as_of_at_decision is null)",
+    )
 
 
 def rebuild(table: str, key: list[str], day: str | None = None, unique: tuple[str, str] = ("", "")) -> None:

@@ -87,7 +87,8 @@ def maintain(
     for name in done.made:
         console.print(f"{name}: {would}made")
     for found in done.expired:
-        of_whom = f"{found.rows:,} rows of {found.tenants} tenants"
-        console.print(f"{partition(found.table, found.year)}: {of_whom} {would}dropped", soft_wrap=True)
+        of_whom = f"{found.rows - found.kept:,} rows of {found.tenants} tenants {would}dropped"
+        kept = f", {found.kept:,} kept: something points to them" if found.kept else ""
+        console.print(f"{partition(found.table, found.year)}: {of_whom}{kept}", soft_wrap=True)
     if not done.made and not done.expired:
         console.print("There is nothing to make and nothing to drop.")

@@ -14,7 +14,7 @@ from uuid import UUID
 from sqlalchemy import Connection, text
 
 SCHEMA = "partitions"
-PARTITIONED = {"invoice": "observed_on"}
+PARTITIONED = {"invoice": "observed_on", "score": "as_of"}
 """Tables that have yearly partitions, and the day that a row belongs to."""
 YEARS_AHEAD = 2
 _YEARS = text("""
@@ -23,6 +23,7 @@ _YEARS = text("""
     where i.inhparent = cast(:table as regclass) and c.relname ~ '_\\d+$'
     order by 1
 """)
+_OPTIONS = text("select array_to_string(reloptions, ', ') from pg_class where oid = cast(:table as regclass)")
 _FOREIGN_KEYS = text("""
     select conrelid::regclass::text as holder, quote_ident(conname) as name, pg_get_constraintdef(oid) as definition
     from pg_constraint where confrelid = cast(:table as regclass) and contype = 'f' and conparentid = 0
@@ -59,27 +60,49 @@ def make_room(connection: Connection, table: str, today: date, years_back: int) 
 
 
 def _make(connection: Connection, table: str, years: list[int]) -> None:
-    """Make partitions beside the table, fill them from the one that catches all, and attach them."""
+    """Make partitions, and move the rows of their years there from the one that catches all.
+
+    A partition is attached empty: the check of foreign keys would not see the rows of other tables that an owner bound
+    by row-level security may not see, while single inserts are checked without it.
+    """
     column, catch_all = PARTITIONED[table], f"{SCHEMA}.{table}_default"
+    options = connection.scalar(_OPTIONS, {"table": catch_all})
     for year in years:
         name = partition(table, year)
         first, end = f"'{year:04}-01-01'", f"'{year + 1:04}-01-01'"
+        strays = f"from {catch_all} where {column} >= {first} and {column} < {end}"
+        connection.execute(text(f"create temp table strays on commit drop as select * {strays}"))
+        connection.execute(text(f"delete {strays}"))
         connection.execute(text(f"create table {name} (like {table} including all)"))
-        moved = f"delete from {catch_all} where {column} >= {first} and {column} < {end} returning *"  # noqa: S608
-        connection.execute(text(f"with moved as ({moved}) insert into {name} select * from moved"))  # noqa: S608
         connection.execute(text(f"alter table {table} attach partition {name} for values from ({first}) to ({end})"))
+        connection.execute(text(f"insert into {name} select * from strays"))  # noqa: S608
+        connection.execute(text("drop table strays"))
         connection.execute(text(f"alter table {name} enable row level security"))
+        if options:
+            connection.execute(text(f"alter table {name} set ({options})"))
 
 
 @contextmanager
 def without_foreign_keys(connection: Connection, table: str) -> Iterator[None]:
     """Take away the foreign keys to a table while its rows move, and check them all when they are back."""
     keys = connection.execute(_FOREIGN_KEYS, {"table": table}).all()
+    holders = sorted({key.holder for key in keys})
     for key in keys:
         connection.execute(text(f"alter table {key.holder} drop constraint {key.name}"))
     yield
-    for key in keys:
-        connection.execute(text(f"alter table {key.holder} add constraint {key.name} {key.definition}"))
+    with seen_by_owner(connection, table, *holders):
+        for key in keys:
+            connection.execute(text(f"alter table {key.holder} add constraint {key.name} {key.definition}"))
+
+
+@contextmanager
+def seen_by_owner(connection: Connection, *tables: str) -> Iterator[None]:
+    """Let the owner see all rows of tables for a while: row-level security binds it, too; nobody else comes near."""
+    for table in tables:
+        connection.execute(text(f"alter table {table} no force row level security"))
+    yield
+    for table in tables:
+        connection.execute(text(f"alter table {table} force row level security"))
 
 
 def digests(connection: Connection, name: str) -> dict[UUID, tuple[int, bytes]]:

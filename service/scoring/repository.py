@@ -28,7 +28,7 @@ PREVIOUS = {
 _POINT = text("""
     insert into current_score (tenant_id, firm_id, product, score_id, as_of)
     select tenant_id, firm_id, product, id, as_of from score
-    where tenant_id = :tenant and id = any(:ids)
+    where tenant_id = :tenant and id = any(:ids) and as_of = any(cast(:days as date[]))
     order by firm_id
     on conflict (tenant_id, firm_id, product) do update
     set score_id = excluded.score_id, as_of = excluded.as_of
@@ -63,7 +63,8 @@ def insert_scores(session: TenantSession, rows: pl.DataFrame, ids: Sequence[UUID
     copy_in(session, "staged_score", rows)
     session.execute(text("insert into score select * from staged_score"))
     session.execute(text("drop table staged_score"))
-    session.execute(_POINT, {"tenant": tenant_of(session), "ids": list(ids)})
+    days = [str(day) for day in rows["as_of"].unique()]
+    session.execute(_POINT, {"tenant": tenant_of(session), "ids": list(ids), "days": days})
 
 
 def find_score(session: TenantSession, score_id: UUID) -> Score | None:
@@ -75,7 +76,12 @@ def find_current(session: TenantSession, firm_id: UUID, product: str) -> Score |
     """Return the current score of a firm within reach."""
     query = (
         select(Score)
-        .join(CurrentScore, (col(CurrentScore.score_id) == Score.id) & (col(CurrentScore.tenant_id) == Score.tenant_id))
+        .join(
+            CurrentScore,
+            (col(CurrentScore.score_id) == Score.id)
+            & (col(CurrentScore.as_of) == Score.as_of)
+            & (col(CurrentScore.tenant_id) == Score.tenant_id),
+        )
         .where(CurrentScore.firm_id == firm_id, CurrentScore.product == product)
     )
     return session.exec(query).one_or_none()

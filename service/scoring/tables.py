@@ -25,7 +25,10 @@ class DayContext(TenantRow, table=True):
 
 
 class Score(FirmRow, table=True):
-    """A score as it was given, with all that it rested on. Append-only."""
+    """A score as it was given, with all that it rested on. Append-only.
+
+    A partition a year: the day is in the key because PostgreSQL wants it there; the id alone identifies a score.
+    """
 
     __tablename__ = "score"
     __table_args__ = (
@@ -34,17 +37,18 @@ class Score(FirmRow, table=True):
         ForeignKeyConstraint(["tenant_id", "context_id"], ["day_context.tenant_id", "day_context.id"]),
         Index("ix_score_firm", "tenant_id", "firm_id", "scored_at", "id"),
         Index(
-            "uq_score_run_firm", "tenant_id", "run_id", "firm_id", unique=True,
+            "uq_score_run_firm", "tenant_id", "run_id", "firm_id", "as_of", unique=True,
             postgresql_where=text("run_id is not null"),
         ),
         CheckConstraint("decision in ('automated', 'person')", name="decision"),
+        {"postgresql_partition_by": "RANGE (as_of)"},
     )  # fmt: skip
 
     tenant_id: UUID = Field(primary_key=True, foreign_key="tenant.id")
     id: UUID = Field(primary_key=True)
     firm_id: UUID
     product: str = Field(sa_type=Text)
-    as_of: date
+    as_of: date = Field(primary_key=True)
     scored_at: datetime = Field(sa_type=DateTime(timezone=True))
     actor: str = Field(sa_type=Text)
     model_version_id: UUID
@@ -66,13 +70,13 @@ class Score(FirmRow, table=True):
 
 
 class CurrentScore(FirmRow, table=True):
-    """Which score of a firm and product is current: the one with the newest `as_of`, the newest made among those."""
+    """Which score of a firm and product is current: the one with the newest `as_of`, the newest made among those.
+
+    Without a foreign key to the score: checked against partitions it took a third of the time of adding scores. Rows
+    are made from rows of `score` alone, and what they point to is never dropped (`service.retention`).
+    """
 
     __tablename__ = "current_score"
-    __table_args__ = (
-        ForeignKeyConstraint(["tenant_id", "score_id"], ["score.tenant_id", "score.id"]),
-    )  # fmt: skip
-
     tenant_id: UUID = Field(primary_key=True)
     firm_id: UUID = Field(primary_key=True)
     product: str = Field(primary_key=True, sa_type=Text)
