@@ -64,12 +64,16 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
 )
 KINDS: Final[dict[str, Kind]] = {kind.name: kind for kind in (IMPORT, TRAINING, RESCORING)}
 """What workers can do."""
-ANY_ROUTE: Final = (HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY)
+ANY_ROUTE: Final = (
+    HTTPStatus.BAD_REQUEST,
+    HTTPStatus.UNPROCESSABLE_ENTITY,
+    HTTPStatus.SERVICE_UNAVAILABLE,
+    HTTPStatus.INSUFFICIENT_STORAGE,
+)
 GUARDED_ROUTE: Final = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS)
 WITH_A_BODY: Final = (
     HTTPStatus.REQUEST_TIMEOUT,
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-    HTTPStatus.SERVICE_UNAVAILABLE,
 )
 DESCRIPTION = """Explained risk grades and alerts for small firms in industrial clusters.
 
@@ -77,8 +81,9 @@ Every request carries `Authorization: Bearer <API key>` (`clustercredit key crea
 signed in (`POST /v1/sessions`); `x-roles` of an operation says which roles may use it, and none is named where anybody
 may. A changing request carries `If-Match`, the ETag of what it changes. Every creating POST but for signing in carries
 an `Idempotency-Key` of your own choice: send the request again with it and nothing is done twice. Errors are RFC 9457
-problem documents; a 429 says in `Retry-After` when to come back. Money is yuan (CNY) with two decimal places, days are
-`YYYY-MM-DD`, instants are UTC.
+problem documents; a 429 says in `Retry-After` when to come back. While the disk is full requests get 507, while the
+database is away 503: send them again later, with the same `Idempotency-Key`. Money is yuan (CNY) with two decimal
+places, days are `YYYY-MM-DD`, instants are UTC.
 """
 
 

@@ -1,5 +1,6 @@
 """What can go wrong, and how it is said: RFC 9457 ``application/problem+json`` for every 4xx and 5xx."""
 
+import errno
 import re
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
@@ -10,7 +11,10 @@ import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from psycopg import Error as DatabaseError
+from psycopg.errors import DiskFull, OperationalError
 from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException
 
 log = structlog.get_logger()
@@ -182,6 +186,48 @@ class IssuerUnavailable(Problem):
     title = "The identity provider cannot be used"
 
 
+class DatabaseUnavailable(Problem):
+    """The database cannot be reached, or went away in between."""
+
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    code = "database-unavailable"
+    title = "The database cannot be reached at the moment"
+    headers = MappingProxyType({"Retry-After": "5"})
+
+
+class InsufficientStorage(Problem):
+    """The disk of the database, or of the keyring, is full."""
+
+    status = HTTPStatus.INSUFFICIENT_STORAGE
+    code = "insufficient-storage"
+    title = "The disk is full"
+
+
+_FULL_DISK = frozenset({errno.ENOSPC, errno.EDQUOT})
+_GONE = frozenset({"53300", "57P01", "57P02", "57P03"})
+"""SQL states of a server that is full of connections, shuts down, has crashed, or starts."""
+
+
+def fault_of(error: BaseException) -> Problem | None:
+    """Return what a failure of the disk or of the database's server is to a client; None for any other error.
+
+    Work that failed so, and nothing of which was kept, may be done again later.
+    """
+    cause = getattr(error, "orig", None) or error
+    state = getattr(cause, "sqlstate", None)
+    if state == DiskFull.sqlstate or (isinstance(cause, OSError) and cause.errno in _FULL_DISK):
+        return InsufficientStorage(
+            "Nothing was changed. When there is room again, send the request again with the same Idempotency-Key."
+        )
+    is_gone = state is None or state in _GONE or state.startswith("08")
+    if isinstance(cause, OperationalError) and is_gone:
+        return DatabaseUnavailable(
+            "Whether anything was changed is not known. Send the request again with the same Idempotency-Key: nothing "
+            "is done twice."
+        )
+    return None
+
+
 class FieldError(BaseModel):
     """One thing wrong with one field."""
 
@@ -252,6 +298,8 @@ def install_handlers(app: FastAPI) -> None:
     app.add_exception_handler(Problem, _on_problem)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http)
+    for kind in (DBAPIError, DatabaseError, OSError):
+        app.add_exception_handler(kind, _on_fault)
     app.add_exception_handler(Exception, _on_unexpected)
 
 
@@ -302,6 +350,15 @@ def _on_http(_: Request, error: Exception) -> JSONResponse:
     response = problem(status, code, status.phrase, str(error.detail))
     response.headers.update(error.headers or {})
     return response
+
+
+def _on_fault(request: Request, error: Exception) -> JSONResponse:
+    """Answer a full disk or a lost server as what it is; another error goes on as unexpected."""
+    cause = fault_of(error)
+    if cause is None:
+        raise error
+    log.error(cause.code, why=type(getattr(error, "orig", None) or error).__name__, method=request.method)
+    return _on_problem(request, cause)
 
 
 def _on_unexpected(request: Request, error: Exception) -> JSONResponse:

@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from features.policy import INVOICE_YEARS, SCORE_YEARS
+
 _ORIGIN = re.compile(
     r"(?P<scheme>https?)://([a-z0-9]([a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\])(:(?P<port>[1-9][0-9]{0,4}))?", re.IGNORECASE
 )
@@ -123,6 +125,12 @@ class Settings(BaseSettings):
     )
     event_stream_seconds: int = Field(
         300, ge=1, le=3600, description="Seconds that a stream of a job's events lasts; browsers then come back."
+    )
+    invoice_years: int = Field(
+        INVOICE_YEARS, ge=5, le=100, description="Whole calendar years that `db maintain` keeps invoices."
+    )
+    score_years: int = Field(
+        SCORE_YEARS, ge=5, le=100, description="Whole calendar years that `db maintain` keeps scores, by their `as_of`."
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", description="Least severe log line that is written: DEBUG, INFO, WARNING or ERROR."

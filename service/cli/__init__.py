@@ -9,9 +9,10 @@ from rich.markup import escape
 from sqlalchemy.exc import OperationalError
 
 from models.train import TrainingError
-from service.cli import audit, data, database, demo, modelling, people, reference, runs, users, worker
+from service.cli import audit, backup, data, database, demo, modelling, people, reference, runs, users, worker
 from service.errors import Problem
 from service.imports.csv_reader import ImportFailedError
+from service.kit.backup import BackupError
 from service.kit.embedded_postgres import EmbeddedPostgresError
 
 app = typer.Typer(
@@ -22,7 +23,7 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
     rich_markup_mode="markdown",
 )
-for part in (database, worker, users, data, modelling, runs, people, audit, demo, reference):
+for part in (database, backup, worker, users, data, modelling, runs, people, audit, demo, reference):
     part.add_to(app)
 
 
@@ -37,7 +38,7 @@ def main() -> None:
     except OperationalError as error:
         _fail(f"The database cannot be reached: {error.orig}")
         sys.exit(1)
-    except (Problem, ImportFailedError, TrainingError, EmbeddedPostgresError, OSError) as error:
+    except (Problem, ImportFailedError, TrainingError, BackupError, EmbeddedPostgresError, OSError) as error:
         _fail(str(error))
         sys.exit(1)
 

@@ -10,7 +10,16 @@ from rich.console import Console
 from service.app import create_app
 from service.audit.sequencer import Sequencer
 from service.audit.signing import SigningKeys
-from service.cli.runtime import AllBranches, Tenant, checked_name, console, open_database, operator, tenant_session
+from service.cli.runtime import (
+    AllBranches,
+    Tenant,
+    checked_name,
+    console,
+    kept_running,
+    open_database,
+    operator,
+    tenant_session,
+)
 from service.cli.worker import OwnWorker
 from service.errors import Conflict
 from service.identity.access import Organisation, Role
@@ -24,7 +33,7 @@ from service.kit.logs import configure_logging
 from service.people.use_cases import sweep
 from service.settings import Settings
 
-db = typer.Typer(help="The embedded PostgreSQL server: for one machine, not for production.", no_args_is_help=True)
+db = typer.Typer(help="The database: dump, restore; the embedded server.", no_args_is_help=True)
 tenants = typer.Typer(help="Tenants: lenders, funds, associations, each with its own data.", no_args_is_help=True)
 keys = typer.Typer(help="API keys.", no_args_is_help=True)
 
@@ -87,7 +96,8 @@ def run_server(settings: Settings, database: Database, host: str, port: int) -> 
     sequencer = Sequencer(database, SigningKeys(settings.signing))
     sequencer.start()
     try:
-        server.run(create_app(settings, database), settings, host, port)
+        with kept_running(settings):
+            server.run(create_app(settings, database), settings, host, port)
     finally:
         sequencer.stop()
 

@@ -15,7 +15,7 @@ from service.errors import Conflict, InvalidPayload
 from service.identity.use_cases import create_tenant, enter_named_tenant
 from service.kit import migrations
 from service.kit.db import Author, Database, TenantSession
-from service.kit.embedded_postgres import EmbeddedPostgres
+from service.kit.embedded_postgres import EmbeddedPostgres, Keeper
 from service.kit.http import Text
 from service.settings import Settings
 
@@ -48,6 +48,16 @@ def open_database(settings: Settings) -> Database:
     if not migrations.is_current(database.engine):
         raise Conflict("The database's schema is not up to date. Run: clustercredit migrate")
     return database
+
+
+@contextmanager
+def kept_running(settings: Settings) -> Iterator[None]:
+    """Start the embedded server again whenever it is gone meanwhile; one's own is a service manager's to keep."""
+    if settings.database_url is not None:
+        yield
+        return
+    with Keeper(EmbeddedPostgres(settings.local_dir)):
+        yield
 
 
 @contextmanager

@@ -199,7 +199,8 @@ class Stage:
         distinct = self.session.execute(text(f"select count(distinct content_sha256) from {self.table}")).scalar_one()  # noqa: S608
         insert = text(
             f"with added as (insert into {TABLES[self.kind.name]} (tenant_id, ingested_at, {columns})"  # noqa: S608
-            f" select :tenant, :at, {columns} from {self.table} order by content_sha256, known_on"
+            f" select :tenant, :at, {columns} from {self.table}"
+            " order by date_part('year', observed_on), content_sha256, known_on"
             f" on conflict do nothing returning content_sha256) {_DIGEST}"
         )
         values = {"tenant": tenant_of(self.session), "at": ingested_at}

@@ -40,7 +40,7 @@ BOOK = """
     ) seen on true
     left join current_score c
       on c.tenant_id = page.tenant_id and c.firm_id = page.firm_id and c.product = loan.product
-    left join score s on s.tenant_id = c.tenant_id and s.id = c.score_id
+    left join score s on s.tenant_id = c.tenant_id and s.id = c.score_id and s.as_of = c.as_of
     order by page.tenant_id, page.loan_id, page.id
 """
 AFTER = " and (tenant_id, loan_id, id) > (:after_bank, :after_loan, :after_id)"

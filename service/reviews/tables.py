@@ -1,6 +1,6 @@
 """Rows of reviews."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
@@ -17,8 +17,19 @@ class Review(FirmRow, MutableRow, table=True):
     __tablename__ = "review"
     __table_args__ = (
         ForeignKeyConstraint(["tenant_id", "firm_id"], ["firm.tenant_id", "firm.id"]),
-        ForeignKeyConstraint(["tenant_id", "score_id"], ["score.tenant_id", "score.id"]),
-        ForeignKeyConstraint(["tenant_id", "score_id_at_decision"], ["score.tenant_id", "score.id"]),
+        ForeignKeyConstraint(
+            ["tenant_id", "score_id", "score_as_of"], ["score.tenant_id", "score.id", "score.as_of"],
+            name="fk_review_tenant_id_score_id",
+        ),
+        ForeignKeyConstraint(
+            ["tenant_id", "score_id_at_decision", "score_as_of_at_decision"],
+            ["score.tenant_id", "score.id", "score.as_of"], name="fk_review_tenant_id_score_id_at_decision",
+        ),
+        CheckConstraint(
+            "(score_id is null) = (score_as_of is null)"
+            " and (score_id_at_decision is null) = (score_as_of_at_decision is null)",
+            name="score",
+        ),
         CheckConstraint(
             "reason_code in ('refusal_of_automated_decision', 'beyond_limit', 'borderline', 'other')",
             name="reason_code",
@@ -45,6 +56,7 @@ class Review(FirmRow, MutableRow, table=True):
     opened_by: str = Field(sa_type=Text)
     opened_by_id: UUID
     score_id: UUID | None
+    score_as_of: date | None
     state: str = Field(sa_type=Text)
     decided_at: datetime | None = Field(sa_type=DateTime(timezone=True))
     decided_by: str | None = Field(sa_type=Text)
@@ -54,4 +66,5 @@ class Review(FirmRow, MutableRow, table=True):
     grade_at_decision: str | None = Field(sa_type=Text)
     pd_at_decision: float | None
     score_id_at_decision: UUID | None
+    score_as_of_at_decision: date | None
     basis: dict[str, Any] | None = Field(sa_type=JSONB)

@@ -89,6 +89,7 @@ def _open(session: TenantSession, actor: Actor, firm_id: UUID, request: Request)
         "opened_by": actor.name,
         "opened_by_id": actor.id,
         "score_id": None if score is None else score.score.id,
+        "score_as_of": None if score is None else score.score.as_of,
         "state": "open",
     }
     return row["id"] if repository.insert_open(session, row) else None
@@ -149,7 +150,7 @@ def decide(
     _close(review, actor, "declined" if verdict.amount_fen is None else "approved")
     review.decided_amount_fen, review.decision_words = verdict.amount_fen, verdict.words
     if score is not None:
-        review.score_id_at_decision = score.score.id
+        review.score_id_at_decision, review.score_as_of_at_decision = score.score.id, score.score.as_of
         review.grade_at_decision, review.pd_at_decision = score.score.grade, score.score.pd
     review.basis = _basis(actor, score, limit, approved_fen)
     save(session, review)

@@ -27,7 +27,10 @@ PREVIOUS = {
     "previous_as_of": pl.Date(),
     "previous_pd": pl.Float64(),
 }
-_MADE_AT = "(select scored_at from score where score.tenant_id = {row}.tenant_id and score.id = {row}.score_id)"
+_MADE_AT = """
+    (select scored_at from score
+     where score.tenant_id = {row}.tenant_id and score.id = {row}.score_id and score.as_of = {row}.as_of)
+"""
 _MOVE = """
     insert into current_score (tenant_id, firm_id, product, score_id, as_of)
     select tenant_id, firm_id, product, id, as_of from score
@@ -41,8 +44,8 @@ _MOVE = """
     )
 """
 _MADE = {"made_at": _MADE_AT.format(row="excluded"), "current_made_at": _MADE_AT.format(row="current_score")}
-_POINT = text(_MOVE.format(which="id = any(:ids)", **_MADE))
-_POINT_TO_RUN = text(_MOVE.format(which="run_id = :run", **_MADE))
+_POINT = text(_MOVE.format(which="id = any(:ids) and as_of = any(cast(:days as date[]))", **_MADE))
+_POINT_TO_RUN = text(_MOVE.format(which="run_id = :run and as_of = :as_of", **_MADE))
 _COUNTS = """
     (s.run_id is null or exists (
       select from publication p
@@ -58,10 +61,12 @@ _POINT_BACK = """
       order by s.as_of desc, s.scored_at desc, s.id desc limit 1
     ) best
     where gone.tenant_id = :tenant and gone.run_id = :run and c.tenant_id = gone.tenant_id and c.score_id = gone.id
+      and c.as_of = gone.as_of
 """
 _POINT_NOWHERE = text("""
     delete from current_score c using score gone
-    where c.tenant_id = :tenant and gone.tenant_id = c.tenant_id and gone.id = c.score_id and gone.run_id = :run
+    where c.tenant_id = :tenant and gone.tenant_id = c.tenant_id and gone.id = c.score_id
+      and gone.as_of = c.as_of and gone.run_id = :run
 """)
 _STAGE = text("create temp table staged_score (like score) with (toast_tuple_target = 8160) on commit drop")
 _COLUMNS = ", ".join(Score.model_fields)
@@ -155,7 +160,8 @@ def insert_scores(session: TenantSession, rows: pl.DataFrame, ids: Sequence[str]
         session.execute(text("insert into score select * from staged_score"))
         session.execute(text("drop table staged_score"))
     if ids:
-        session.execute(_POINT, {"tenant": tenant_of(session), "ids": list(ids)})
+        days = [str(day) for day in rows["as_of"].unique()]
+        session.execute(_POINT, {"tenant": tenant_of(session), "ids": list(ids), "days": days})
 
 
 def lock_publications(session: TenantSession, product: str) -> None:
@@ -172,7 +178,7 @@ def publish(session: TenantSession, run_id: UUID, product: str, as_of: date, *, 
         ),
         {"tenant": tenant_of(session), "run": run_id, "product": product, "as_of": as_of, "is_whole": is_whole},
     )
-    session.execute(_POINT_TO_RUN, {"tenant": tenant_of(session), "run": run_id})
+    session.execute(_POINT_TO_RUN, {"tenant": tenant_of(session), "run": run_id, "as_of": as_of})
 
 
 def roll_back(session: TenantSession, run_id: UUID) -> None:
@@ -279,7 +285,12 @@ def find_current(session: TenantSession, firm_id: UUID, product: str) -> Score |
     """Return the current score of a firm within reach."""
     query = (
         select(Score)
-        .join(CurrentScore, (col(CurrentScore.score_id) == Score.id) & (col(CurrentScore.tenant_id) == Score.tenant_id))
+        .join(
+            CurrentScore,
+            (col(CurrentScore.score_id) == Score.id)
+            & (col(CurrentScore.as_of) == Score.as_of)
+            & (col(CurrentScore.tenant_id) == Score.tenant_id),
+        )
         .where(CurrentScore.firm_id == firm_id, CurrentScore.product == product)
     )
     return session.exec(query).one_or_none()

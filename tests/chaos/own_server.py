@@ -16,16 +16,20 @@ HOST = "127.0.0.1"
 START_SECONDS = 120
 
 
-def environment(database_url: str, folder: Path) -> dict[str, str]:
+def environment(database_url: str | None, folder: Path) -> dict[str, str]:
     """Return the environment of a process of its own: this one's, with settings of its own."""
-    return {n: v for n, v in os.environ.items() if not n.startswith("CLUSTERCREDIT_")} | {
-        "CLUSTERCREDIT_DATABASE_URL": database_url.replace("+psycopg", ""),
-        "CLUSTERCREDIT_LOCAL_DIR": str(folder),
-        "CLUSTERCREDIT_JOB_LEASE_SECONDS": "4",
-        "CLUSTERCREDIT_LOG_LEVEL": "ERROR",
-        "CLUSTERCREDIT_REQUESTS_PER_MINUTE": "0",
-        "CLUSTERCREDIT_TENANT_REQUESTS_PER_MINUTE": "0",
-    }
+    url = {} if database_url is None else {"CLUSTERCREDIT_DATABASE_URL": database_url.replace("+psycopg", "")}
+    return (
+        {n: v for n, v in os.environ.items() if not n.startswith("CLUSTERCREDIT_")}
+        | url
+        | {
+            "CLUSTERCREDIT_LOCAL_DIR": str(folder),
+            "CLUSTERCREDIT_JOB_LEASE_SECONDS": "4",
+            "CLUSTERCREDIT_LOG_LEVEL": "ERROR",
+            "CLUSTERCREDIT_REQUESTS_PER_MINUTE": "0",
+            "CLUSTERCREDIT_TENANT_REQUESTS_PER_MINUTE": "0",
+        }
+    )
 
 
 class OwnServer:
@@ -34,14 +38,14 @@ class OwnServer:
     Parameters
     ----------
     database_url
-        Of a migrated database.
+        Of a migrated database; None for an embedded one of its own.
     folder
-        For its log.
+        For its log, and its local files.
     options
         Further ones of `serve`.
     """
 
-    def __init__(self, database_url: str, folder: Path, *options: str) -> None:
+    def __init__(self, database_url: str | None, folder: Path, *options: str) -> None:
         self._options = options
         with socket.socket() as probe:
             probe.bind((HOST, 0))

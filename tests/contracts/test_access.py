@@ -222,7 +222,9 @@ def test_row_level_security_alone_on_every_table(world, database, server):
     tables.remove("alembic_version")
     of_nobody = "select table_name from information_schema.columns where column_name = 'tenant_id'"
     assert set(tables) - set(server.psql(of_nobody, name).split()) == OF_NO_TENANT | {"tenant"}
-    fenced = "select relname from pg_class where relrowsecurity and relforcerowsecurity and relkind = 'r' order by 1"
+    fenced = (
+        "select relname from pg_class where relrowsecurity and relforcerowsecurity and relkind in ('r', 'p') order by 1"
+    )
     assert server.psql(fenced, name).split() == tables
     empty = set()
     for table in sorted(set(tables) - OF_NO_TENANT):

@@ -46,6 +46,6 @@ def give_score(session: TenantSession, firm_id, *, as_of=AS_OF, is_default=False
     )  # fmt: skip
     session.add(score)
     session.flush()
-    session.execute(_POINT, {"tenant": tenant_of(session), "ids": [score.id]})
+    session.execute(_POINT, {"tenant": tenant_of(session), "ids": [score.id], "days": [str(as_of)]})
     assert session.execute(text("select count(*) from current_score where score_id = :id"), {"id": score.id}).scalar()
     return score

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from service.kit.embedded_postgres import PRIVACY_OPTIONS, EmbeddedPostgres
+from service.kit.embedded_postgres import PRIVACY_OPTIONS, EmbeddedPostgres, Keeper
 
 
 @pytest.fixture
@@ -74,3 +74,21 @@ def test_a_data_folder_of_before_is_started_with_todays_privacy(own_server):
     own_server.stop()
     own_server.start()
     assert [own_server.psql(f"show {name}").strip() for name in PRIVACY_OPTIONS] == list(PRIVACY_OPTIONS.values())
+
+
+def test_it_is_kept_running_but_for_a_stop_on_purpose(own_server):
+    own_server.start()
+    own_server.psql("create table kept (x int); insert into kept values (7)")
+    with Keeper(own_server, 0.1):
+        os.kill(int((own_server.data / "postmaster.pid").read_text().splitlines()[0]), signal.SIGKILL)
+        time.sleep(0.2)
+        deadline = time.monotonic() + 60
+        while not own_server.is_ready():
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        assert own_server.psql("select x from kept").strip() == "7"
+        own_server.stop()
+        time.sleep(0.5)
+        assert not own_server.is_listening()
+    assert own_server.start() == own_server.url()
+    assert not own_server.is_stopped_on_purpose

@@ -11,7 +11,7 @@ from service.kit import migrations
 TENANT_TABLES = """
     select c.relname, c.relrowsecurity, c.relforcerowsecurity
     from pg_class c join pg_namespace n on n.oid = c.relnamespace
-    where n.nspname = 'public' and c.relkind = 'r' and c.relname <> 'alembic_version'
+    where n.nspname = 'public' and c.relkind in ('r', 'p') and c.relname <> 'alembic_version'
 """
 
 

@@ -42,7 +42,7 @@ def second_product(database, tenant, scored, monkeypatch):
         copied = {**scored.model_dump(), "id": uuid.uuid4(), "product": "order-loan"}
         session.add(Score(**copied))
         session.flush()
-        session.execute(_POINT, {"tenant": scored.tenant_id, "ids": [copied["id"]]})
+        session.execute(_POINT, {"tenant": scored.tenant_id, "ids": [copied["id"]], "days": [str(copied["as_of"])]})
     return "order-loan"
 
 

@@ -1,0 +1,1 @@
+"""How long rows of the growing ledgers are kept, and their going."""

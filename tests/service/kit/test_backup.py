@@ -1,0 +1,127 @@
+"""What a dump or a restore refuses, and that the database is then as it was; in full: `tests/e2e/test_backup.py`."""
+
+import json
+import uuid
+from pathlib import Path
+
+import pytest
+from psycopg.conninfo import conninfo_to_dict
+from sqlalchemy import text
+
+from service.kit import backup, migrations
+from service.kit.backup import BackupError, manifest_path
+from service.kit.db import Database
+
+
+def silent(*_):
+    """Report nothing."""
+
+
+def _make(database, rows):
+    """Make a table, and say that every migration is there."""
+    head = migrations.head()
+    with database.engine.begin() as connection:
+        connection.execute(text(f"create table alembic_version as select '{head}' as version_num"))
+        connection.execute(text(f"create table kept as select x from generate_series(1, {rows}) x"))
+    database.dispose()
+
+
+def _rows(database):
+    with database.engine.connect() as connection:
+        found = connection.scalar(text("select count(*) from kept"))
+    database.dispose()
+    return found
+
+
+@pytest.fixture
+def dumped(empty_database, tmp_path):
+    """Return a dump of a database with a table of 100 rows, of which five are gone since."""
+    _make(empty_database, 100)
+    file = tmp_path / "kept.dump"
+    backup.dump(empty_database, file, silent)
+    with empty_database.engine.begin() as connection:
+        connection.execute(text("delete from kept where x > 95"))
+    empty_database.dispose()
+    return file
+
+
+def _databases(database):
+    with database.engine.connect() as connection:
+        found = set(connection.scalars(text("select datname from pg_database")))
+    database.dispose()
+    return found
+
+
+def test_a_database_is_replaced_when_its_name_is_typed(empty_database, dumped):
+    name, before = empty_database.engine.url.database, _databases(empty_database)
+    with pytest.raises(BackupError, match=f"--replace {name}"):
+        backup.restore(empty_database, dumped, silent, replace="another")
+    assert _rows(empty_database) == 95
+    backup.restore(empty_database, dumped, silent, replace=name)
+    assert _rows(empty_database) == 100
+    assert _databases(empty_database) == before
+
+
+def test_a_restore_that_fails_leaves_the_database_as_it_was(empty_database, dumped):
+    name, before = empty_database.engine.url.database, _databases(empty_database)
+    manifest = json.loads(manifest_path(dumped).read_text())
+    manifest["rows"]["kept"] += 1
+    manifest_path(dumped).write_text(json.dumps(manifest))
+    with pytest.raises(BackupError, match="not those of the dump, in: kept"):
+        backup.restore(empty_database, dumped, silent, replace=name)
+    manifest_path(dumped).write_text(json.dumps({**manifest, "roles": ["nobody-here"]}))
+    with pytest.raises(BackupError, match="Create: nobody-here"):
+        backup.restore(empty_database, dumped, silent, replace=name)
+    manifest_path(dumped).write_text(json.dumps({**manifest, "revision": "9999"}))
+    with pytest.raises(BackupError, match="does not know"):
+        backup.restore(empty_database, dumped, silent, replace=name)
+    assert _rows(empty_database) == 95
+    assert _databases(empty_database) == before
+
+
+def test_nothing_is_replaced_under_somebody(empty_database, dumped):
+    name = empty_database.engine.url.database
+    with empty_database.engine.connect(), pytest.raises(BackupError, match="Somebody is connected"):
+        backup.restore(empty_database, dumped, silent, replace=name)
+
+
+def test_a_damaged_dump_is_found_out(empty_database, dumped):
+    content = bytearray(dumped.read_bytes())
+    content[len(content) // 2] ^= 1
+    dumped.write_bytes(content)
+    with pytest.raises(BackupError, match="is damaged"):
+        backup.restore(empty_database, dumped, silent)
+    manifest_path(dumped).unlink()
+    with pytest.raises(BackupError, match="a dump is two files"):
+        backup.restore(empty_database, dumped, silent)
+
+
+def test_a_dump_is_never_written_over(empty_database, dumped):
+    with pytest.raises(BackupError, match="is there already"):
+        backup.dump(empty_database, dumped, silent)
+
+
+def test_who_does_not_see_every_row_may_not_dump(empty_database, server, dumped, tmp_path):
+    role = f"blind_{uuid.uuid4().hex[:8]}"
+    server.psql(f"create role {role} login", "postgres")
+    url = empty_database.engine.url.set(username=role)
+    blind = Database(url.render_as_string(hide_password=False))
+    try:
+        with pytest.raises(BackupError, match="BYPASSRLS"):
+            backup.dump(blind, tmp_path / "blind.dump", silent)
+        with pytest.raises(BackupError, match="may not restore"):
+            backup.restore(blind, dumped, silent)
+    finally:
+        server.psql(f"drop role {role}", "postgres")
+
+
+def test_a_password_is_on_no_command_line():
+    with backup._without_password("host=db user=a password=se:cr\\\\et") as place:
+        assert "se:" not in place
+        file = Path(conninfo_to_dict(place)["passfile"])
+        assert file.read_text() == "*:*:*:*:se\\:cr\\\\et\n"
+
+
+def test_a_program_older_than_the_server_is_not_used():
+    with pytest.raises(BackupError, match="Put one of 99 on the PATH"):
+        backup._program("pg_dump", 99)
