@@ -33,7 +33,7 @@ def upgrade() -> None:
     for name, *_ in FOREIGN_KEYS:
         op.drop_constraint(op.f(name), "score", type_="foreignkey")
     op.add_column("score", sa.Column("batch_id", sa.Uuid(), nullable=True))
-    op.create_index("ix_score_batch", "score", ["tenant_id", "batch_id"])
+    op.create_index("ix_score_batch", "score", ["batch_id"])
 
 
 def downgrade() -> None:

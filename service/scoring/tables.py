@@ -40,7 +40,7 @@ class Score(FirmRow, table=True):
             "uq_score_run_firm", "tenant_id", "run_id", "firm_id", unique=True,
             postgresql_where=text("run_id is not null"),
         ),
-        Index("ix_score_batch", "tenant_id", "batch_id"),
+        Index("ix_score_batch", "batch_id"),
         CheckConstraint("decision in ('automated', 'person')", name="decision"),
     )  # fmt: skip
 
