@@ -40,12 +40,13 @@ from service.identity.use_cases import create_tenant, tenant_id_of
 from service.kit import clock, migrations
 from service.kit.db import Author, Database, copy_in
 from service.kit.embedded_postgres import EmbeddedPostgres
+from service.rescoring.work import SLICE_FIRMS
 from service.scoring import batch as batches
 from service.scoring import binary_row, repository, rows, use_cases
 from service.scoring.batch import Batch
 from service.scoring.rows import Known, Origin
 from service.scoring.tables import DayContext, Score
-from service.training.use_cases import _keep, live_model
+from service.training.use_cases import LoadedModel, _keep, live_model
 
 ROOT = Path(__file__).parents[1]
 TENANT, PRODUCT, AS_OF = "bench", "credit-score", date(2026, 6, 30)
@@ -77,7 +78,9 @@ def main(firms: int) -> None:
         rates = {}
         for name, work in (("scored", score_chunks), ("written alone", write_chunks), ("usual stack", usual_stack)):
             with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-                connection.execute(text("truncate score, current_score, audit_pending cascade"))
+                connection.execute(
+                    text("truncate score, score_batch, current_score, publication, audit_pending cascade")
+                )
                 connection.execute(text("checkpoint"))
             count = min(firms, PEER_ROWS) if work is usual_stack else firms
             rates[name] = report(name, count, run(work, Task(database.url, context_id, uuid4(), count, folder)))
@@ -97,9 +100,12 @@ def main(firms: int) -> None:
 
 
 def prove(database: Database) -> None:
-    """Prove one score of the first chunk from its stored rows."""
+    """Publish the run, and prove one of its scores from its stored row."""
     with database.session(tenant_id_of(TENANT)) as session:
-        score_id = session.execute(text("select id from score limit 1")).scalar_one()
+        score_id, run_id = session.execute(text("select id, run_id from score limit 1")).one()
+        begun = time.perf_counter()
+        repository.publish(session, run_id, PRODUCT, AS_OF, is_whole=True)
+        print(f"  published in {time.perf_counter() - begun:.1f} s")
         took = []
         for _ in range(5):
             begun = time.perf_counter()
@@ -109,7 +115,7 @@ def prove(database: Database) -> None:
         entry = session.execute(query, {"id": proof.entry_id}).scalar_one()
     assert merkle.verify_inclusion(proof.leaf, proof.index, proof.size, proof.path, proof.root)
     assert json.loads(entry)["after"] == proof.root.hex()
-    print(f"  one score of {proof.size:,} proven in {min(took) * 1000:.0f} ms, from the stored rows")
+    print(f"  one score of {proof.size:,} proven in {min(took) * 1000:.0f} ms, from the stored row")
 
 
 def check(firms: int, rates: dict[str, float]) -> None:
@@ -307,7 +313,7 @@ def score_chunks(database: Database, task: Task, side: int, steps: Counter[str])
     watch(steps)
     with database.session(tenant_id_of(TENANT), Author("bench")) as session:
         loaded = live_model(session, PRODUCT)
-    score_one(database, task, loaded, 0, *chunks_of(task, side)[0], is_kept=False)
+    rows_of(task, loaded, *chunks_of(task, side)[0])  # compiles tables and loads what is loaded late
 
     def act() -> None:
         for number, (start, stop) in enumerate(chunks_of(task, side)):
@@ -316,18 +322,26 @@ def score_chunks(database: Database, task: Task, side: int, steps: Counter[str])
     return act
 
 
-def score_one(
-    database: Database, task: Task, loaded: Any, number: int, start: int, stop: int, *, is_kept: bool = True
-) -> None:
-    matrix = matrix_at(task, loaded.model.names, start, stop)
-    known = known_of(matrix.firm_ids)
+def score_one(database: Database, task: Task, loaded: LoadedModel, number: int, start: int, stop: int) -> None:
+    """Score a chunk in one transaction, slice by slice, as `service.rescoring.work` does."""
+    batch = Batch(PRODUCT, AS_OF, (task.run_id, number))
     with database.session(tenant_id_of(TENANT), Author("bench")) as session:
-        origin = Origin(tenant_id_of(TENANT), loaded, task.context_id, AS_OF, clock.now(), "bench", task.run_id)
-        batch = Batch(PRODUCT, AS_OF, (task.run_id, number))
-        use_cases.score_matrix(session, matrix, known, origin, batch)
+        for first in range(start, stop, SLICE_FIRMS):
+            matrix, known, origin = ready(task, loaded, first, min(first + SLICE_FIRMS, stop))
+            use_cases.score_matrix(session, matrix, known, origin, batch)
         batch.enter(session)
-        if not is_kept:
-            session.rollback()
+
+
+def rows_of(task: Task, loaded: LoadedModel, start: int, stop: int) -> pl.DataFrame:
+    """Make a chunk's rows without keeping them."""
+    return rows.make_rows(*ready(task, loaded, start, stop))
+
+
+def ready(task: Task, loaded: LoadedModel, start: int, stop: int) -> tuple[Matrix, Known, Origin]:
+    """Return what `score_matrix` takes."""
+    matrix = matrix_at(task, loaded.model.names, start, stop)
+    origin = Origin(tenant_id_of(TENANT), loaded, task.context_id, AS_OF, clock.now(), "bench", task.run_id)
+    return matrix, known_of(matrix.firm_ids), origin
 
 
 def watch(steps: Counter[str]) -> None:
@@ -350,13 +364,10 @@ def watch(steps: Counter[str]) -> None:
 
 def write_chunks(database: Database, task: Task, side: int, steps: Counter[str]) -> Callable[[], None]:
     """Write the rows of one chunk again and again, under ids made before and for each chunk's own firms."""
-    made: list[pl.DataFrame] = []
-    insert, tenant_id = repository.insert_scores, tenant_id_of(TENANT)
-    repository.insert_scores = lambda _session, rows, *_: made.append(rows)
+    tenant_id = tenant_id_of(TENANT)
     with database.session(tenant_id, Author("bench")) as session:
         loaded = live_model(session, PRODUCT)
-    score_one(database, task, loaded, 0, *chunks_of(task, side)[0], is_kept=False)
-    repository.insert_scores = insert
+    made = rows_of(task, loaded, *chunks_of(task, side)[0])
     ids = [
         pl.DataFrame(
             {
@@ -368,13 +379,13 @@ def write_chunks(database: Database, task: Task, side: int, steps: Counter[str])
         )
         for start, stop in chunks_of(task, side)
     ]
-    clocked(steps, repository, "copy_in", "CSV, COPY")
+    clocked(steps, repository, "copy_in", "of it CSV and COPY")
 
     def act() -> None:
         for own in ids:
-            rows = made[0].head(own.height).with_columns(own)
-            with timed(steps, "all but COPY"), database.session(tenant_id, Author("bench")) as session:
-                repository.insert_scores(session, rows, own["id"].to_list())
+            with timed(steps, "all"), database.session(tenant_id, Author("bench")) as session:
+                rows = made.head(own.height).with_columns(own)
+                repository.insert_scores(session, rows, [])
 
     return act
 
@@ -406,7 +417,7 @@ def usual_stack(database: Database, task: Task, side: int, steps: Counter[str]) 
     return act
 
 
-def orm_row(loaded: Any, task: Task, key: str, pd: float, shares: Any, values: list[float]) -> Score:
+def orm_row(loaded: LoadedModel, task: Task, key: str, pd: float, shares: Any, values: list[float]) -> Score:
     names = loaded.model.names
     reasons = [
         {

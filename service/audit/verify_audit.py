@@ -418,14 +418,14 @@ def verify_statement(data: bytes, trusted: Collection[str]) -> dict[str, Any]:
         signed, signature = outer["signed"].encode(), bytes.fromhex(outer["signature"])
         said = json.loads(signed, object_pairs_hook=_object)
         is_statement = (said["type"], said["version"]) == ("clustercredit-statement", 1)
-        key = bytes.fromhex(said["public_key"])
+        key, key_id = bytes.fromhex(said["public_key"]), str(said["key_id"])
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        is_statement, said, key = False, {}, b""
+        is_statement, said, key, key_id = False, {}, b"", ""
     if not is_statement:
         raise UnusableError("This is not a statement of credit history.", "这不是信用历史证明文件。")
-    if said["key_id"] not in trusted or hashlib.sha256(key).hexdigest() != said["key_id"]:
+    if key_id not in trusted or hashlib.sha256(key).hexdigest() != key_id:
         raise UnusableError(
-            f"It names the key {str(said['key_id'])[:64]}, which you have not said that you trust: --key-id",
+            f"It names the key {key_id[:64]}, which you have not said that you trust: --key-id",
             "文件使用的密钥未被您声明为可信：--key-id",
         )
     try:

@@ -51,18 +51,27 @@ def test_a_rescoring(desk, monkeypatch):
         branch = world.create_branch(session, "here").id
         for number in range(3):
             world.add_firm(session, desk.tenant, branch, f"E-{number}")
-    job_id = start(desk, start_rescoring, world.PRODUCT, world.SECOND)
+    job_id = start(desk, start_rescoring, world.PRODUCT, world.SECOND, is_published=True)
     job = run(desk, job_id)
     assert (job.state, job.counts) == (State.SUCCEEDED, {"firms": 3, "scored": 3, "alerts": 0, "refused": 0})
     assert job.result["model_version"] == f"{world.PRODUCT}/1"
     assert count(desk, "score") == 3
 
 
+def test_a_rescoring_that_waits_to_be_published(desk):
+    with desk.database.session(desk.tenant_id) as session:
+        world.add_model(session)
+        world.add_firm(session, desk.tenant, world.create_branch(session, "here").id, "E-1")
+    job = run(desk, start(desk, start_rescoring, world.PRODUCT, world.SECOND, is_published=False))
+    assert (job.state, job.result["state"]) == (State.SUCCEEDED, "checked")
+    assert count(desk, "current_score") == 0
+
+
 def test_a_rescoring_that_lacked_only_its_end_is_not_done_again(desk, monkeypatch):
     with desk.database.session(desk.tenant_id) as session:
         world.add_model(session)
         world.add_firm(session, desk.tenant, world.create_branch(session, "here").id, "E-1")
-    job_id = start(desk, start_rescoring, world.PRODUCT, world.SECOND)
+    job_id = start(desk, start_rescoring, world.PRODUCT, world.SECOND, is_published=True)
     end = "service.jobs.context.Context.finish"
     with monkeypatch.context() as patch:
         patch.setattr(end, lambda *_: desk.let_lease_run_out(job_id) or 1 / 0)

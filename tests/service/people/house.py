@@ -18,7 +18,7 @@ from service.identity.access import Role
 from service.identity.use_cases import create_tenant, tenant_id_of
 from service.kit import clock, migrations
 from service.kit.db import Database
-from service.kit.embedded_postgres import EmbeddedPostgres, _bin, _identity
+from service.kit.embedded_postgres import EmbeddedPostgres, _identity, programs
 from service.kit.keyring import Keyring
 from service.kit.logs import configure_logging
 from service.settings import Settings
@@ -53,7 +53,7 @@ class House:
 
     def dump(self, path: Path) -> Path:
         """Back the database up, in plain SQL, so that what is in it can be looked for."""
-        command = [str(_bin() / "pg_dump"), "--format=plain", self.url]
+        command = [str(programs() / "pg_dump"), "--format=plain", self.url]
         with path.open("wb") as file:
             subprocess.run(command, stdout=file, check=True, **_identity())
         return path
@@ -63,7 +63,7 @@ class House:
         self.server.psql(f"create database {name}", "postgres")
         with path.open("rb") as file:
             url = self.server.url(name).replace("+psycopg", "")
-            command = [str(_bin() / "psql"), "--quiet", "--set=ON_ERROR_STOP=1", f"--dbname={url}"]
+            command = [str(programs() / "psql"), "--quiet", "--set=ON_ERROR_STOP=1", f"--dbname={url}"]
             subprocess.run(command, stdin=file, stdout=subprocess.DEVNULL, check=True, **_identity())
         return Database(self.server.url(name))
 
