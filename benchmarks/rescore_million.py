@@ -49,6 +49,7 @@ from service.scoring.tables import DayContext, Score
 from service.training.use_cases import LoadedModel, _keep, live_model
 
 ROOT = Path(__file__).parents[1]
+WRITTEN = ("score", "score_batch", "current_score", "publication", "audit_pending")
 TENANT, PRODUCT, AS_OF = "bench", "credit-score", date(2026, 6, 30)
 FIRMS, CHUNK, WORKERS = 1_000_000, 10_000, 2
 TRAINING_ROWS, PEER_ROWS = 12_000, 2_000
@@ -78,16 +79,16 @@ def main(firms: int) -> None:
         rates = {}
         for name, work in (("scored", score_chunks), ("written alone", write_chunks), ("usual stack", usual_stack)):
             with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-                connection.execute(
-                    text("truncate score, score_batch, current_score, publication, audit_pending cascade")
-                )
+                connection.execute(text(f"truncate {', '.join(WRITTEN)} cascade"))
                 connection.execute(text("checkpoint"))
             count = min(firms, PEER_ROWS) if work is usual_stack else firms
             rates[name] = report(name, count, run(work, Task(database.url, context_id, uuid4(), count, folder)))
             with database.engine.connect() as connection:
                 assert connection.scalar(text("select count(*) from score")) == count
                 if work is score_chunks:
-                    size = connection.scalar(text("select pg_total_relation_size('score')"))
+                    size = connection.scalar(
+                        text("select sum(pg_total_relation_size(relid)) from pg_partition_tree('score')")
+                    )
                     print(f"  {size / firms:.0f} bytes a row on disk, indexes included")
                     prove(database)
         database.dispose()

@@ -191,7 +191,9 @@ def print_run(summary: RunSummary) -> None:
     )
     print_checks(summary.checks)
     if summary.state == "checked":
-        console.print(f"Not published. Look at it with: clustercredit runs show {summary.run_id}", highlight=False)
+        console.print(
+            f"Not published. Look at it with: clustercredit runs show {summary.run_id}", highlight=False, soft_wrap=True
+        )
     for refusal in summary.refusals[:5]:
         missing = refusal["missing"]
         assert isinstance(missing, list)

@@ -37,7 +37,7 @@ ANY_VERSION = ", ".join(f'"{number}"' for number in range(1, 70))
 """If-Match of whatever state: these requests change the same objects again and again."""
 
 
-def _send(talker: Talker, token: str | None, route: str, call: Call):
+def send(talker: Talker, token: str | None, route: str, call: Call):
     headers = {"Idempotency-Key": str(uuid.uuid4()), "If-Match": ANY_VERSION, "Content-Type": call.content_type}
     return talker.send(token, route.partition(" ")[0], call.path, headers=headers, content=call.content)
 
@@ -61,7 +61,7 @@ def test_nobody_without_a_key_that_is_good(talker, world, route):
     ended = {why: token for why, token in world.ended.items() if why.split()[1] in ACCESS[route]}
     wrong = []
     for why, token in {"none": None, "unknown": "cck_" + "x" * 43, "empty": "", **ended}.items():
-        answer = _send(talker, token, route, call)
+        answer = send(talker, token, route, call)
         if answer.status_code != 401 or answer.headers.get("www-authenticate") != "Bearer":
             wrong.append(f"{why}: {answer.status_code}")
     assert not wrong
@@ -77,7 +77,7 @@ def _breaches(talker: Talker, world: World, route: str, holder: Holder) -> Itera
             if is_allowed:
                 pytest.fail(f"{holder.name} may {route}, but owns no {missing}: add it to tests/contracts/world.py")
             call = entry.build(world.owners["bank home"])
-        answer = _send(talker, holder.token, route, call)
+        answer = send(talker, holder.token, route, call)
         expected = _expected(entry.of, whose, holder) if is_allowed else 403
         if expected == SUCCESS and answer.status_code == entry.settled:
             continue
