@@ -25,13 +25,13 @@ from service.errors import CREATING, InvalidPayload, responses
 from service.identity.use_cases import own_organisation
 from service.kit.http import Session, Text
 from service.kit.idempotency import OnceOnly
-from service.kit.paging import NOT_OURS, PAGE_SIZE, Cursor, Limit, cut, decode, decode_place, place_of
+from service.kit.paging import NOT_OURS, PAGE_SIZE, Count, Cursor, Limit, cut, decode, decode_place, place_of
 
 router = APIRouter(prefix="/v1/audit", tags=["audit"])
 EntryId = Annotated[UUID, Path(description="Id of an entry.", examples=["9f1c1d7e-3b7e-4d0b-8a51-1f2f3a4b5c6d"])]
 LARGEST = 10**15
 Size = Annotated[
-    int | None,
+    Count | None,
     Query(ge=1, le=LARGEST, description="Numbered entries of the later tree, such as a checkpoint's; else all of now."),
 ]
 DAMAGED = NO_KEY = HTTPStatus.SERVICE_UNAVAILABLE

@@ -17,7 +17,7 @@ from service.errors import InvalidPayload
 Row = TypeVar("Row")
 
 PAGE_SIZE = 100
-_DIGITS = re.compile("[0-9]{1,9}")
+_DIGITS = re.compile("[0-9]{1,16}")
 NOT_OURS = "The cursor is not one that this list gave. Start again without it."
 
 
@@ -37,7 +37,9 @@ Cursor = Annotated[
         description="`next` of the page before; nothing for the first page.",
     ),
 ]
-Limit = Annotated[int, BeforeValidator(_plain_number), Query(ge=1, le=1000, description="Rows a page.")]
+Count = Annotated[int, BeforeValidator(_plain_number)]
+"""A whole number in a query, in digits alone."""
+Limit = Annotated[Count, Query(ge=1, le=1000, description="Rows a page.")]
 
 
 def encode(values: Sequence[str]) -> str:

@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse
 from service.audit.signing import SigningKeys
 from service.errors import responses
 from service.kit.http import Code, Session
+from service.kit.paging import Count
 from service.statements import use_cases
 from service.statements.schemas import NotYetOut, StatementOut
 
@@ -37,7 +38,7 @@ def get_statement(
     session: Session,
     firm_id: Annotated[UUID, Path(description="Id of a firm.", examples=["0b7f5c3e-8a39-5c36-9a55-3d9f2f6b2c11"])],
     product: Annotated[Code | None, Query(description="Only scores of this loan product; all if not given.")] = None,
-    limit: Annotated[int, Query(ge=1, le=100, description="Of its newest scores.")] = 36,
+    limit: Annotated[Count, Query(ge=1, le=100, description="Of its newest scores.")] = 36,
 ) -> StatementOut | JSONResponse:
     """Return the firm's scores, each proven by the audit log, its loans and repayments: signed, and verified offline.
 
