@@ -112,10 +112,10 @@ def get_proof(session: Session, entry_id: EntryId, size: Size = None) -> Inclusi
 def get_consistency(
     session: Session,
     from_size: Annotated[
-        int, Query(alias="from", ge=1, le=LARGEST, description="Numbered entries of the earlier tree.", examples=[1])
+        Count, Query(alias="from", ge=1, le=LARGEST, description="Numbered entries of the earlier tree.", examples=[1])
     ],
     to_size: Annotated[
-        int | None,
+        Count | None,
         Query(alias="to", ge=1, le=LARGEST, description="Numbered entries of the later tree; else all of now."),
     ] = None,
 ) -> ConsistencyOut:
