@@ -7,7 +7,7 @@
 
 Or a firm's credit history, which brings its proofs along. 或核验企业信用历史证明：
 
-    python verify_audit.py --statement statement.json --key-id 4f1c...
+    python verify_audit.py --statement statement.json --key-id 4f1c... [--checkpoint earlier.json]
 
 One file: Python 3.9 or later and the package `cryptography`. It needs neither the service nor its database, and it
 trusts neither: give it checkpoints that you received and kept earlier, and the id of the signing key (or the keys
@@ -15,7 +15,7 @@ themselves) that you noted when it was first handed to you. A checkpoint names i
 
 Exit status: 0 the log is intact, 1 it is not, 2 the input cannot be used.
 
-The formats are in docs/audit-format.md. 格式见 docs/audit-format.md。
+The formats are in docs/audit-format.md and docs/statement-format.md. 格式见 docs/audit-format.md。
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from itertools import islice, takewhile
 from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
+from uuid import UUID, uuid5
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -373,17 +374,31 @@ ROW_FIELDS = (
     "reason_families",
     "actor",
 )
-TEXTS = ("reasons", "features", "missing", "reason_families", "actor")
 IDS = ("tenant_id", "id", "firm_id")
+TENANTS = UUID("6f1dca1e-51f0-4c5c-9f0d-0d8a6cbd7a11")
 NUMBERS = ("pd", "interval_low", "interval_high", "points")
 CODES = ("product", "grade", "stable_grade", "interval_kind", "pd_basis", "decision")
 STATEMENT_WORDS = (
     "intact: signed at {at} for {made_for} (key {key_id}); {count} scores are in the log of {size} entries",
     "完好：于 {at} 为 {made_for} 签署（密钥 {key_id}）；{count} 项评分均在含 {size} 条记录的日志中",
 )
+HELD_WORDS = (
+    "the log begins with the {size} entries that your checkpoint signed at {at}; {covered} of these scores are in them",
+    "日志以您的检查点（{at} 签名，{size} 条）为开头；其中包含 {covered} 项评分",
+)
+UNHELD_WORDS = (
+    (
+        "Without --checkpoint, one that you kept, this proves what the key's holder signed now, not that its log is "
+        "the one of earlier."
+    ),
+    "未提供您保存的检查点（--checkpoint），仅证明密钥持有者此刻所签内容，不能证明其日志未被整体改写。",
+)
 STATED_WORDS = (
-    "Loans and repayments are what the lender states under its signature; the log does not prove them one by one.",
-    "贷款与还款记录由出具机构签名声明，日志不逐条证明。",
+    (
+        "The firm's name, the models' names, loans, repayments and that no score is left out are the lender's word, "
+        "under its signature; the log does not prove them."
+    ),
+    "企业名称、模型名称、贷款、还款记录以及评分是否齐全，由出具机构签名声明，日志不作证明。",
 )
 
 
@@ -391,8 +406,19 @@ class ForgedError(Exception):
     """What is wrong with a statement, in English and Chinese."""
 
 
-def verify_statement(data: bytes, trusted: Collection[str]) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Proven:
+    """A statement that holds, and the kept checkpoint whose log its own begins with, if one was given."""
+
+    said: dict[str, Any]
+    kept: Checkpoint | None
+
+
+def verify_statement(data: bytes, trusted: Collection[str], checkpoints: Sequence[Checkpoint] = ()) -> Proven:
     """Verify a firm's credit history: its signature, and that each score is in the log whose root it names.
+
+    By itself that binds whoever holds the signing key to one log with these scores in it; that the log is the one of
+    earlier, and was not written anew for the occasion, only a checkpoint that was kept since can tell.
 
     Parameters
     ----------
@@ -400,18 +426,15 @@ def verify_statement(data: bytes, trusted: Collection[str]) -> dict[str, Any]:
         JSON with `signed` and `signature`.
     trusted
         Ids of the keys that are trusted.
-
-    Returns
-    -------
-    dict
-        What it says.
+    checkpoints
+        From `read_checkpoint`.
 
     Raises
     ------
     UnusableError
-        If it is no statement, or names a key that is not trusted.
+        If it is no statement, names a key that is not trusted, or proves nothing about the checkpoints.
     ForgedError
-        If it was changed, or a score is not in the log.
+        If it was changed, a score is not in the log, or the log does not begin with a checkpoint's.
     """
     try:
         outer = json.loads(data, object_pairs_hook=_object)
@@ -435,12 +458,44 @@ def verify_statement(data: bytes, trusted: Collection[str]) -> dict[str, Any]:
             "the signature is wrong: it was changed after it was signed", "签名无效：签署后被改动"
         ) from None
     try:
+        _check_names(said)
+        kept = _kept(said, checkpoints)
         roots = [_proven_batch(entry, said) for entry in said["entries"]]
         for place, score in enumerate(said["scores"]):
             _check_score(place, score, roots[score["entry"]], said)
     except (ValueError, KeyError, TypeError, IndexError, AttributeError, struct.error, OverflowError):
         raise ForgedError("its proofs are not whole", "其证明不完整") from None
-    return dict(said)
+    return Proven(dict(said), kept)
+
+
+def _check_names(said: dict[str, Any]) -> None:
+    """Check that ids are those of the names: both are functions of them (UUID version 5)."""
+    firm, tenant_id = said["firm"], UUID(said["tenant_id"])
+    if uuid5(TENANTS, said["tenant"]) != tenant_id or uuid5(tenant_id, firm["key"]) != UUID(firm["id"]):
+        raise ForgedError("a name is not the one of its id", "名称与编号不符")
+    if type(said["size"]) is not int or not _HEX64.fullmatch(said["root"]):
+        raise ValueError("no tree")
+
+
+def _kept(said: dict[str, Any], checkpoints: Sequence[Checkpoint]) -> Checkpoint | None:
+    """Return the newest checkpoint that the statement proves its log to begin with."""
+    ours = [checkpoint for checkpoint in checkpoints if checkpoint.tenant_id == said["tenant_id"]]
+    earlier = said["earlier"] or {"size": said["size"], "path": []}
+    proven = [checkpoint for checkpoint in ours if checkpoint.size in {earlier["size"], said["size"]}]
+    if checkpoints and not proven:
+        sizes = ", ".join(str(checkpoint.size) for checkpoint in ours) or "none of this organisation"
+        raise UnusableError(
+            f"The statement proves nothing about your checkpoint (size {sizes}). Ask for it anew, with ?from=<size>.",
+            f"该证明与您的检查点（{sizes}）无关，请以 ?from=<检查点条数> 重新申请。",
+        )
+    for checkpoint in proven:
+        path = [] if checkpoint.size == said["size"] else [bytes.fromhex(step) for step in earlier["path"]]
+        if not grew_from(checkpoint.size, said["size"], checkpoint.root, bytes.fromhex(said["root"]), path):
+            raise ForgedError(
+                "its log does not begin with the one that your checkpoint signed: history was rewritten",
+                "其日志与您保存的检查点不一致：历史已被改写",
+            )
+    return max(proven, key=lambda checkpoint: checkpoint.size, default=None)
 
 
 def _proven_batch(entry: dict[str, Any], said: dict[str, Any]) -> tuple[bytes, int]:
@@ -470,7 +525,7 @@ def _check_score(place: int, score: dict[str, Any], batch: tuple[bytes, int], sa
     if row["version"] != 1 or score["size"] != count or not leads_to(leaf, score["index"], count, path, root):
         raise ForgedError(f"score {place} is not in the log", f"第 {place} 项评分不在日志中")
     shown = dict(score["shown"], tenant_id=said["tenant_id"], firm_id=said["firm"]["id"])
-    if not (_says(row, shown) and all(_is_digest(row[name], score["texts"][name]) for name in TEXTS)):
+    if not (_says(row, shown) and all(_is_digest(row[name], text) for name, text in score["texts"].items())):
         raise ForgedError(f"score {place} says another thing than the log", f"第 {place} 项评分与日志不符")
 
 
@@ -510,8 +565,36 @@ def leads_to(leaf: bytes, index: int, size: int, path: Sequence[bytes], root: by
     return last == 0 and leaf == root
 
 
-def say_statement(said: dict[str, Any]) -> list[str]:
+def grew_from(old_size: int, size: int, old_root: bytes, root: bytes, path: Sequence[bytes]) -> bool:
+    """Tell whether a tree begins with all leaves of an older one (RFC 9162, section 2.1.4.2)."""
+    if old_size == size:
+        return not path and old_root == root
+    if not 0 < old_size < size:
+        return False
+    steps = [old_root, *path] if old_size & (old_size - 1) == 0 else list(path)
+    place, last = old_size - 1, size - 1
+    while place & 1:
+        place, last = place >> 1, last >> 1
+    if not steps:
+        return False
+    old = new = steps[0]
+    for step in steps[1:]:
+        if last == 0:
+            return False
+        if place & 1 or place == last:
+            old = hashlib.sha256(b"\x01" + step + old).digest()
+            new = hashlib.sha256(b"\x01" + step + new).digest()
+            while not place & 1 and place:
+                place, last = place >> 1, last >> 1
+        else:
+            new = hashlib.sha256(b"\x01" + new + step).digest()
+        place, last = place >> 1, last >> 1
+    return last == 0 and old == old_root and new == root
+
+
+def say_statement(proven: Proven) -> list[str]:
     """Return what a statement that holds says, English first."""
+    said = proven.said
     firm = said["firm"]
     values = {name: said[name] for name in ("at", "key_id", "size", "made_for")} | {"count": len(said["scores"])}
     lines = [f"{said['tenant']}: {firm['key']} {firm['name'] or ''}".strip()]
@@ -521,7 +604,17 @@ def say_statement(said: dict[str, Any]) -> list[str]:
             f"  {shown['as_of']}  {shown['product']}  grade 等级 {shown['grade']}  PD 违约概率 {shown['pd']:.2%}"
         )
     lines += [words.format(**values) for words in STATEMENT_WORDS]
-    return lines + list(STATED_WORDS if said["loans"] or said["repayments"] else ())
+    if proven.kept is None:
+        return [_shown(line) for line in lines] + list(UNHELD_WORDS) + list(STATED_WORDS)
+    size = proven.kept.size
+    covered = sum(said["entries"][score["entry"]]["number"] < size for score in said["scores"])
+    lines += [words.format(size=size, at=proven.kept.at, covered=covered) for words in HELD_WORDS]
+    return [_shown(line) for line in lines] + list(STATED_WORDS)
+
+
+def _shown(line: str) -> str:
+    """Return a line without what would command the terminal that shows it."""
+    return "".join(character if character.isprintable() else "?" for character in line)
 
 
 def read_keys(data: bytes) -> set[str]:
@@ -614,11 +707,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         trusted = set(options.key_id)
         for path in options.keys:
             trusted.update(read_keys(_read_file(path)))
-        if options.statement is not None:
-            said = verify_statement(_read_file(options.statement), trusted)
-            print("\n".join(say_statement(said)))  # noqa: T201
-            return INTACT
         checkpoints = [read_checkpoint(_read_file(path), trusted) for path in options.checkpoint]
+        if options.statement is not None:
+            proven = verify_statement(_read_file(options.statement), trusted, checkpoints)
+            print("\n".join(say_statement(proven)))  # noqa: T201
+            return INTACT
         verdict = verify(read_lines(options.export), checkpoints)
     except ForgedError as error:
         english, chinese = error.args

@@ -328,6 +328,11 @@ def current_score(session: TenantSession, firm_id: UUID, product: str) -> ScoreV
     return None if row is None else ScoreView(row, version_name(session, row.model_version_id))
 
 
+def is_stale(session: TenantSession, view: ScoreView) -> bool:
+    """Tell whether something that a score used was withdrawn since."""
+    return data_withdrawn(session, view.score.firm_id, view.score.scored_at)
+
+
 def check_fresh(session: TenantSession, view: ScoreView) -> None:
     """Check that nothing that a score used was withdrawn since.
 
@@ -336,7 +341,7 @@ def check_fresh(session: TenantSession, view: ScoreView) -> None:
     Conflict
         If a person behind the firm withdrew a consent to the use of its data, or was erased, since it was made.
     """
-    if data_withdrawn(session, view.score.firm_id, view.score.scored_at):
+    if is_stale(session, view):
         raise Conflict(
             "Since the firm was scored, a person behind it withdrew the consent to the use of its data, or was erased."
             " Score the firm again."

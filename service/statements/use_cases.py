@@ -1,5 +1,6 @@
 """Write a firm's credit history as a document that is signed and carries its proofs: 企业信用历史查询和公证."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -11,12 +12,22 @@ import polars as pl
 import rfc8785
 
 from service.audit.signing import Signer
-from service.audit.use_cases import TreeHead, append, get_entry, is_pending, prove_inclusion, tree_head
+from service.audit.use_cases import (
+    TreeHead,
+    append,
+    get_entry,
+    is_pending,
+    list_checkpoints,
+    prove_consistency,
+    prove_inclusion,
+    tree_head,
+)
+from service.errors import Conflict
 from service.firms.use_cases import FirmView, get_firm, read_inputs
 from service.identity.use_cases import own_organisation
 from service.kit import clock
 from service.kit.db import TenantSession, author_of
-from service.scoring.use_cases import ScoreProof, ScoreView, list_scores, prove_score
+from service.scoring.use_cases import ScoreProof, ScoreView, is_stale, list_scores, prove_score
 
 STATEMENT: Final = "clustercredit-statement"
 SHOWN: Final = (
@@ -46,7 +57,14 @@ class SignedStatement:
 
 
 def make_statement(
-    session: TenantSession, signer: Signer, firm_id: UUID, product: str | None, limit: int
+    session: TenantSession,
+    signer: Signer,
+    firm_id: UUID,
+    *,
+    product: str | None,
+    limit: int,
+    from_size: int | None,
+    with_reasons: bool,
 ) -> SignedStatement | None:
     """Write what is on record of a firm: its published scores, each proven by the audit log, its loans and repayments.
 
@@ -60,6 +78,11 @@ def make_statement(
         Only scores of this loan product; all if None.
     limit
         Of the newest scores.
+    from_size
+        Numbered entries of a checkpoint that somebody keeps, which the log is proven to begin with; of the newest
+        checkpoint if None.
+    with_reasons
+        Whether reasons are written out, but for scores whose data was withdrawn since.
 
     Returns
     -------
@@ -70,31 +93,45 @@ def make_statement(
     ------
     NotFound
         If no firm within reach has this id.
+    Conflict
+        If a score is not what was entered in the log.
+    InvalidPayload
+        If the log is not as long as the checkpoint.
     """
     firm = get_firm(session, firm_id)
-    views = [view for view in list_scores(session, firm_id, product, None, limit) if view.score.batch_id is not None]
+    newest = list_scores(session, firm_id, product, None, limit + 1)
+    views = [view for view in newest[:limit] if view.score.batch_id is not None]
     proofs = [prove_score(session, view.score.id) for view in views]
     found = {entry_id: get_entry(session, entry_id) for entry_id in sorted({proof.entry_id for proof in proofs})}
     if any(is_pending(entry) for entry in found.values()):
         return None
+    for proof in proofs:
+        _check_root(proof, found[proof.entry_id].body)
     head, places = tree_head(session), {entry_id: place for place, entry_id in enumerate(found)}
     organisation, now = own_organisation(session), clock.now()
     said = {
         "at": _instant(now),
+        "earlier": _earlier(session, from_size, head),
         "entries": [_prove_entry(session, entry_id, entry.body, head) for entry_id, entry in found.items()],
         "firm": {"id": str(firm.id), "key": firm.key, "name": firm.name},
         "key_id": signer.public.id,
         "loans": _loans(session, firm),
         "made_for": author_of(session).name,
+        "limit": limit,
+        "more_scores": len(newest) > limit,
         "product": product,
         "public_key": signer.public.raw.hex(),
         "repayments": _repayments(session, firm),
         "root": head.root.hex(),
-        "scores": [_shown(view, proof, places[proof.entry_id]) for view, proof in zip(views, proofs, strict=True)],
+        "scores": [
+            _shown(view, proof, places[proof.entry_id], with_reasons and not is_stale(session, view))
+            for view, proof in zip(views, proofs, strict=True)
+        ],
         "size": head.size,
         "tenant": organisation.name,
         "tenant_id": str(organisation.id),
         "type": STATEMENT,
+        "unproven_scores": len(newest[:limit]) - len(views),
         "version": 1,
     }
     signed = rfc8785.dumps(said)
@@ -108,7 +145,24 @@ def _prove_entry(session: TenantSession, entry_id: UUID, body: str, head: TreeHe
     return {"body": body, "number": proof.number, "path": _hex(proof.path)}
 
 
-def _shown(view: ScoreView, proof: ScoreProof, entry: int) -> dict[str, Any]:
+def _check_root(proof: ScoreProof, body: str) -> None:
+    if json.loads(body)["after"] != proof.root.hex():
+        raise Conflict(
+            "The hashes kept beside the firm's scores are not those that the audit log has: they were changed."
+        )
+
+
+def _earlier(session: TenantSession, from_size: int | None, head: TreeHead) -> dict[str, Any] | None:
+    """Prove that the log begins with a checkpoint's; None if there is none."""
+    if from_size is None:
+        sizes = [checkpoint.size for checkpoint in list_checkpoints(session, None, 1)]
+        from_size = next((size for size in sizes if 0 < size <= head.size), None)
+    if from_size is None:
+        return None
+    return {"path": _hex(prove_consistency(session, from_size, head.size).path), "size": from_size}
+
+
+def _shown(view: ScoreView, proof: ScoreProof, entry: int, with_reasons: bool) -> dict[str, Any]:  # noqa: FBT001
     score = view.score
     values = {name: getattr(score, name) for name in SHOWN}
     return {
@@ -118,7 +172,7 @@ def _shown(view: ScoreView, proof: ScoreProof, entry: int) -> dict[str, Any]:
         "row": proof.row.hex(),
         "shown": {name: _plain(value) for name, value in values.items()} | {"model_version": view.model_version},
         "size": proof.size,
-        "texts": dict(proof.texts),
+        "texts": {"reasons": proof.texts["reasons"]} if with_reasons else {},
     }
 
 

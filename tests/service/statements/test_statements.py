@@ -1,7 +1,9 @@
 """A firm's credit history: complete, signed, proven, and no part of it can be changed."""
 
 import json
+import struct
 import uuid
+from dataclasses import replace
 from datetime import date
 from hashlib import sha256
 
@@ -9,11 +11,14 @@ import pytest
 from http_client import make_client
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import text
 
-from service.audit import verify_audit
+from service.audit import merkle, verify_audit
 from service.audit.sequencer import number_all
 from service.identity.access import Role
 from tests.contracts.world import FIRST, PRODUCT, SECOND, add_bank
+
+PROVEN = {"scores", "entries", "root", "firm", "tenant", "tenant_id"}
 
 
 @pytest.fixture(scope="module")
@@ -41,8 +46,10 @@ def trusted(app):
 
 
 def test_it_holds_what_is_on_record_and_is_proven(statement, trusted, officer, home):
-    said = verify_audit.verify_statement(json.dumps(statement).encode(), trusted)
+    proven = verify_audit.verify_statement(json.dumps(statement).encode(), trusted)
+    said = proven.said
     assert said == json.loads(statement["signed"])
+    assert proven.kept is None
     listed = officer.get(f"/v1/firms/{home['firm']}/scores").json()["items"]
     assert [score["shown"]["id"] for score in said["scores"]] == [score["id"] for score in listed]
     assert {score["shown"]["as_of"] for score in said["scores"]} >= {FIRST.isoformat(), SECOND.isoformat()}
@@ -55,6 +62,8 @@ def test_it_holds_what_is_on_record_and_is_proven(statement, trusted, officer, h
     assert said["firm"]["key"] == "E-home"
     assert [loan["loan_id"] for loan in said["loans"]]
     assert said["repayments"]
+    assert (said["more_scores"], said["unproven_scores"]) == (False, 0)
+    assert {frozenset(score["texts"]) for score in said["scores"]} == {frozenset(["reasons"])}
 
 
 def test_that_it_was_made_is_on_record(officer, home, database):
@@ -78,6 +87,10 @@ def test_only_so_many_and_only_of_a_product(officer, home, trusted):
     path = f"/v1/firms/{home['firm']}/statement"
     two = json.loads(officer.get(path, limit=2).json()["signed"])
     assert len(two["scores"]) == 2
+    assert (two["limit"], two["more_scores"]) == (2, True)
+    plain = officer.get(path, with_reasons="false").json()
+    assert [score["texts"] for score in json.loads(plain["signed"])["scores"]][:2] == [{}, {}]
+    verify_audit.verify_statement(json.dumps(plain).encode(), trusted)
     none = officer.get(path, product="relationship").json()
     assert json.loads(none["signed"])["scores"] == []
     verify_audit.verify_statement(json.dumps(none).encode(), trusted)
@@ -122,15 +135,104 @@ def test_no_byte_of_it_can_be_changed(statement, trusted, data):
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(data=st.data())
 def test_a_bank_that_signs_anew_cannot_change_a_score(statement, trusted, app, data):
-    """Whoever has the signing key can say what it likes of loans, but of scores only what the log's root holds."""
+    """Whoever has the signing key can say what it likes of loans, but of scores only what its root holds."""
     said = json.loads(statement["signed"])
-    path = data.draw(st.sampled_from([path for path in _leaves(said) if path[0] in {"scores", "entries", "root"}]))
-    if path[-1] == "model_version":
+    path = data.draw(st.sampled_from([path for path in _leaves(said) if path[0] in PROVEN]))
+    if path[-1] in {"model_version", "name"}:
         return
     signed = json.dumps(_changed(said, path)).encode()
     signature = app.state.signing_keys.signer().sign(signed).hex()
     with pytest.raises(verify_audit.ForgedError):
         verify_audit.verify_statement(json.dumps({"signed": signed.decode(), "signature": signature}).encode(), trusted)
+
+
+@pytest.fixture(scope="module")
+def kept(officer, trusted):
+    """Return a checkpoint of now."""
+    made = officer.post("/v1/audit/checkpoints").json()
+    file = json.dumps({name: made[name] for name in ("signed", "signature")}).encode()
+    return verify_audit.read_checkpoint(file, trusted)
+
+
+def test_a_kept_checkpoint_binds_the_log_that_it_names(officer, home, database, app, trusted, kept):
+    """A bank that writes its whole log anew, signs it, and proves a score by it, is found out."""
+    number_all(database)
+    path = f"/v1/firms/{home['firm']}/statement"
+    statement = officer.get(path, **{"from": kept.size}).json()
+    proven = verify_audit.verify_statement(json.dumps(statement).encode(), trusted, [kept])
+    assert proven.kept == kept
+    assert any(line.startswith("日志以您的检查点") for line in verify_audit.say_statement(proven))
+    forged = _forged_log(json.loads(statement["signed"]), kept.size)
+    signed = json.dumps(forged).encode()
+    signature = app.state.signing_keys.signer().sign(signed).hex()
+    file = json.dumps({"signed": signed.decode(), "signature": signature}).encode()
+    assert verify_audit.verify_statement(file, trusted).said["scores"][0]["shown"]["pd"] == 0.0003
+    with pytest.raises(verify_audit.ForgedError, match="history was rewritten"):
+        verify_audit.verify_statement(file, trusted, [kept])
+    other = replace(kept, size=kept.size + 10_000)
+    with pytest.raises(verify_audit.UnusableError, match="from=<size>"):
+        verify_audit.verify_statement(json.dumps(statement).encode(), trusted, [other])
+    assert officer.get(path, **{"from": 10**6}).status_code == 422
+
+
+def _forged_log(said, size):
+    """Return a statement whose first score is another one, proven by a log of one entry that was made for it."""
+    score, entry = said["scores"][0], said["entries"][said["scores"][0]["entry"]]
+    row = bytearray.fromhex(score["row"])
+    row[112:120] = struct.pack("<d", 0.0003)
+    leaf = merkle.leaf_hash(bytes(row))
+    body = json.loads(entry["body"])
+    body["after"], body["facts"]["count"] = leaf.hex(), 1
+    written = json.dumps(body)
+    shown = {**score["shown"], "pd": 0.0003}
+    fake = {**score, "row": row.hex(), "index": 0, "size": 1, "path": [], "entry": 0, "shown": shown}
+    entries = [{"body": written, "number": 0, "path": []}]
+    root = merkle.leaf_hash(written.encode()).hex()
+    return {
+        **said,
+        "scores": [fake],
+        "entries": entries,
+        "size": 1,
+        "root": root,
+        "earlier": {"size": size, "path": []},
+    }
+
+
+@given(st.integers(1, 40), st.integers(1, 40))
+def test_its_check_of_growth_is_that_of_the_log(one, other):
+    old, new = sorted((one, other))
+    leaves = [merkle.leaf_hash(bytes([n])) for n in range(new)]
+    roots = merkle.root(leaves[:old]), merkle.root(leaves)
+    spans = merkle.consistency_spans(old, new) if old < new else []
+    path = [merkle.root(leaves[span.start : span.stop]) for span in spans]
+    assert verify_audit.grew_from(old, new, *roots, path)
+    assert not verify_audit.grew_from(old, new, roots[0], bytes(32), path)
+    assert not verify_audit.grew_from(old, new, bytes(32), roots[1], path)
+    assert not verify_audit.grew_from(old, new, *roots, [*path, bytes(32)])
+
+
+@pytest.mark.parametrize("is_of_row", [True, False])
+def test_a_changed_score_or_leaf_is_refused_and_not_signed(officer, home, database, is_of_row):
+    path = f"/v1/firms/{home['firm']}/statement"
+    score_id = officer.get(f"/v1/firms/{home['firm']}/scores").json()["items"][-1]["id"]
+    with database.engine.connect() as connection:
+        row = connection.execute(text("select pd, batch_id from score where id = :id"), {"id": score_id}).one()
+        query = text("select leaves from score_batch where id = :batch")
+        leaves = connection.scalar(query, {"batch": row.batch_id})
+
+    def act(pd, leaves):
+        with database.engine.begin() as connection:
+            connection.execute(text("set local session_replication_role = replica"))
+            connection.execute(text("update score set pd = :pd where id = :id"), {"pd": pd, "id": score_id})
+            values = {"leaves": leaves, "batch": row.batch_id}
+            connection.execute(text("update score_batch set leaves = :leaves where id = :batch"), values)
+
+    act(0.5 if is_of_row else row.pd, leaves if is_of_row else leaves[:-1] + bytes([leaves[-1] ^ 1]))
+    try:
+        assert officer.get(path).status_code == 409
+    finally:
+        act(row.pd, leaves)
+    assert officer.get(path).status_code == 200
 
 
 def test_the_program_says_what_it_finds(statement, trusted, tmp_path, capsys):
