@@ -80,7 +80,7 @@ def demo(
     worst = next(view.key for view in views if view.grade != "D")
     _print_next_steps(f"http://{host}:{port}", token, str(firm_id_of(tenant_id_of(TENANT), worst)))
     if not serve:
-        console.print("Serve it with: .venv/bin/clustercredit serve")
+        console.print("Serve it, with a worker: .venv/bin/clustercredit serve --worker")
     else:
         console.print(f"Serving on http://{host}:{port} (stop with Ctrl-C)")
         with OwnWorker():

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 
 from models import artifact
 from models.grades import DEFAULTED, share_per_grade
@@ -99,7 +99,7 @@ def models(tenant: Tenant = None) -> None:
     settings = Settings()
     with tenant_session(open_database(settings), settings, tenant) as session:
         versions = training.list_versions(session)
-    table = Table("version", "state", "as of", "estimator", "trained by", "made live by")
+    table = Table(Column("version", no_wrap=True), "state", "as of", "estimator", "trained by", "made live by")
     for version in versions:
         chosen = str(version.report.get("estimator", ""))
         table.add_row(
@@ -157,6 +157,8 @@ def rescore_command(
 ) -> None:
     """Score every firm as of a day, check the run and publish it, which raises alerts; one that broke off is finished.
 
+    The exit status is 2 if a check failed, so that nothing was published.
+
     Example: clustercredit rescore --product credit-score --as-of 2020-02-22
     """
     if publish_despite is not None and not publish:
@@ -179,6 +181,8 @@ def rescore_command(
             despite=publish_despite,
         )
     print_run(summary)
+    if publish and summary.state == "checked":
+        raise typer.Exit(2)
 
 
 def print_run(summary: RunSummary) -> None:
@@ -192,7 +196,9 @@ def print_run(summary: RunSummary) -> None:
     print_checks(summary.checks)
     if summary.state == "checked":
         console.print(
-            f"Not published. Look at it with: clustercredit runs show {summary.run_id}", highlight=False, soft_wrap=True
+            f"Not published. Look at it with: clustercredit runs show {summary.run_id} (and its --tenant)",
+            highlight=False,
+            soft_wrap=True,
         )
     for refusal in summary.refusals[:5]:
         missing = refusal["missing"]

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 import typer
-from rich.table import Column, Table
+from rich.table import Table
 
 from service.cli.runtime import Tenant, console, open_database, operator, tenant_session
 from service.kit.db import TenantSession
@@ -37,31 +37,18 @@ def list_runs(tenant: Tenant = None) -> None:
     settings = Settings()
     with tenant_session(open_database(settings), settings, tenant) as session:
         views = rescoring.list_runs(session)
-    table = Table(
-        Column("id", min_width=36, no_wrap=True),
-        "product",
-        "as of",
-        "kind",
-        "state",
-        "scored",
-        "refused",
-        "chunks",
-        "model",
-    )
     for view in views:
         done = view.progress
-        table.add_row(
-            str(view.run.id),
-            view.run.product,
-            str(view.run.as_of),
-            view.run.kind,
-            view.run.state,
-            f"{done.scored:,}",
-            f"{done.refused:,}",
-            f"{done.done}/{done.chunks}",
-            view.model_version,
+        subset = " (a subset)" if view.run.kind == "subset" else ""
+        console.print(
+            f"{view.run.id}  {view.run.as_of}  {view.run.product}{subset}: {view.run.state.replace('_', ' ')}; "
+            f"{done.scored:,} scored by {view.model_version}, {done.refused:,} refused, "
+            f"{done.done} of {done.chunks} chunks done",
+            highlight=False,
+            soft_wrap=True,
         )
-    console.print(table)
+    if not views:
+        console.print("There is no run yet. Begin one with: clustercredit rescore --product P --as-of D")
 
 
 def show(run_id: RunId, tenant: Tenant = None) -> None:
@@ -75,24 +62,38 @@ def show(run_id: RunId, tenant: Tenant = None) -> None:
     report = view.run.report or {"checks": [], "matrix": [], "movers": []}
     console.print(f"{view.run.product} as of {view.run.as_of}: {view.run.state}", highlight=False)
     print_checks(report["checks"])
-    moves = Table("from", "to", "firms", title="Grades that move")
-    for cell in report["matrix"]:
-        if cell["before"] != cell["after"]:
+    moved = [cell for cell in report["matrix"] if cell["before"] != cell["after"]]
+    if moved:
+        moves = Table("from", "to", "firms", title="Grades that move")
+        for cell in sorted(moved, key=lambda cell: (_rank(cell["before"]), _rank(cell["after"]))):
             moves.add_row(cell["before"] or "none", cell["after"] or "none", f"{cell['firms']:,}")
-    console.print(moves)
+        console.print(moves)
     for move in report["movers"]:
         change = f"{move['before']} -> {move['after']}, PD {move['pd_before']:.1%} -> {move['pd_after']:.1%}"
         why = "; ".join(reason["text"]["en"] for reason in move["reasons"])
-        console.print(f"  {move['key']}: {change}: {why}", highlight=False, markup=False)
+        console.print(f"  {move['key']}: {change}: {why}", highlight=False, markup=False, soft_wrap=True)
     for step in view.history:
         because = f": {step.reason}" if step.reason else ""
-        console.print(f"  {step.at:%Y-%m-%d %H:%M:%S} {step.state} by {step.actor}{because}", highlight=False)
+        state = step.state.replace("_", " ")
+        console.print(
+            f"  {step.at:%Y-%m-%d %H:%M:%S %Z} {state} by {step.actor}{because}", highlight=False, soft_wrap=True
+        )
+
+
+def _rank(grade: str | None) -> tuple[int, int]:
+    """Order grades as numbers, no grade first and D last."""
+    if grade is None:
+        return (0, 0)
+    return (1, int(grade)) if grade.isdecimal() else (2, 0)
 
 
 def print_checks(checks: Sequence[dict[str, Any]]) -> None:
     """Show what was found about a run, the worst first."""
     for item in sorted(checks, key=lambda item: ("fail", "warn", "ok").index(item["level"])):
-        console.print(f"  {MARKS[item['level']]} {item['code']}: {item['text']['en']}", highlight=False)
+        line = f"  {MARKS[item['level']]} {item['code']}: {item['text']['en']}"
+        console.print(line, highlight=False, soft_wrap=True)
+        if item["level"] != "ok":
+            console.print(f"       {item['text']['zh-CN']}", highlight=False, soft_wrap=True)
 
 
 def publish(

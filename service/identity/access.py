@@ -184,6 +184,6 @@ ACCESS: Final[dict[str, Roles]] = {
     "GET /v1/audit/consistency": _OVERSEEING,
     "GET /v1/audit/checkpoints": _OVERSEEING,
     "POST /v1/audit/checkpoints": _OVERSEEING,
-    "GET /v1/audit/keys": _OVERSEEING,
+    "GET /v1/audit/keys": _ALL,
 }
 """Which roles may use a route."""

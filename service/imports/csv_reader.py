@@ -197,7 +197,12 @@ def _frame(
         texts = {name: pl.Series(name, columns[name], dtype=pl.String) for name in wanted}
     except UnicodeEncodeError:
         bad = [index for index, row in enumerate(rows) if any(map(_is_undecodable, row))]
-        rejects = [reject(file, lines[index], "", _readable(",".join(rows[index])), "not UTF-8 text") for index in bad]
+        rejects = [
+            reject(
+                file, lines[index], "", _readable(",".join(rows[index])), "not UTF-8 text; save the file as 'CSV UTF-8'"
+            )
+            for index in bad
+        ]
         keep = [index for index in range(len(rows)) if index not in set(bad)]
         frame, _ = _frame(file, header, wanted, [lines[i] for i in keep], [rows[i] for i in keep])
         return frame, rejects

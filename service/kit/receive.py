@@ -141,7 +141,10 @@ def _sparse(body: bytes) -> bytes:
 
 
 def _too_large(longest: int) -> ContentTooLarge:
-    return ContentTooLarge(f"A request's body may have {longest:,} bytes. Send fewer rows a call, or import a file.")
+    return ContentTooLarge(
+        f"A request's body may have {longest:,} bytes. Send it in parts, gzipped (a file to import), or use"
+        " `clustercredit import` on the server."
+    )
 
 
 class _Share:

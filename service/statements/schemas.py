@@ -20,9 +20,7 @@ class StatementOut(Schema):
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"signed": _SIGNED, "signature": "00" * 64}]})
 
-    signed: str = Field(
-        description="RFC 8785 JSON, byte for byte; its parts: docs/statement-format.md."
-    )
+    signed: str = Field(description="RFC 8785 JSON, byte for byte; its parts: docs/statement-format.md.")
     signature: str = Field(description="Ed25519 signature over it, in hexadecimal.", pattern="^[0-9a-f]{128}$")
 
     @classmethod

@@ -105,7 +105,7 @@ def test_rows_that_are_no_rows_are_named(session, firms, tmp_path):
     path.write_bytes("\n".join(lines).encode("latin-1"))
     summary = import_source(session, "invoice", path, TODAY)
     named = list(summary.rejects.select("line", "reason").iter_rows())
-    assert named == [(3, "2 fields where the header has 11"), (4, "not UTF-8 text")]
+    assert named == [(3, "2 fields where the header has 11"), (4, "not UTF-8 text; save the file as 'CSV UTF-8'")]
     assert (summary.files[0].read, summary.files[0].added) == (4, 2)
 
 

@@ -82,6 +82,11 @@ def test_an_empty_bank_and_a_first_run_have_nothing_to_compare_with():
     assert set(levels(firms=0, scored=0, refused=0, rows=0, **nothing).values()) == {"ok"}
 
 
+def test_a_run_that_graded_nobody_is_not_published_by_itself():
+    nothing = {"arrivals": {}, "statuses": 0, "matrix": {}, "stability": {}, "refused_before": None}
+    assert levels(firms=416, scored=0, refused=416, rows=0, **nothing)["counts"] == "fail"
+
+
 def test_only_a_failure_blocks():
     assert not has_failed([{"level": "ok"}, {"level": "warn"}])
     assert has_failed([{"level": "ok"}, {"level": "fail"}])
