@@ -103,7 +103,8 @@ def _graded(value: float, warn: float, fail: float) -> tuple[Level, float]:
 
 def _counts(facts: Facts) -> Check:
     done = facts.scored + facts.refused
-    level: Level = "fail" if done < facts.firms or facts.refused > facts.scored == 0 else "ok" if done == facts.firms else "warn"
+    has_graded_nobody = facts.scored == 0 and facts.refused > 0
+    level: Level = "fail" if done < facts.firms or has_graded_nobody else "ok" if done == facts.firms else "warn"
     late = " (firms were added while it ran)" if level == "warn" else ""
     en = f"{facts.scored:,} scored and {facts.refused:,} refused of {facts.firms:,} firms{late}"
     zh = f"{facts.firms} 家企业中，已评分 {facts.scored} 家，无法评分 {facts.refused} 家"
