@@ -13,13 +13,17 @@ from sqlmodel import col, func, select
 from service.audit.merkle import Span, Subtree, complete_subtrees, fold
 from service.audit.tables import Checkpoint, Entry, Node, PendingEntry
 from service.errors import Problem
-from service.kit.db import TenantSession
+from service.kit.db import ANY_TENANT, TenantSession
 
 ROWS_AT_A_TIME: Final = 5_000
 _LOCK: Final = text("select pg_try_advisory_xact_lock(hashtextextended('clustercredit audit sequencer', 0))")
 _PENDING: Final = text("""
     select tenant_id, id, body from audit_pending where tenant_id <> all(cast(:without as uuid[]))
     order by recorded_at, id limit :limit
+""")
+_WAITING: Final = text("""
+    select count(*), greatest(0, coalesce(extract(epoch from clock_timestamp() - min(recorded_at)), 0))
+    from audit_pending where tenant_id is not null
 """)
 _SIZE: Final = text("select number + 1 from audit_entry where tenant_id = :tenant order by number desc limit 1")
 _NUMBER: Final = text("""
@@ -70,6 +74,20 @@ class Pending:
     tenant_id: UUID
     id: UUID
     body: str
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """Entries without a number, and the seconds since the oldest was recorded, by the database's clock."""
+
+    entries: int
+    seconds: float
+
+
+def read_waiting(session: TenantSession) -> Waiting:
+    """Return how many entries of every tenant wait for a number, and for how long."""
+    entries, seconds = session.execute(_WAITING).one()
+    return Waiting(entries, float(seconds))
 
 
 def take_the_turn(session: TenantSession) -> bool:
@@ -198,6 +216,17 @@ def page_checkpoints(
     place = (col(Checkpoint.at), col(Checkpoint.id))
     query = select(Checkpoint).order_by(*(part.desc() for part in place)).limit(limit)
     return list(session.exec(query if before is None else query.where(tuple_(*place) < tuple_(*before))))
+
+
+def newest_checkpoint(session: TenantSession, tenant_id: UUID) -> Checkpoint | None:
+    """Return the checkpoint of a tenant's that was signed last."""
+    query = (
+        select(Checkpoint)
+        .where(Checkpoint.tenant_id == tenant_id)
+        .order_by(col(Checkpoint.at).desc(), col(Checkpoint.id).desc())
+    )
+    # Also for the sequencer, which works for no tenant; row-level security still holds.
+    return session.exec(query.limit(1), execution_options=ANY_TENANT).one_or_none()
 
 
 def count_pending(session: TenantSession) -> int:

@@ -4,6 +4,7 @@ Who can write to the database must not be able to sign what is then in it.
 
     <folder>/0001.pub    raw public key, kept for ever: old checkpoints stay verifiable
     <folder>/0002.pem    the key in use, PKCS 8, for its owner alone
+    <folder>/<id>.head   the checkpoint that was signed last of an organisation's log, which the next must continue
 
 The key of the highest number signs. Turning it makes the next one and destroys the private half of the last.
 """
@@ -15,6 +16,7 @@ from functools import cached_property
 from hashlib import sha256
 from http import HTTPStatus
 from pathlib import Path
+from uuid import UUID
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -26,7 +28,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from service.errors import Problem
-from service.kit.files import make_folder, overwrite, sync_folder, write_whole
+from service.kit.files import make_folder, overwrite, replace_whole, sync_folder, write_whole
 
 _NAME = re.compile(r"[0-9]{4}")
 _PUBLIC_BYTES = 32
@@ -98,14 +100,17 @@ class SigningKeys:
         return Signer(_public(key, is_current=True), key)
 
     def public_keys(self) -> list[PublicKey]:
-        """Return the public keys of now and before, the newest first.
+        """Return the public keys of now and before, the newest first; none before the first is made.
 
         Raises
         ------
         SigningKeyError
-            If one cannot be read, or there is none and none can be made.
+            If one cannot be read.
         """
-        current = _public(self._current(), is_current=True)
+        newest = self._newest()
+        if newest is None:
+            return []
+        current = _public(newest, is_current=True)
         old = [_read_public(path) for path in self._files(PUBLIC)]
         return [current, *(PublicKey(raw, is_current=False) for raw in reversed(old) if raw != current.raw)]
 
@@ -118,9 +123,8 @@ class SigningKeys:
             If the keys cannot be read or made, or another process is at it.
         """
         self._current()
-        last = self._files(PRIVATE)[-1]
         try:
-            self._make(int(last.stem) + 1)
+            self._make(max(int(path.stem) for path in self._files(PRIVATE)) + 1)
             for path in self._files(PRIVATE)[:-1]:
                 self._keep_public(path)
                 overwrite(path)
@@ -133,20 +137,77 @@ class SigningKeys:
             raise _unusable(error) from error
         return _public(self._current(), is_current=True)
 
-    def _current(self) -> Ed25519PrivateKey:
+    def head(self, tenant_id: UUID) -> bytes | None:
+        """Return the checkpoint of a tenant's log that was signed last; None if there is none.
+
+        Raises
+        ------
+        SigningKeyError
+            If it cannot be read.
+        """
         try:
-            if not self._files(PRIVATE):
-                if self._files(PUBLIC):
-                    raise SigningKeyError(
-                        f"{self.folder} (CLUSTERCREDIT_SIGNING_DIR) has public keys and no private one. Restore it "
-                        "from its backup."
-                    )
-                make_folder(self.folder)
-                with suppress(FileExistsError):  # another process made the first key at the same moment
-                    self._make(1)
+            return self._head_of(tenant_id).read_bytes()
+        except FileNotFoundError:
+            return None
         except OSError as error:
             raise _unusable(error) from error
-        return _load(self._files(PRIVATE)[-1])
+
+    def keep_head(self, tenant_id: UUID, checkpoint: bytes) -> None:
+        """Keep the checkpoint of a tenant's log that was signed last, where the database's owner cannot reach it.
+
+        Raises
+        ------
+        SigningKeyError
+            If it cannot be written.
+        """
+        try:
+            replace_whole(self._head_of(tenant_id), checkpoint)
+        except OSError as error:
+            raise _unusable(error) from error
+
+    def forget_head(self, tenant_id: UUID) -> None:
+        """Let the next checkpoint of a tenant's log continue none.
+
+        Raises
+        ------
+        SigningKeyError
+            If it cannot be forgotten.
+        """
+        try:
+            self._head_of(tenant_id).unlink(missing_ok=True)
+        except OSError as error:
+            raise _unusable(error) from error
+
+    def _head_of(self, tenant_id: UUID) -> Path:
+        return self.folder / f"{tenant_id}.head"
+
+    def _current(self) -> Ed25519PrivateKey:
+        key = self._newest()
+        if key is not None:
+            return key
+        try:
+            make_folder(self.folder)
+            with suppress(FileExistsError):  # another process made the first key at the same moment
+                self._make(1)
+        except OSError as error:
+            raise _unusable(error) from error
+        key = self._newest()
+        if key is None:
+            raise SigningKeyError(f"{self.folder} (CLUSTERCREDIT_SIGNING_DIR) lost its key just now. Try again.")
+        return key
+
+    def _newest(self) -> Ed25519PrivateKey | None:
+        """Return the key in use; None if none was made yet. To look makes nothing."""
+        try:
+            private = self._files(PRIVATE)
+            if not private and self._files(PUBLIC):
+                raise SigningKeyError(
+                    f"{self.folder} (CLUSTERCREDIT_SIGNING_DIR) has public keys and no private one. Restore it "
+                    "from its backup."
+                )
+        except OSError as error:
+            raise _unusable(error) from error
+        return _load(private[-1]) if private else None
 
     def _make(self, number: int) -> None:
         pem = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())

@@ -94,6 +94,19 @@ class UnusableError(Exception):
         super().__init__(f"{english}\n{chinese}")
 
 
+class UntrustedError(UnusableError):
+    """A checkpoint names a key that is not trusted."""
+
+    def __init__(self, key_id: str) -> None:
+        super().__init__(
+            f"The checkpoint names the key {key_id}, which you have not said that you trust. Only if this "
+            f"is the id that was handed to you earlier, by another way than this file: --key-id {key_id}",
+            f"检查点使用的密钥 {key_id} 未被您声明为可信。仅当该编号与您先前通过其他途径获得的一致时，"
+            f"才可加上 --key-id {key_id}",
+        )
+        self.key_id = key_id
+
+
 @dataclass(frozen=True)
 class Checkpoint:
     """Size and root of a log at an instant, whose signature has been verified, and perhaps its leaf hashes."""
@@ -302,12 +315,7 @@ def read_checkpoint(data: bytes, trusted: Collection[str]) -> Checkpoint:
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise UnusableError("This is not a checkpoint of an audit log.", "这不是审计日志的检查点文件。") from None
     if checkpoint.key_id not in trusted:
-        raise UnusableError(
-            f"The checkpoint names the key {checkpoint.key_id}, which you have not said that you trust. Only if this "
-            f"is the id that was handed to you earlier, by another way than this file: --key-id {checkpoint.key_id}",
-            f"检查点使用的密钥 {checkpoint.key_id} 未被您声明为可信。仅当该编号与您先前通过其他途径获得的一致时，"
-            f"才可加上 --key-id {checkpoint.key_id}",
-        )
+        raise UntrustedError(checkpoint.key_id)
     try:
         Ed25519PublicKey.from_public_bytes(key).verify(signature, signed)
     except (InvalidSignature, ValueError):

@@ -9,7 +9,7 @@ from typing import Annotated, BinaryIO, cast
 import typer
 
 from service.audit import use_cases, verify_audit
-from service.audit.sequencer import number_all
+from service.audit.sequencer import LATE_SECONDS, count_waiting, number_all
 from service.audit.signing import SigningKeys
 from service.cli.runtime import Tenant, console, open_database, tenant_session
 from service.errors import Conflict
@@ -57,6 +57,14 @@ def checkpoint(
             "--with-leaves", help="Also the leaf hashes, 43 bytes an entry: they name which entry was changed."
         ),
     ] = False,
+    is_restored: Annotated[
+        bool,
+        typer.Option(
+            "--restored",
+            help="Sign the log as it is though it does not continue what was signed last: after a restored backup, or "
+            "the loss of the keys. That is an entry.",
+        ),
+    ] = False,
     tenant: Tenant = None,
 ) -> None:
     """Sign a checkpoint of all that is committed and write it: to be kept where the service cannot write.
@@ -68,7 +76,7 @@ def checkpoint(
     number_all(database)
     with tenant_session(database, settings, tenant) as session:
         keys = SigningKeys(settings.signing)
-        signed = use_cases.make_checkpoint(session, keys, own_organisation(session).name)
+        signed = use_cases.make_checkpoint(session, keys, own_organisation(session).name, is_restored=is_restored)
         content = use_cases.checkpoint_file(session, signed, with_leaves=with_leaves)
     out.write_bytes(content)
     console.print(f"{signed.size:,} entries, key {signed.key_id}: {out}", soft_wrap=True)
@@ -118,6 +126,18 @@ def verify(
     if damaged:
         console.print(f"{len(damaged)} kept hashes of the tree are wrong, first: {damaged[0]}", soft_wrap=True)
     if verdict.finding is not None or damaged:
+        raise typer.Exit(1)
+
+
+@log.command("waiting")
+def waiting() -> None:
+    """Tell how many entries, of whatever tenants, wait for a number, and for how long; status 1 if over a minute.
+
+    Example: clustercredit audit waiting
+    """
+    found = count_waiting(open_database(Settings()))
+    console.print(f"{found.entries:,} entries wait for a number, the oldest for {found.seconds:.0f} s", soft_wrap=True)
+    if found.seconds > LATE_SECONDS:
         raise typer.Exit(1)
 
 

@@ -26,7 +26,9 @@ SCRIPT = Path(verify_audit.__file__)
 
 @pytest.fixture(scope="module")
 def keys(tmp_path_factory) -> SigningKeys:
-    return SigningKeys(tmp_path_factory.mktemp("signing"))
+    keys = SigningKeys(tmp_path_factory.mktemp("signing"))
+    keys.signer()
+    return keys
 
 
 @pytest.fixture(scope="module")
