@@ -45,6 +45,7 @@ _INNER: Final = text("""
       on n.level = w.level and n.place = w.place
     where n.tenant_id = :tenant
 """)
+_TENANTS: Final = text("select id as tenant_id from tenant order by id")
 _GROWN: Final = text("""
     select t.id, t.name from tenant t
     cross join lateral (
@@ -153,6 +154,11 @@ def read_roots(session: TenantSession, tenant_id: UUID, spans: Sequence[Span]) -
 def read_grown(session: TenantSession, since: datetime) -> list[tuple[UUID, str]]:
     """Return id and name of the tenants whose log has grown since a checkpoint of before an instant."""
     return [(tenant_id, name) for tenant_id, name in session.execute(_GROWN, {"since": since})]
+
+
+def read_tenants(session: TenantSession) -> list[UUID]:
+    """Return every tenant, to whom is the sequencer."""
+    return list(session.execute(_TENANTS).scalars())
 
 
 def find_entry(session: TenantSession, entry_id: UUID) -> Entry | PendingEntry | None:

@@ -4,11 +4,13 @@ Who can write to the database must not be able to sign what is then in it.
 
     <folder>/0001.pub    raw public key, kept for ever: old checkpoints stay verifiable
     <folder>/0002.pem    the key in use, PKCS 8, for its owner alone
+    <folder>/0002.next   that it takes over, signed by the key before
     <folder>/<id>.head   the checkpoint that was signed last of an organisation's log, which the next must continue
 
 The key of the highest number signs. Turning it makes the next one and destroys the private half of the last.
 """
 
+import json
 import re
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,6 +20,7 @@ from http import HTTPStatus
 from pathlib import Path
 from uuid import UUID
 
+import rfc8785
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import (
@@ -28,11 +31,12 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from service.errors import Problem
+from service.kit import clock
 from service.kit.files import make_folder, overwrite, replace_whole, sync_folder, write_whole
 
 _NAME = re.compile(r"[0-9]{4}")
 _PUBLIC_BYTES = 32
-PRIVATE, PUBLIC = ".pem", ".pub"
+PRIVATE, PUBLIC, HANDOVER = ".pem", ".pub", ".next"
 
 
 class SigningKeyError(Problem):
@@ -77,6 +81,24 @@ class Signer:
 
 
 @dataclass(frozen=True)
+class Handover:
+    """What the last key signs when the next one takes over: that it is the next one.
+
+    Attributes
+    ----------
+    signed
+        The text, in RFC 8785 JSON.
+    signature
+        The old key's.
+    """
+
+    old: PublicKey
+    new: PublicKey
+    signed: bytes
+    signature: bytes
+
+
+@dataclass(frozen=True)
 class SigningKeys:
     """The signing keys of one installation, of which several processes may share the folder.
 
@@ -114,17 +136,21 @@ class SigningKeys:
         old = [_read_public(path) for path in self._files(PUBLIC)]
         return [current, *(PublicKey(raw, is_current=False) for raw in reversed(old) if raw != current.raw)]
 
-    def rotate(self) -> PublicKey:
-        """Make a new key, the one in use from now on, and destroy the private half of the one before.
+    def rotate(self) -> Handover:
+        """Make a new key, the one in use from now on, sign it with the one before, and destroy that one's private half.
 
         Raises
         ------
         SigningKeyError
             If the keys cannot be read or made, or another process is at it.
         """
-        self._current()
+        old = self.signer()
         try:
             self._make(max(int(path.stem) for path in self._files(PRIVATE)) + 1)
+            new = self.signer().public
+            handover = _hand_over(old, new)
+            outer = {"signed": handover.signed.decode(), "signature": handover.signature.hex()}
+            write_whole(self._files(PRIVATE)[-1].with_suffix(HANDOVER), json.dumps(outer).encode())
             for path in self._files(PRIVATE)[:-1]:
                 self._keep_public(path)
                 overwrite(path)
@@ -135,7 +161,7 @@ class SigningKeys:
             ) from None
         except OSError as error:
             raise _unusable(error) from error
-        return _public(self._current(), is_current=True)
+        return handover
 
     def head(self, tenant_id: UUID) -> bytes | None:
         """Return the checkpoint of a tenant's log that was signed last; None if there is none.
@@ -235,6 +261,21 @@ def _load(path: Path) -> Ed25519PrivateKey:
     if not isinstance(key, Ed25519PrivateKey):
         raise SigningKeyError(f"{path} is no Ed25519 key. Restore it from its backup.")
     return key
+
+
+def _hand_over(old: Signer, new: PublicKey) -> Handover:
+    signed = rfc8785.dumps(
+        {
+            "at": clock.now().isoformat(timespec="microseconds"),
+            "key_id": old.public.id,
+            "new_key_id": new.id,
+            "new_public_key": new.raw.hex(),
+            "public_key": old.public.raw.hex(),
+            "type": "clustercredit-key-handover",
+            "version": 1,
+        }
+    )
+    return Handover(old.public, new, signed, old.sign(signed))
 
 
 def _public(key: Ed25519PrivateKey, *, is_current: bool) -> PublicKey:

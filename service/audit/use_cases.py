@@ -12,11 +12,11 @@ import rfc8785
 
 from service.audit import merkle, repository, verify_audit
 from service.audit.repository import TreeDamagedError
-from service.audit.signing import PublicKey, Signer, SigningKeyError, SigningKeys
+from service.audit.signing import Handover, PublicKey, Signer, SigningKeyError, SigningKeys
 from service.audit.tables import Checkpoint, Entry, PendingEntry
 from service.errors import InvalidPayload, NotFound
 from service.kit import clock
-from service.kit.db import TenantSession, author_of, tenant_of
+from service.kit.db import SEQUENCER_ROLE, Author, Database, TenantSession, author_of, in_role, tenant_of
 
 CHECKPOINT: Final = "clustercredit-checkpoint"
 
@@ -348,6 +348,22 @@ def _sign(session: TenantSession, keys: SigningKeys, signer: Signer, tenant_id: 
     # Before the commit: entries that are numbered stay, whatever becomes of this transaction.
     keys.keep_head(tenant_id, as_file(checkpoint, None))
     return checkpoint
+
+
+def record_handover(database: Database, handover: Handover, author: Author) -> int:
+    """Enter into every tenant's log that a new key signs, with the old key's word for it; return how many they are."""
+    with database.session() as session, in_role(session, SEQUENCER_ROLE):
+        tenants = repository.read_tenants(session)
+    facts = {
+        "key_id": handover.old.id,
+        "new_key_id": handover.new.id,
+        "signed": handover.signed.decode(),
+        "signature": handover.signature.hex(),
+    }
+    for tenant_id in tenants:
+        with database.session(tenant_id, author) as session:
+            append(session, "audit_key.rotated", f"audit_key:{handover.new.id}", facts)
+    return len(tenants)
 
 
 def said_of(key: PublicKey, tenant_id: UUID, tenant: str, size: int, root: bytes, at: datetime) -> bytes:

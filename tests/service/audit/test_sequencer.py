@@ -312,11 +312,11 @@ def test_keys_are_for_their_owner_alone_and_old_ones_stay_public(own_keys):
         "0001.pem": 0o600, "0001.pub": 0o600
     }  # fmt: skip
     private = (own_keys.folder / "0001.pem").read_bytes()
-    second = own_keys.rotate()
+    second = own_keys.rotate().new
     assert [key.id for key in own_keys.public_keys()] == [second.id, first.id]
     assert [key.is_current for key in own_keys.public_keys()] == [True, False]
     assert own_keys.signer().public.id == second.id
-    assert sorted(path.name for path in own_keys.folder.iterdir()) == ["0001.pub", "0002.pem", "0002.pub"]
+    assert sorted(path.name for path in own_keys.folder.iterdir()) == ["0001.pub", "0002.next", "0002.pem", "0002.pub"]
     assert all(private[28:-26] not in path.read_bytes() for path in own_keys.folder.iterdir())
     (own_keys.folder / "0002.pem").unlink()
     with pytest.raises(SigningKeyError, match="Restore it"):
