@@ -34,6 +34,14 @@ WATCHED = {
 """Tables whose every changed row is an entry, and the columns that alone make none. Later migrations call
 ``audit_watch`` themselves."""
 
+# What becomes a line of an export: whoever can add entries must not be able to add one that breaks it.
+BODY = (
+    "left(body, 1) = '{' and right(body, 1) = '}' and position(chr(10) in body) = 0 and octet_length(body) <= 4000000"
+    " and json_typeof(cast(body as json)) = 'object'"
+    " and coalesce(cast(body as json) ->> 'tenant_id' = cast(tenant_id as text), false)"
+    " and coalesce(cast(body as json) ->> 'id' = cast(id as text), false)"
+)
+
 # The text is RFC 8785: keys sorted, and PostgreSQL escapes strings as ECMAScript does.
 RECORD = """
 create function audit_record() returns trigger language plpgsql
@@ -120,6 +128,7 @@ def _create_pending() -> None:
         sa.Column("actor", sa.Text(), nullable=False),
         sa.Column("subject", sa.Text(), nullable=False),
         sa.Column("body", sa.Text(), nullable=False),
+        sa.CheckConstraint(BODY, name=op.f("ck_audit_pending_body")),
         sa.ForeignKeyConstraint(["tenant_id"], ["tenant.id"], name=op.f("fk_audit_pending_tenant_id")),
         sa.PrimaryKeyConstraint("tenant_id", "id", name=op.f("pk_audit_pending")),
     )

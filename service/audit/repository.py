@@ -13,13 +13,17 @@ from sqlmodel import col, func, select
 from service.audit.merkle import Span, Subtree, complete_subtrees, fold
 from service.audit.tables import Checkpoint, Entry, Node, PendingEntry
 from service.errors import Problem
-from service.kit.db import TenantSession
+from service.kit.db import ANY_TENANT, TenantSession
 
 ROWS_AT_A_TIME: Final = 5_000
 _LOCK: Final = text("select pg_try_advisory_xact_lock(hashtextextended('clustercredit audit sequencer', 0))")
 _PENDING: Final = text("""
     select tenant_id, id, body from audit_pending where tenant_id <> all(cast(:without as uuid[]))
     order by recorded_at, id limit :limit
+""")
+_WAITING: Final = text("""
+    select count(*), greatest(0, coalesce(extract(epoch from clock_timestamp() - min(recorded_at)), 0))
+    from audit_pending where tenant_id is not null
 """)
 _SIZE: Final = text("select number + 1 from audit_entry where tenant_id = :tenant order by number desc limit 1")
 _NUMBER: Final = text("""
@@ -41,6 +45,7 @@ _INNER: Final = text("""
       on n.level = w.level and n.place = w.place
     where n.tenant_id = :tenant
 """)
+_TENANTS: Final = text("select id as tenant_id from tenant order by id")
 _GROWN: Final = text("""
     select t.id, t.name from tenant t
     cross join lateral (
@@ -70,6 +75,20 @@ class Pending:
     tenant_id: UUID
     id: UUID
     body: str
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """Entries without a number, and the seconds since the oldest was recorded, by the database's clock."""
+
+    entries: int
+    seconds: float
+
+
+def read_waiting(session: TenantSession) -> Waiting:
+    """Return how many entries of every tenant wait for a number, and for how long."""
+    entries, seconds = session.execute(_WAITING).one()
+    return Waiting(entries, float(seconds))
 
 
 def take_the_turn(session: TenantSession) -> bool:
@@ -137,6 +156,11 @@ def read_grown(session: TenantSession, since: datetime) -> list[tuple[UUID, str]
     return [(tenant_id, name) for tenant_id, name in session.execute(_GROWN, {"since": since})]
 
 
+def read_tenants(session: TenantSession) -> list[UUID]:
+    """Return every tenant, to whom is the sequencer."""
+    return list(session.execute(_TENANTS).scalars())
+
+
 def find_entry(session: TenantSession, entry_id: UUID) -> Entry | PendingEntry | None:
     """Return an entry, numbered or not."""
     # The pending ones first: an entry that is numbered in between is then found among the others.
@@ -198,6 +222,17 @@ def page_checkpoints(
     place = (col(Checkpoint.at), col(Checkpoint.id))
     query = select(Checkpoint).order_by(*(part.desc() for part in place)).limit(limit)
     return list(session.exec(query if before is None else query.where(tuple_(*place) < tuple_(*before))))
+
+
+def newest_checkpoint(session: TenantSession, tenant_id: UUID) -> Checkpoint | None:
+    """Return the checkpoint of a tenant's that was signed last."""
+    query = (
+        select(Checkpoint)
+        .where(Checkpoint.tenant_id == tenant_id)
+        .order_by(col(Checkpoint.at).desc(), col(Checkpoint.id).desc())
+    )
+    # Also for the sequencer, which works for no tenant; row-level security still holds.
+    return session.exec(query.limit(1), execution_options=ANY_TENANT).one_or_none()
 
 
 def count_pending(session: TenantSession) -> int:

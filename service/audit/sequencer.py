@@ -13,11 +13,11 @@ from typing import Final
 from uuid import UUID
 
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import IntegrityError
 
 from service.audit import repository
 from service.audit.merkle import DIGEST, Span, Subtree, complete_subtrees, leaf_hash, parents
-from service.audit.repository import TreeDamagedError
+from service.audit.repository import TreeDamagedError, Waiting
 from service.audit.signing import SigningKeyError, SigningKeys
 from service.audit.use_cases import sign_checkpoint
 from service.kit import clock
@@ -30,6 +30,8 @@ LONGEST_WAIT: Final = 30.0
 """Between two tries while the database cannot be reached."""
 AT_ONCE: Final = 10_000
 """Entries of one round: some seconds of them would wait for a commit otherwise."""
+LATE_SECONDS: Final = 60.0
+"""An entry that waits longer for its number is told: numbering stands still, or its log is damaged."""
 SIGNING_EVERY: Final = timedelta(minutes=1)
 """How often it is looked whether a day's checkpoint is due."""
 
@@ -55,10 +57,13 @@ def number_pending(database: Database, damaged: set[UUID] | None = None) -> int 
         # The sort is stable: each tenant's entries stay in the order in which they were read.
         for tenant_id, entries in groupby(sorted(pending, key=lambda e: e.tenant_id), key=lambda e: e.tenant_id):
             try:
-                _extend(session, tenant_id, list(entries))
-            except TreeDamagedError as error:
+                with session.begin_nested():
+                    _extend(session, tenant_id, list(entries))
+            except (TreeDamagedError, IntegrityError) as error:
+                # A number, a node or an id that is there twice is damage too: somebody took or gave what is not ours.
                 damaged.add(tenant_id)
-                log.warning("audit_tree_damaged", tenant=str(tenant_id), why=error.detail)
+                why = error.detail if isinstance(error, TreeDamagedError) else str(error.orig)
+                log.warning("audit_tree_damaged", tenant=str(tenant_id), why=why)
     return len(pending)
 
 
@@ -68,6 +73,12 @@ def number_all(database: Database) -> int:
     while done := number_pending(database, damaged):
         total += done
     return total
+
+
+def count_waiting(database: Database) -> Waiting:
+    """Return how many committed entries, of whatever tenants, wait for a number, and for how long."""
+    with database.session() as session, in_role(session, SEQUENCER_ROLE):
+        return repository.read_waiting(session)
 
 
 def sign_due(database: Database, keys: SigningKeys) -> int:
@@ -83,6 +94,7 @@ def sign_due(database: Database, keys: SigningKeys) -> int:
     SigningKeyError
         If the key cannot be used.
     """
+    keys.public_keys()  # keys that cannot be used are said once, not for each tenant
     midnight = datetime.combine(clock.today(), time(), clock.CHINA)
     with database.session() as session, in_role(session, SEQUENCER_ROLE):
         if not repository.take_the_turn(session):
@@ -95,6 +107,8 @@ def sign_due(database: Database, keys: SigningKeys) -> int:
                 signed += 1
             except TreeDamagedError as error:
                 log.warning("audit_tree_damaged", tenant=str(tenant_id), why=error.detail)
+            except SigningKeyError as error:
+                log.warning("audit_not_signed", tenant=str(tenant_id), why=error.detail)
     return signed
 
 
@@ -135,20 +149,26 @@ class Sequencer:
                 done = number_pending(self._database, self._damaged)
                 self._sign()
                 wait = 0.0 if done == AT_ONCE else POLL_SECONDS
-            except SQLAlchemyError as error:
+            except Exception as error:  # noqa: BLE001 - whatever it is: a thread that ends numbers nothing more
                 wait = min(LONGEST_WAIT, 2 * max(wait, POLL_SECONDS))
                 log.warning("audit_not_numbered", why=type(error).__name__, again_in_seconds=wait)
 
     def _sign(self) -> None:
-        """Sign what is due; a key that cannot be used does not keep entries from being numbered."""
+        """Sign what is due; what keeps it from being signed does not keep entries from being numbered."""
         now = clock.now()
         if now < self._sign_at:
             return
         self._sign_at = now + SIGNING_EVERY
+        self._damaged.clear()  # it may have been mended
         try:
+            waiting = count_waiting(self._database)
+            if waiting.seconds > LATE_SECONDS:
+                log.warning("audit_entries_wait", entries=waiting.entries, oldest_seconds=round(waiting.seconds))
             sign_due(self._database, self._keys)
         except SigningKeyError as error:
             log.warning("audit_not_signed", why=error.detail)
+        except Exception as error:  # noqa: BLE001 - as above
+            log.warning("audit_not_signed", why=type(error).__name__)
 
 
 def _extend(session: TenantSession, tenant_id: UUID, entries: Sequence[repository.Pending]) -> None:

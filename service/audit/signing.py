@@ -4,10 +4,13 @@ Who can write to the database must not be able to sign what is then in it.
 
     <folder>/0001.pub    raw public key, kept for ever: old checkpoints stay verifiable
     <folder>/0002.pem    the key in use, PKCS 8, for its owner alone
+    <folder>/0002.next   that it takes over, signed by the key before
+    <folder>/<id>.head   the checkpoint that was signed last of an organisation's log, which the next must continue
 
 The key of the highest number signs. Turning it makes the next one and destroys the private half of the last.
 """
 
+import json
 import re
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,7 +18,9 @@ from functools import cached_property
 from hashlib import sha256
 from http import HTTPStatus
 from pathlib import Path
+from uuid import UUID
 
+import rfc8785
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import (
@@ -26,11 +31,12 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from service.errors import Problem
-from service.kit.files import make_folder, overwrite, sync_folder, write_whole
+from service.kit import clock
+from service.kit.files import make_folder, overwrite, replace_whole, sync_folder, write_whole
 
 _NAME = re.compile(r"[0-9]{4}")
 _PUBLIC_BYTES = 32
-PRIVATE, PUBLIC = ".pem", ".pub"
+PRIVATE, PUBLIC, HANDOVER = ".pem", ".pub", ".next"
 
 
 class SigningKeyError(Problem):
@@ -75,6 +81,24 @@ class Signer:
 
 
 @dataclass(frozen=True)
+class Handover:
+    """What the last key signs when the next one takes over: that it is the next one.
+
+    Attributes
+    ----------
+    signed
+        The text, in RFC 8785 JSON.
+    signature
+        The old key's.
+    """
+
+    old: PublicKey
+    new: PublicKey
+    signed: bytes
+    signature: bytes
+
+
+@dataclass(frozen=True)
 class SigningKeys:
     """The signing keys of one installation, of which several processes may share the folder.
 
@@ -98,29 +122,35 @@ class SigningKeys:
         return Signer(_public(key, is_current=True), key)
 
     def public_keys(self) -> list[PublicKey]:
-        """Return the public keys of now and before, the newest first.
+        """Return the public keys of now and before, the newest first; none before the first is made.
 
         Raises
         ------
         SigningKeyError
-            If one cannot be read, or there is none and none can be made.
+            If one cannot be read.
         """
-        current = _public(self._current(), is_current=True)
+        newest = self._newest()
+        if newest is None:
+            return []
+        current = _public(newest, is_current=True)
         old = [_read_public(path) for path in self._files(PUBLIC)]
         return [current, *(PublicKey(raw, is_current=False) for raw in reversed(old) if raw != current.raw)]
 
-    def rotate(self) -> PublicKey:
-        """Make a new key, the one in use from now on, and destroy the private half of the one before.
+    def rotate(self) -> Handover:
+        """Make a new key, the one in use from now on, sign it with the one before, and destroy that one's private half.
 
         Raises
         ------
         SigningKeyError
             If the keys cannot be read or made, or another process is at it.
         """
-        self._current()
-        last = self._files(PRIVATE)[-1]
+        old = self.signer()
         try:
-            self._make(int(last.stem) + 1)
+            self._make(max(int(path.stem) for path in self._files(PRIVATE)) + 1)
+            new = self.signer().public
+            handover = _hand_over(old, new)
+            outer = {"signed": handover.signed.decode(), "signature": handover.signature.hex()}
+            write_whole(self._files(PRIVATE)[-1].with_suffix(HANDOVER), json.dumps(outer).encode())
             for path in self._files(PRIVATE)[:-1]:
                 self._keep_public(path)
                 overwrite(path)
@@ -131,22 +161,79 @@ class SigningKeys:
             ) from None
         except OSError as error:
             raise _unusable(error) from error
-        return _public(self._current(), is_current=True)
+        return handover
 
-    def _current(self) -> Ed25519PrivateKey:
+    def head(self, tenant_id: UUID) -> bytes | None:
+        """Return the checkpoint of a tenant's log that was signed last; None if there is none.
+
+        Raises
+        ------
+        SigningKeyError
+            If it cannot be read.
+        """
         try:
-            if not self._files(PRIVATE):
-                if self._files(PUBLIC):
-                    raise SigningKeyError(
-                        f"{self.folder} (CLUSTERCREDIT_SIGNING_DIR) has public keys and no private one. Restore it "
-                        "from its backup."
-                    )
-                make_folder(self.folder)
-                with suppress(FileExistsError):  # another process made the first key at the same moment
-                    self._make(1)
+            return self._head_of(tenant_id).read_bytes()
+        except FileNotFoundError:
+            return None
         except OSError as error:
             raise _unusable(error) from error
-        return _load(self._files(PRIVATE)[-1])
+
+    def keep_head(self, tenant_id: UUID, checkpoint: bytes) -> None:
+        """Keep the checkpoint of a tenant's log that was signed last, where the database's owner cannot reach it.
+
+        Raises
+        ------
+        SigningKeyError
+            If it cannot be written.
+        """
+        try:
+            replace_whole(self._head_of(tenant_id), checkpoint)
+        except OSError as error:
+            raise _unusable(error) from error
+
+    def forget_head(self, tenant_id: UUID) -> None:
+        """Let the next checkpoint of a tenant's log continue none.
+
+        Raises
+        ------
+        SigningKeyError
+            If it cannot be forgotten.
+        """
+        try:
+            self._head_of(tenant_id).unlink(missing_ok=True)
+        except OSError as error:
+            raise _unusable(error) from error
+
+    def _head_of(self, tenant_id: UUID) -> Path:
+        return self.folder / f"{tenant_id}.head"
+
+    def _current(self) -> Ed25519PrivateKey:
+        key = self._newest()
+        if key is not None:
+            return key
+        try:
+            make_folder(self.folder)
+            with suppress(FileExistsError):  # another process made the first key at the same moment
+                self._make(1)
+        except OSError as error:
+            raise _unusable(error) from error
+        key = self._newest()
+        if key is None:
+            raise SigningKeyError(f"{self.folder} (CLUSTERCREDIT_SIGNING_DIR) lost its key just now. Try again.")
+        return key
+
+    def _newest(self) -> Ed25519PrivateKey | None:
+        """Return the key in use; None if none was made yet. To look makes nothing."""
+        try:
+            private = self._files(PRIVATE)
+            if not private and self._files(PUBLIC):
+                raise SigningKeyError(
+                    f"{self.folder} (CLUSTERCREDIT_SIGNING_DIR) has public keys and no private one. Restore it "
+                    "from its backup."
+                )
+        except OSError as error:
+            raise _unusable(error) from error
+        return _load(private[-1]) if private else None
 
     def _make(self, number: int) -> None:
         pem = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
@@ -174,6 +261,21 @@ def _load(path: Path) -> Ed25519PrivateKey:
     if not isinstance(key, Ed25519PrivateKey):
         raise SigningKeyError(f"{path} is no Ed25519 key. Restore it from its backup.")
     return key
+
+
+def _hand_over(old: Signer, new: PublicKey) -> Handover:
+    signed = rfc8785.dumps(
+        {
+            "at": clock.now().isoformat(timespec="microseconds"),
+            "key_id": old.public.id,
+            "new_key_id": new.id,
+            "new_public_key": new.raw.hex(),
+            "public_key": old.public.raw.hex(),
+            "type": "clustercredit-key-handover",
+            "version": 1,
+        }
+    )
+    return Handover(old.public, new, signed, old.sign(signed))
 
 
 def _public(key: Ed25519PrivateKey, *, is_current: bool) -> PublicKey:

@@ -41,7 +41,17 @@ class PendingEntry(TenantRow, table=True):
     """An entry that its transaction wrote and the sequencer has not numbered yet."""
 
     __tablename__ = "audit_pending"
-    __table_args__ = (Index("ix_audit_pending_recorded_at", "recorded_at", "id"),)
+    __table_args__ = (
+        # What becomes a line of an export: whoever can add entries must not be able to add one that breaks it.
+        CheckConstraint(
+            "left(body, 1) = '{' and right(body, 1) = '}' and position(chr(10) in body) = 0"
+            " and octet_length(body) <= 4000000 and json_typeof(cast(body as json)) = 'object'"
+            " and coalesce(cast(body as json) ->> 'tenant_id' = cast(tenant_id as text), false)"
+            " and coalesce(cast(body as json) ->> 'id' = cast(id as text), false)",
+            name="body",
+        ),
+        Index("ix_audit_pending_recorded_at", "recorded_at", "id"),
+    )
 
     tenant_id: UUID = Field(primary_key=True, foreign_key="tenant.id")
     id: UUID = Field(primary_key=True)

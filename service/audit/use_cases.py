@@ -10,12 +10,13 @@ from uuid import UUID
 
 import rfc8785
 
-from service.audit import merkle, repository
-from service.audit.signing import PublicKey, SigningKeys
+from service.audit import merkle, repository, verify_audit
+from service.audit.repository import TreeDamagedError
+from service.audit.signing import Handover, PublicKey, Signer, SigningKeyError, SigningKeys
 from service.audit.tables import Checkpoint, Entry, PendingEntry
 from service.errors import InvalidPayload, NotFound
 from service.kit import clock
-from service.kit.db import TenantSession, author_of, tenant_of
+from service.kit.db import SEQUENCER_ROLE, Author, Database, TenantSession, author_of, in_role, tenant_of
 
 CHECKPOINT: Final = "clustercredit-checkpoint"
 
@@ -181,8 +182,12 @@ def prove_consistency(session: TenantSession, from_size: int, to_size: int | Non
     size = _size_of(session, to_size)
     if not 0 < from_size <= size:
         raise InvalidPayload(f"from {from_size}: it must be at least 1 and at most the later size, {size}.")
+    return _consistency(session, tenant_of(session), from_size, size)
+
+
+def _consistency(session: TenantSession, tenant_id: UUID, from_size: int, size: int) -> Consistency:
     spans = [*merkle.consistency_spans(from_size, size), merkle.Span(0, from_size), merkle.Span(0, size)]
-    *path, from_root, to_root = repository.read_roots(session, tenant_of(session), spans)
+    *path, from_root, to_root = repository.read_roots(session, tenant_id, spans)
     return Consistency(from_size, size, from_root, to_root, path)
 
 
@@ -212,29 +217,120 @@ def list_checkpoints(
     return repository.page_checkpoints(session, before, limit)
 
 
-def make_checkpoint(session: TenantSession, keys: SigningKeys, tenant: str) -> Checkpoint:
+def make_checkpoint(session: TenantSession, keys: SigningKeys, tenant: str, *, is_restored: bool = False) -> Checkpoint:
     """Sign the log as it is now, for who asks; that it was asked for is an entry.
+
+    Parameters
+    ----------
+    is_restored
+        Whether the log is taken as it is though it does not continue what was signed last, as after a restored
+        backup or the loss of the keys; that is an entry too.
 
     Raises
     ------
     SigningKeyError
-        If the key cannot be used.
+        If the key cannot be used, or is not the one that signed this log before.
+    TreeDamagedError
+        If the log does not continue what was signed last.
     """
-    checkpoint = sign_checkpoint(session, keys, tenant_of(session), tenant)
+    if is_restored:
+        append(session, "audit_log.accepted", "audit_log:restored", _head_facts(session, keys))
+        keys.forget_head(tenant_of(session))
+        checkpoint = _sign(session, keys, keys.signer(), tenant_of(session), tenant)
+    else:
+        checkpoint = sign_checkpoint(session, keys, tenant_of(session), tenant)
     append(session, "audit_checkpoint.signed", f"audit_checkpoint:{checkpoint.id}", {"size": checkpoint.size})
     return checkpoint
 
 
+def _head_facts(session: TenantSession, keys: SigningKeys) -> dict[str, str | int | bool | None]:
+    """Return what is known of the log that was signed before, believed or not."""
+    try:
+        head = _last_signed(session, keys, tenant_of(session))
+    except (TreeDamagedError, SigningKeyError):
+        head = None
+    return {"size_before": None, "root_before": None} if head is None else {
+        "size_before": head.size, "root_before": head.root.hex()
+    }  # fmt: skip
+
+
 def sign_checkpoint(session: TenantSession, keys: SigningKeys, tenant_id: UUID, tenant: str) -> Checkpoint:
-    """Sign size and root of a tenant's tree as they are now.
+    """Sign size and root of a tenant's tree as they are now, if it continues what was signed last.
 
     Raises
     ------
     SigningKeyError
-        If the key cannot be used.
+        If the key cannot be used, or is not the one that signed this log before.
+    TreeDamagedError
+        If the log does not continue what was signed last.
     """
-    signer, now = keys.signer(), clock.now()
-    size = repository.tree_size(session, tenant_id)
+    return _sign(session, keys, checked_signer(session, keys, tenant_id), tenant_id, tenant)
+
+
+def checked_signer(session: TenantSession, keys: SigningKeys, tenant_id: UUID) -> Signer:
+    """Return the key in use once it is sure that a tenant's log continues what was signed last.
+
+    Who owns the database can rewrite all of the log: a signature over it would make the forgery ours.
+
+    Raises
+    ------
+    SigningKeyError
+        If the key cannot be used, or is not the one that signed this log before.
+    TreeDamagedError
+        If the log does not continue what was signed last.
+    """
+    head = _last_signed(session, keys, tenant_id)
+    if head is not None:
+        size = repository.tree_size(session, tenant_id)
+        if not _continues(session, tenant_id, head, size):
+            raise TreeDamagedError(
+                f"The audit log of {size} entries does not continue the one of {head.size} that was signed at "
+                f"{head.at}: nothing more is signed of it. Find out what was changed: clustercredit audit verify, with "
+                "a checkpoint that was kept elsewhere. If a backup was restored: clustercredit audit checkpoint "
+                "--restored"
+            )
+    return keys.signer()
+
+
+def _continues(session: TenantSession, tenant_id: UUID, head: verify_audit.Checkpoint, size: int) -> bool:
+    if not 0 < head.size <= size:
+        return head.size == 0
+    # The path too, not both roots alone: hashes kept above it may be of another log than those below.
+    proof = _consistency(session, tenant_id, head.size, size)
+    return proof.from_root == head.root and merkle.verify_consistency(
+        head.size, size, head.root, proof.to_root, proof.path
+    )
+
+
+def _last_signed(session: TenantSession, keys: SigningKeys, tenant_id: UUID) -> verify_audit.Checkpoint | None:
+    """Return what was signed last of a tenant's log: what is kept beside the key, else the database's newest."""
+    kept = keys.head(tenant_id)
+    if kept is None:
+        row = repository.newest_checkpoint(session, tenant_id)
+        if row is None:
+            return None
+        kept = as_file(row, None)
+    trusted = {key.id for key in keys.public_keys()}
+    try:
+        head = verify_audit.read_checkpoint(kept, trusted)
+    except verify_audit.UntrustedError as error:
+        raise SigningKeyError(
+            f"{keys.folder} (CLUSTERCREDIT_SIGNING_DIR) has not the key {error.key_id} that signed this log before. "
+            "Name the folder that has it, or restore it from its backup. If it is lost: clustercredit audit "
+            "checkpoint --restored, and hand the new key over."
+        ) from None
+    except verify_audit.UnusableError:
+        head = None
+    if head is None or head.tenant_id != str(tenant_id):
+        raise TreeDamagedError(
+            "The newest checkpoint of the audit log is not one that was signed: nothing more is signed. Run: "
+            "clustercredit audit verify, with a checkpoint that was kept elsewhere."
+        )
+    return head
+
+
+def _sign(session: TenantSession, keys: SigningKeys, signer: Signer, tenant_id: UUID, tenant: str) -> Checkpoint:
+    now, size = clock.now(), repository.tree_size(session, tenant_id)
     (root,) = repository.read_roots(session, tenant_id, [merkle.Span(0, size)])
     signed = said_of(signer.public, tenant_id, tenant, size, root, now)
     checkpoint = Checkpoint(
@@ -249,7 +345,25 @@ def sign_checkpoint(session: TenantSession, keys: SigningKeys, tenant_id: UUID, 
     )
     session.add(checkpoint)
     session.flush()
+    # Before the commit: entries that are numbered stay, whatever becomes of this transaction.
+    keys.keep_head(tenant_id, as_file(checkpoint, None))
     return checkpoint
+
+
+def record_handover(database: Database, handover: Handover, author: Author) -> int:
+    """Enter into every tenant's log that a new key signs, with the old key's word for it; return how many they are."""
+    with database.session() as session, in_role(session, SEQUENCER_ROLE):
+        tenants = repository.read_tenants(session)
+    facts = {
+        "key_id": handover.old.id,
+        "new_key_id": handover.new.id,
+        "signed": handover.signed.decode(),
+        "signature": handover.signature.hex(),
+    }
+    for tenant_id in tenants:
+        with database.session(tenant_id, author) as session:
+            append(session, "audit_key.rotated", f"audit_key:{handover.new.id}", facts)
+    return len(tenants)
 
 
 def said_of(key: PublicKey, tenant_id: UUID, tenant: str, size: int, root: bytes, at: datetime) -> bytes:

@@ -37,7 +37,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID, uuid5
 
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
@@ -46,6 +46,8 @@ if TYPE_CHECKING:
 
 INTACT, NOT_INTACT, UNUSABLE = 0, 1, 2
 LONGEST_LINE = 4 * 1024 * 1024
+LARGEST_FILE = 16 * 1024 * 1024
+"""Of anything but a checkpoint, which may bring leaves along."""
 LARGEST_CHECKPOINT = 1024 * 1024 * 1024
 LARGEST_LOG = 10**15
 LOOK_AHEAD = 100_000
@@ -72,7 +74,18 @@ WORDS = {
         ),
         "第 {since} 至 {last} 条记录与签名时不一致：其中有记录被篡改、删除或插入（含叶哈希的检查点可指出具体哪一条）",
     ),
+    "contradicting": (
+        (
+            "two signed histories contradict each other in entries {since} to {last}: the log was rewritten, or "
+            "restored from a backup, and then signed anew; none of these entries is vouched for"
+        ),
+        (
+            "两份已签名的历史在第 {since} 至 {last} 条记录中相互矛盾：日志被改写（或从备份恢复）后重新签名；"
+            "这些记录均无法认定"
+        ),
+    ),
 }
+INTERVALS = ("rewritten", "contradicting")
 INTACT_WORDS = (
     "intact: entries 0 to {last} are the ones that were signed at {at} (key {key_id})",
     "完好：第 0 至 {last} 条记录与 {at} 签名时一致（密钥 {key_id}）",
@@ -93,6 +106,19 @@ class UnusableError(Exception):
 
     def __init__(self, english: str, chinese: str) -> None:
         super().__init__(f"{english}\n{chinese}")
+
+
+class UntrustedError(UnusableError):
+    """A checkpoint names a key that is not trusted."""
+
+    def __init__(self, key_id: str) -> None:
+        super().__init__(
+            f"The checkpoint names the key {key_id}, which you have not said that you trust. Only if this "
+            f"is the id that was handed to you earlier, by another way than this file: --key-id {key_id}",
+            f"检查点使用的密钥 {key_id} 未被您声明为可信。仅当该编号与您先前通过其他途径获得的一致时，"
+            f"才可加上 --key-id {key_id}",
+        )
+        self.key_id = key_id
 
 
 @dataclass(frozen=True)
@@ -130,7 +156,7 @@ class Finding:
         """Say it in English and Chinese."""
         values = {"n": self.number, "since": self.number, "last": self.last}
         said = [words.format(**values) for words in WORDS[self.kind]]
-        if self.kind != "rewritten" and self.since < self.number:
+        if self.kind not in INTERVALS and self.since < self.number:
             said = [f"{said[place]}; {more.format(since=self.since)}" for place, more in enumerate(UNSURE_WORDS)]
         return said
 
@@ -188,27 +214,86 @@ def verify(lines: Iterable[bytes], checkpoints: Sequence[Checkpoint]) -> Verdict
     if len({checkpoint.tenant_id for checkpoint in checkpoints}) != 1:
         raise UnusableError("The checkpoints are not all of one organisation.", "所给检查点不属于同一机构。")
     due = sorted(checkpoints, key=lambda checkpoint: checkpoint.size)
-    known = max((c.leaves for c in due if c.leaves is not None), key=len, default=b"")
+    clash = _clash(due)
+    if clash is not None:
+        return Verdict(clash, 0, 0)
+    with_leaves = max((c for c in due if c.leaves is not None), key=lambda c: c.size, default=None)
+    held, tree = _Held(with_leaves), Tree()
     entries = _entries(lines, due[0].tenant_id)
-    tree, proven = Tree(), 0
     while True:
         while due and due[0].size == tree.size:
             if due[0].root != tree.root():
-                return Verdict(Finding("rewritten", proven, max(proven, tree.size - 1), proven), tree.size, proven)
-            due, proven = due[1:], tree.size
+                return held.verdict("rewritten", tree.size, due[:1])
+            held.checkpoints.append(due.pop(0))
         entry = next(entries, None)
         if entry is None:
             break
-        signed = known[tree.size * DIGEST : (tree.size + 1) * DIGEST]
+        signed = held.leaves[tree.size * DIGEST : (tree.size + 1) * DIGEST]
         if entry.leaf is None or not entry.is_at(tree.size) or (signed and signed != entry.leaf):
-            kind = _kind(entry, tree.size, known, list(takewhile(_is_entry, islice(entries, LOOK_AHEAD))))
-            return Verdict(Finding(kind, tree.size, tree.size, proven), tree.size, proven)
+            kind = _kind(entry, tree.size, held.leaves, list(takewhile(_is_entry, islice(entries, LOOK_AHEAD))))
+            return held.verdict(kind, tree.size, due)
         tree.add(entry.leaf)
-        if signed:
-            proven = tree.size
     if due:
-        return Verdict(Finding("cut off", tree.size, tree.size, proven), tree.size, proven)
-    return Verdict(None, tree.size, proven)
+        return held.verdict("cut off", tree.size, due)
+    return Verdict(None, tree.size, held.checkpoints[-1].size)
+
+
+def _clash(checkpoints: Sequence[Checkpoint]) -> Finding | None:
+    """Tell whether checkpoints, the smallest first, are of two histories, as far as they alone tell it."""
+    forks = [_fork(checkpoint, checkpoints) for checkpoint in checkpoints if checkpoint.leaves is not None]
+    found = [fork for fork in forks if fork is not None]
+    for one, other in zip(checkpoints, checkpoints[1:]):  # noqa: B905, RUF007 - Python 3.9
+        if one.size == other.size and one.root != other.root:
+            found.append(Finding("contradicting", 0, one.size - 1, 0))
+    return min(found, key=lambda finding: finding.since, default=None)
+
+
+def _fork(whole: Checkpoint, checkpoints: Sequence[Checkpoint]) -> Finding | None:
+    """Tell where leaf hashes do not lead to a smaller checkpoint."""
+    tree, leaves = Tree(), whole.leaves or b""
+    for smaller in takewhile(lambda checkpoint: checkpoint.size <= whole.size, checkpoints):
+        while tree.size < smaller.size:
+            tree.add(leaves[tree.size * DIGEST : (tree.size + 1) * DIGEST])
+        if tree.root() != smaller.root:
+            # Without leaves of both, nothing tells from which entry on they differ.
+            alike = 0 if smaller.leaves is None else _alike(leaves, smaller.leaves)
+            return Finding("contradicting", alike, smaller.size - 1, alike)
+    return None
+
+
+def _alike(one: bytes, other: bytes) -> int:
+    """Return how many leaf hashes are alike before the first that are not."""
+    starts = range(0, min(len(one), len(other)), DIGEST)
+    alike = takewhile(lambda start: one[start : start + DIGEST] == other[start : start + DIGEST], starts)
+    return sum(1 for _ in alike)
+
+
+class _Held:
+    """The checkpoints that a log has been found to agree with, and the leaf hashes that it is compared with."""
+
+    def __init__(self, with_leaves: Checkpoint | None) -> None:
+        self.checkpoints: list[Checkpoint] = []
+        self._with_leaves = with_leaves
+        self.leaves = b"" if with_leaves is None else with_leaves.leaves or b""
+
+    def verdict(self, kind: str, size: int, failing: Sequence[Checkpoint]) -> Verdict:
+        """Return what was found after some entries, and which of them are sure to be as they were signed.
+
+        A checkpoint vouches for its entries against those that fail only if it was signed before them: else the log
+        may have been rewritten in between, and the checkpoint be one of the forgery.
+        """
+        known = len(self.leaves) // DIGEST
+        holding = [(checkpoint.size, checkpoint.at) for checkpoint in self.checkpoints]
+        if self._with_leaves is not None:
+            holding.append((min(size, known), self._with_leaves.at))
+        # Of one history with the leaf hashes are all that they lead to, whenever they were signed.
+        rivals = [checkpoint.at for checkpoint in failing if checkpoint.size > known]
+        since = max((held for held, at in holding if all(at < rival for rival in rivals)), default=0)
+        if kind == "rewritten":
+            is_forked = any(held > since for held, _ in holding)
+            last = max(since, size - 1)
+            return Verdict(Finding("contradicting" if is_forked else kind, since, last, since), size, since)
+        return Verdict(Finding(kind, size, size, since), size, since)
 
 
 class _Entry(NamedTuple):
@@ -303,12 +388,7 @@ def read_checkpoint(data: bytes, trusted: Collection[str]) -> Checkpoint:
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise UnusableError("This is not a checkpoint of an audit log.", "这不是审计日志的检查点文件。") from None
     if checkpoint.key_id not in trusted:
-        raise UnusableError(
-            f"The checkpoint names the key {checkpoint.key_id}, which you have not said that you trust. Only if this "
-            f"is the id that was handed to you earlier, by another way than this file: --key-id {checkpoint.key_id}",
-            f"检查点使用的密钥 {checkpoint.key_id} 未被您声明为可信。仅当该编号与您先前通过其他途径获得的一致时，"
-            f"才可加上 --key-id {checkpoint.key_id}",
-        )
+        raise UntrustedError(checkpoint.key_id)
     try:
         Ed25519PublicKey.from_public_bytes(key).verify(signature, signed)
     except (InvalidSignature, ValueError):
@@ -631,7 +711,7 @@ def read_keys(data: bytes) -> set[str]:
             raws = [key.public_bytes_raw()] if isinstance(key, Ed25519PublicKey) else []
         else:
             raws = [bytes.fromhex(item["public_key"]) for item in json.loads(data)["items"]]
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (ValueError, KeyError, TypeError, RecursionError, UnsupportedAlgorithm):
         raws = []
     if not raws or any(len(raw) != DIGEST for raw in raws):
         raise UnusableError("The file of keys holds no Ed25519 public keys.", "密钥文件中没有 Ed25519 公钥。")
@@ -658,15 +738,23 @@ def read_lines(path: str) -> Iterator[bytes]:
         ) from None
 
 
-def _read_file(path: str) -> bytes:
+def _read_file(path: str, largest: int = LARGEST_FILE) -> bytes:
     try:
         with Path(path).open("rb") as file:
-            data = file.read(LARGEST_CHECKPOINT + 1)
+            data = file.read(largest + 1)
     except OSError as error:
         raise UnusableError(f"A file cannot be read: {error.strerror}.", f"无法读取文件：{error.strerror}。") from None
-    if len(data) > LARGEST_CHECKPOINT:
-        raise UnusableError("A file is too large for a checkpoint.", "文件过大，不是检查点。")
+    if len(data) > largest:
+        raise UnusableError(
+            f"A file has more than {largest} bytes, which nothing of its kind has.",
+            f"文件超过 {largest} 字节，不是所需的文件。",
+        )
     return data
+
+
+def plain(text: str) -> str:
+    """Return text whose every character but a line feed can be shown: what it says must not steer a terminal."""
+    return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
 
 
 def say(verdict: Verdict, checkpoints: Sequence[Checkpoint]) -> list[str]:
@@ -707,7 +795,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         trusted = set(options.key_id)
         for path in options.keys:
             trusted.update(read_keys(_read_file(path)))
-        checkpoints = [read_checkpoint(_read_file(path), trusted) for path in options.checkpoint]
+        checkpoints = [read_checkpoint(_read_file(path, LARGEST_CHECKPOINT), trusted) for path in options.checkpoint]
         if options.statement is not None:
             proven = verify_statement(_read_file(options.statement), trusted, checkpoints)
             print("\n".join(say_statement(proven)))  # noqa: T201
@@ -718,9 +806,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"NOT INTACT: {english}\n不完好：{chinese}")  # noqa: T201
         return NOT_INTACT
     except UnusableError as error:
-        print(error, file=sys.stderr)  # noqa: T201 - a program of its own
+        print(plain(str(error)), file=sys.stderr)  # noqa: T201 - a program of its own
         return UNUSABLE
-    print("\n".join(say(verdict, checkpoints)))  # noqa: T201
+    except Exception as error:  # noqa: BLE001 - a traceback's status would say that the log is not intact
+        print(  # noqa: T201
+            f"The input cannot be used: {plain(repr(error)[:500])}\n输入无法使用。", file=sys.stderr
+        )
+        return UNUSABLE
+    print(plain("\n".join(say(verdict, checkpoints))))  # noqa: T201
     return INTACT if verdict.finding is None else NOT_INTACT
 
 

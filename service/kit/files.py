@@ -24,6 +24,17 @@ def write_whole(place: Path, content: bytes) -> None:
         draft.unlink(missing_ok=True)
 
 
+def replace_whole(place: Path, content: bytes) -> None:
+    """Write a file that nobody ever sees in part, in the place of the one that was there."""
+    draft = place.with_name(f"{place.name}.{os.urandom(8).hex()}")
+    try:
+        _write_new(draft, content)
+        draft.replace(place)
+    finally:
+        draft.unlink(missing_ok=True)
+    sync_folder(place.parent)
+
+
 def _write_new(place: Path, content: bytes) -> None:
     descriptor = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:

@@ -9,6 +9,7 @@ import time
 import uuid
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from http_client import Browser, make_client
 from sqlalchemy import text
 from typer.testing import CliRunner
@@ -87,11 +88,25 @@ def test_an_import_is_an_entry_by_its_files_content(run, tmp_path, database, ten
     assert (first["after"], first["actor"][:4]) == (digest, "cli:")
 
 
+def _assert_handed_over(database, tenant, key_id):
+    """The log says that the key was turned, and the old key vouches for the new one."""
+    number_all(database)
+    with database.session(tenant_id_of(tenant)) as session:
+        bodies = [json.loads(line)["body"] for line in audit.export(session)]
+    (facts,) = [body["facts"] for body in bodies if body["action"] == "audit_key.rotated"]
+    said = json.loads(facts["signed"])
+    assert (facts["key_id"], said["key_id"], said["new_key_id"]) == (key_id, key_id, facts["new_key_id"])
+    assert hashlib.sha256(bytes.fromhex(said["new_public_key"])).hexdigest() == facts["new_key_id"]
+    old = Ed25519PublicKey.from_public_bytes(bytes.fromhex(said["public_key"]))
+    old.verify(bytes.fromhex(facts["signature"]), facts["signed"].encode())
+
+
 def test_an_audit_log_is_exported_signed_and_verified(run, tmp_path, database, tenant):
     """As an outsider would: with the files that the commands write, and the program that one of them writes."""
     export, kept, script = (str(tmp_path / name) for name in ("log.ndjson.gz", "kept.json", "verify_audit.py"))
     run("key", "create", "--name", "a clerk", "--role", "batch")
-    assert "no checkpoint to verify against" in str(_failure("audit", "verify"))
+    assert "no checkpoint to verify against" in run("audit", "verify", code=2)
+    assert not (tmp_path / "signing").exists()
     signed = run("audit", "checkpoint", "--out", kept, "--with-leaves")
     key_id = re.search(r"key ([0-9a-f]{64})", signed)[1]
     number_all(database)
@@ -101,9 +116,22 @@ def test_an_audit_log_is_exported_signed_and_verified(run, tmp_path, database, t
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")
     assert "intact" in run("audit", "verify", "--checkpoint", kept)
+    for overwritten in (("checkpoint", "--out", kept), ("export", "--out", export)):
+        assert "is there already" in str(_failure("audit", *overwritten))
+    for unusable in (export, str(tmp_path / "nothing")):
+        assert "Error" in run("audit", "verify", "--checkpoint", unusable, code=2)
     assert key_id not in run("audit", "rotate-key")
+    _assert_handed_over(database, tenant, key_id)
     assert "intact" in run("audit", "verify", "--checkpoint", kept)
     of_tenant = {"tenant": tenant_id_of(tenant)}
+    with database.engine.begin() as connection:
+        rubbish = "insert into audit_checkpoint values (:tenant, gen_random_uuid(), now(), 1, '', '', '{}', '')"
+        connection.execute(text(rubbish), of_tenant)
+    output = run("audit", "verify", "--checkpoint", kept, code=1)
+    assert "intact: entries 0 to" in output
+    assert "NOT INTACT: the database's checkpoint" in output
+    with database.engine.begin() as connection:
+        connection.execute(text("delete from audit_checkpoint where signed = '{}'"))
     with database.engine.begin() as connection:
         connection.execute(text("update audit_node set hash = '' where level = 1 and tenant_id = :tenant"), of_tenant)
     assert "kept hashes of the tree are wrong" in run("audit", "verify", code=1)

@@ -9,7 +9,7 @@ import rfc8785
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
-from sqlalchemy.exc import ProgrammingError
+from sqlalchemy.exc import DataError, IntegrityError, ProgrammingError
 
 from service.audit.tables import NOT_WATCHED, PendingEntry
 from service.audit.use_cases import append
@@ -160,3 +160,26 @@ def test_a_look_at_a_person_is_an_entry_without_the_number(client, session):
     (entry,) = [e for e in _entries(session) if e["action"] == "person.looked_up"]
     assert (entry["subject"], entry["request_id"]) == ("person:unknown", answer.headers["X-Request-Id"])
     assert "11010519491231002" not in json.dumps(_entries(session))
+
+
+_BODY = '{"id":"ID","tenant_id":"TENANT","version":1}'
+
+
+@pytest.mark.parametrize(
+    "body",
+    ["", "no json", "[]", "null", " " + _BODY, _BODY + "\n", _BODY.replace(",", ",\n"), _BODY.replace("TENANT", "x"),
+     _BODY.replace("ID", "x"), '{"version":1}', _BODY[:-1], _BODY.replace("1}", f'"{"x" * 4_000_000}"}}')],
+)  # fmt: skip
+def test_no_text_that_would_break_an_export_becomes_an_entry(session, body):
+    entry_id, tenant_id = uuid.uuid4(), session.info["tenant_id"]
+    values = {"tenant": tenant_id, "id": entry_id}
+    add = text("insert into audit_pending values (:tenant, :id, now(), 'a', 's', :body)")
+
+    def filled(template):
+        return template.replace("ID", str(entry_id)).replace("TENANT", str(tenant_id))
+
+    with session.begin_nested() as attempt:
+        session.execute(add, {**values, "body": filled(_BODY)})
+        attempt.rollback()
+    with pytest.raises((IntegrityError, DataError)), session.begin_nested():
+        session.execute(add, {**values, "body": filled(body)})

@@ -28,7 +28,13 @@ def tenant_id(tenant):
 
 
 @pytest.fixture
-def keys(tmp_path) -> SigningKeys:
+def keys(keyring) -> SigningKeys:
+    """Return the installation's keys: the daily signer signs other tests' tenants too."""
+    return SigningKeys(keyring.folder / "signing")
+
+
+@pytest.fixture
+def own_keys(tmp_path) -> SigningKeys:
     return SigningKeys(tmp_path / "signing")
 
 
@@ -161,6 +167,58 @@ def test_a_damaged_tree_keeps_its_own_entries_waiting_and_nobody_elses(database,
         assert use_cases.prove_inclusion(session, entry, None) is not None
 
 
+@pytest.mark.parametrize("damage", ["last entries deleted", "an id that is numbered already"])
+def test_damage_that_the_database_refuses_stops_nobody_else(database, damage):
+    with database.session() as session:
+        hurt, other = (create_tenant(session, f"{name}-{uuid.uuid4().hex}") for name in ("hurt", "other"))
+    entries = _append(database, hurt, 7)
+    number_all(database)
+    of_tenant = {"tenant": hurt, "id": entries[3]}
+    with database.engine.begin() as connection:
+        if damage == "last entries deleted":
+            connection.execute(text("delete from audit_entry where tenant_id = :tenant and number >= 6"), of_tenant)
+        else:
+            again = "insert into audit_pending select tenant_id, id, recorded_at, actor, subject, body from audit_entry"
+            connection.execute(text(f"{again} where tenant_id = :tenant and id = :id"), of_tenant)
+    _append(database, hurt, 2)
+    _append(database, other)
+    number_all(database)
+    waiting = sequencer.count_waiting(database)
+    assert waiting.entries >= 2
+    assert 0 < waiting.seconds < 600
+    assert len(_log(database, other)[0]) == 2
+    with database.engine.begin() as connection:
+        connection.execute(text("delete from audit_pending where tenant_id = :tenant"), of_tenant)
+
+
+def test_a_thread_outlives_every_error(database, tenant_id, keys, monkeypatch):
+    monkeypatch.setattr(sequencer, "POLL_SECONDS", 0.01)
+    raised, signed = threading.Event(), threading.Event()
+
+    def fail(*_):
+        if raised.is_set():
+            signed.set()
+            raise IndexError
+        raised.set()
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(sequencer, "sign_due", fail)
+    monkeypatch.setattr(sequencer, "SIGNING_EVERY", timedelta())
+    monkeypatch.setattr(repository, "insert_nodes", fail)
+    thread = Sequencer(database, keys)
+    _append(database, tenant_id)
+    thread.start()
+    try:
+        assert signed.wait(20)
+        monkeypatch.undo()
+        until = time.monotonic() + 20
+        while len(_log(database, tenant_id)[0]) < 2:
+            assert time.monotonic() < until
+            time.sleep(0.02)
+    finally:
+        thread.stop()
+
+
 @pytest.mark.parametrize(
     "statement",
     ["update audit_entry set body = ''", "delete from audit_entry", "update audit_node set hash = ''",
@@ -194,11 +252,11 @@ def test_a_thread_numbers_within_a_second_and_stops(database, tenant_id, keys):
         assert repository.count_pending(session) == 1
 
 
-def test_it_goes_on_when_the_database_comes_back(database, tenant_id, keys, monkeypatch):
+def test_it_goes_on_when_the_database_comes_back(database, tenant_id, own_keys, monkeypatch):
     """Its first connections lead nowhere; then they lead to the database, and a missing key does not stop it."""
     monkeypatch.setattr(sequencer, "POLL_SECONDS", 0.01)
-    keys.folder.write_text("a file where the folder should be")
-    thread = Sequencer(database, keys)
+    own_keys.folder.write_text("a file where the folder should be")
+    thread = Sequencer(database, own_keys)
     away = Database("postgresql://nobody@127.0.0.1:1/none")
     here, thread._database = thread._database, away
     thread.start()
@@ -241,28 +299,28 @@ def test_a_log_that_has_grown_is_signed_once_a_day(database, keys, monkeypatch):
     assert [row.size for row in _checkpoints(database, tenant_id)] == [2, 1]
 
 
-def test_a_key_that_cannot_be_used_is_told(keys):
-    keys.folder.write_text("a file where the folder should be")
+def test_a_key_that_cannot_be_used_is_told(own_keys):
+    own_keys.folder.write_text("a file where the folder should be")
     with pytest.raises(SigningKeyError, match="CLUSTERCREDIT_SIGNING_DIR"):
-        keys.signer()
+        own_keys.signer()
 
 
-def test_keys_are_for_their_owner_alone_and_old_ones_stay_public(keys):
-    first = keys.signer().public
-    assert keys.signer().public == first
-    assert {path.name: path.stat().st_mode & 0o777 for path in keys.folder.iterdir()} == {
+def test_keys_are_for_their_owner_alone_and_old_ones_stay_public(own_keys):
+    first = own_keys.signer().public
+    assert own_keys.signer().public == first
+    assert {path.name: path.stat().st_mode & 0o777 for path in own_keys.folder.iterdir()} == {
         "0001.pem": 0o600, "0001.pub": 0o600
     }  # fmt: skip
-    private = (keys.folder / "0001.pem").read_bytes()
-    second = keys.rotate()
-    assert [key.id for key in keys.public_keys()] == [second.id, first.id]
-    assert [key.is_current for key in keys.public_keys()] == [True, False]
-    assert keys.signer().public.id == second.id
-    assert sorted(path.name for path in keys.folder.iterdir()) == ["0001.pub", "0002.pem", "0002.pub"]
-    assert all(private[28:-26] not in path.read_bytes() for path in keys.folder.iterdir())
-    (keys.folder / "0002.pem").unlink()
+    private = (own_keys.folder / "0001.pem").read_bytes()
+    second = own_keys.rotate().new
+    assert [key.id for key in own_keys.public_keys()] == [second.id, first.id]
+    assert [key.is_current for key in own_keys.public_keys()] == [True, False]
+    assert own_keys.signer().public.id == second.id
+    assert sorted(path.name for path in own_keys.folder.iterdir()) == ["0001.pub", "0002.next", "0002.pem", "0002.pub"]
+    assert all(private[28:-26] not in path.read_bytes() for path in own_keys.folder.iterdir())
+    (own_keys.folder / "0002.pem").unlink()
     with pytest.raises(SigningKeyError, match="Restore it"):
-        keys.signer()
+        own_keys.signer()
 
 
 def test_processes_that_start_together_make_one_key(keys):

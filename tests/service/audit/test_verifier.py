@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import HealthCheck, given, settings
@@ -26,7 +27,9 @@ SCRIPT = Path(verify_audit.__file__)
 
 @pytest.fixture(scope="module")
 def keys(tmp_path_factory) -> SigningKeys:
-    return SigningKeys(tmp_path_factory.mktemp("signing"))
+    keys = SigningKeys(tmp_path_factory.mktemp("signing"))
+    keys.signer()
+    return keys
 
 
 @pytest.fixture(scope="module")
@@ -38,8 +41,8 @@ def bodies():
 @pytest.fixture(scope="module")
 def kept(bodies, keys):
     """Return checkpoints of the whole log, with leaves and without, and one of its first half."""
-    data = [signed(bodies, keys, with_leaves=True), signed(bodies, keys, with_leaves=False)]
-    data.append(signed(bodies[: SIZE // 2], keys, with_leaves=False))
+    half = signed(bodies[: SIZE // 2], keys, with_leaves=False)
+    data = [signed(bodies, keys, with_leaves=True), signed(bodies, keys, with_leaves=False), half]
     return [checkpoint_of(one, keys) for one in data]
 
 
@@ -80,6 +83,38 @@ def test_without_leaves_it_is_caught_and_the_interval_holds_it(bodies, kept, see
 
 def test_every_kind_of_tampering_is_tried():
     assert {tamper.__name__ for tamper in TAMPERINGS} == {"edit", "delete", "insert", "swap", "truncate", "rewrite"}
+
+
+def _forked(bodies, keys, wrong, size, *, with_leaves):
+    """Return a log that was rewritten in one entry, and a checkpoint that was signed over it afterwards."""
+    forged = list(bodies)
+    forged[wrong] = body_of(random.Random(wrong))
+    return told(forged), checkpoint_of(signed(forged[:size], keys, with_leaves=with_leaves), keys)
+
+
+@pytest.mark.parametrize("with_leaves", [True, False])
+@pytest.mark.parametrize("size", [5, 10, SIZE // 2, 30, SIZE])
+@pytest.mark.parametrize("known", [0, 1, 2])
+def test_a_log_that_was_forked_and_signed_anew_names_no_innocent_entry(bodies, keys, kept, known, size, with_leaves):
+    lines, anew = _forked(bodies, keys, 2, size, with_leaves=with_leaves)
+    for checkpoints in ([kept[known], anew], [anew, kept[known]], [*kept, anew]):
+        verdict = _verify(lines, checkpoints)
+        assert verdict.finding.since <= 2
+        assert verdict.covered <= 2
+        assert verdict.finding.number <= 2
+        if verdict.finding.kind != "changed":
+            assert verdict.finding.since <= 2 <= verdict.finding.last
+    if size < kept[known].size or with_leaves:
+        verdict = _verify(lines, [kept[known], anew])
+        assert verdict.finding.kind in {"contradicting", "changed"}
+
+
+def test_a_fork_is_told_whichever_log_is_shown(bodies, keys, kept):
+    _, anew = _forked(bodies, keys, 25, 30, with_leaves=True)
+    finding = _verify(told(bodies), [anew, *kept]).finding
+    assert (finding.kind, finding.since <= 25 <= finding.last) == ("contradicting", True)
+    assert "two signed histories contradict" in finding.words()[0]
+    assert "相互矛盾" in finding.words()[1]
 
 
 @pytest.mark.parametrize("place", [0, 17, SIZE - 1])
@@ -215,3 +250,32 @@ def test_keys_come_as_pem_or_as_the_routes_json(keys):
     for wrong in (b"", b"{}", b'{"items":[{"public_key":"00"}]}', b"-----BEGIN PUBLIC KEY-----", b'{"items":[]}'):
         with pytest.raises(UnusableError):
             verify_audit.read_keys(wrong)
+
+
+def test_whatever_cannot_be_used_is_status_2(outsider, keys, tmp_path, monkeypatch, capsys):
+    _, export, checkpoint = outsider
+    curve = ec.generate_private_key(ec.SECP256R1()).public_key()
+    der = curve.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    unknown = base64.encodebytes(
+        der.replace(bytes.fromhex("06082a8648ce3d030107"), bytes.fromhex("06082a8648ce3d03017f"))
+    )
+    file = tmp_path / "keys"
+    file.write_bytes(b"-----BEGIN PUBLIC KEY-----\n" + unknown + b"-----END PUBLIC KEY-----\n")
+    good = [str(export), "--checkpoint", str(checkpoint), "--key-id", keys.public_keys()[0].id]
+    assert verify_audit.main([*good, "--keys", str(file)]) == UNUSABLE
+    file.write_bytes(b"{" + b" " * verify_audit.LARGEST_FILE)
+    assert verify_audit.main([*good, "--keys", str(file)]) == UNUSABLE
+    capsys.readouterr()
+
+    def fail(*_):
+        raise ZeroDivisionError("\x1b[2J")
+
+    monkeypatch.setattr(verify_audit, "verify", fail)
+    assert verify_audit.main(good) == UNUSABLE
+    said = capsys.readouterr().err
+    assert "cannot be used" in said
+    assert "\x1b" not in said
+
+
+def test_nothing_that_is_read_steers_the_terminal():
+    assert verify_audit.plain("\x1b[2J企业\x07\u202e a\n") == "\\x1b[2J企业\\x07\\u202e a\n"
