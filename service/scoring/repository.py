@@ -53,6 +53,12 @@ _COUNTS = """
     ))
 """
 """Whether a score `s` counts: an online one, or one of a published run that was not rolled back."""
+_HOLD = text("""
+    select from current_score c join score gone
+      on gone.tenant_id = c.tenant_id and gone.id = c.score_id and gone.as_of = c.as_of
+    where c.tenant_id = :tenant and gone.run_id = :run order by c.firm_id for update of c
+""")
+"""Hold the pointers to a run's scores: who makes a score of these firms has committed it by then, or waits."""
 _POINT_BACK = """
     update current_score c set score_id = best.id, as_of = best.as_of
     from score gone cross join lateral (
@@ -191,6 +197,7 @@ def roll_back(session: TenantSession, run_id: UUID) -> None:
         ),
         values,
     )
+    session.execute(_HOLD, values)
     session.execute(text(_POINT_BACK.format(counts=_COUNTS)), values)
     session.execute(_POINT_NOWHERE, values)
 
