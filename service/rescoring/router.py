@@ -80,7 +80,7 @@ def post_rollback(
 ) -> RunOut:
     """Let the scores of a published rescoring count no more: what held without it holds again.
 
-    Its alerts stay on record, withdrawn.
+    Its alerts stay on record, withdrawn. What a run that was published since has found too is raised anew.
     """
     return _changed(response, use_cases.roll_back(session, run_id, actor.name, body.reason, precondition))
 

@@ -367,6 +367,8 @@ def roll_back(
 ) -> RunView:
     """Let a published run's scores count no more: what held without it holds again, and its alerts are withdrawn.
 
+    What later runs found too, and had not raised because this one had, they raise now.
+
     Raises
     ------
     NotFound
@@ -384,6 +386,8 @@ def roll_back(
     _check_nobody_compares(session, run)
     publication.roll_back(session, run.id)
     withdraw_alerts(session, run.id)
+    for other in publication.published_since(session, run.id):
+        raise_alerts(session, other, instead_of=run.id)
     repository.move(session, run_id, ["published"], "rolled_back", actor, reason)
     audit.append(session, "rescoring.rolled_back", f"rescoring_run:{run_id}", {"reason": reason})
     return get_run(session, run_id)

@@ -75,6 +75,11 @@ def roll_back(session: TenantSession, run_id: UUID) -> None:
     repository.roll_back(session, run_id)
 
 
+def published_since(session: TenantSession, run_id: UUID) -> list[UUID]:
+    """Return the runs of a run's product that were published after it and are in force, in that order."""
+    return repository.runs_since(session, run_id)
+
+
 def lock(session: TenantSession, product: str) -> None:
     """Let one transaction at a time say which runs of a product count."""
     repository.lock_publications(session, product)

@@ -217,6 +217,17 @@ def runs_before(session: TenantSession, run_id: UUID, product: str, as_of: date)
     return list(session.execute(text(_NEWEST_RUNS.format(where=_OF_OTHERS)), values).scalars())
 
 
+def runs_since(session: TenantSession, run_id: UUID) -> list[UUID]:
+    """Return the runs of a run's product that were published after it and count, in that order."""
+    query = text("""
+        select p.run_id from publication p join publication gone
+          on gone.tenant_id = p.tenant_id and gone.product = p.product and p.published_at > gone.published_at
+        where p.tenant_id = :tenant and gone.run_id = :run and p.rolled_back_at is null
+        order by p.published_at, p.run_id
+    """)
+    return list(session.execute(query, {"tenant": tenant_of(session), "run": run_id}).scalars())
+
+
 def read_pds(session: TenantSession, run_ids: Sequence[UUID], keys: Collection[str] | None) -> pl.DataFrame:
     """Return ``firm_id`` (the key), ``pd`` of the firms of these keys, or of all, by the first run that has one."""
     source = "score join firm on firm.tenant_id = score.tenant_id and firm.id = score.firm_id"

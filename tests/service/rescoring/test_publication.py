@@ -204,7 +204,11 @@ def test_alerts_are_raised_by_publishing_and_withdrawn_by_rolling_back(database,
     within(database, bank, lambda s: publish(s, again, "manager", "a test"))
     assert alerts() == raised
     within(database, bank, lambda s: roll_back(s, run_id, "manager", "why"))
-    assert (alerts(), sorted(alerts(is_withdrawn=True))) == ([], sorted(raised))
+    assert (sorted(alerts()), sorted(alerts(is_withdrawn=True))) == (sorted(raised), sorted(raised))
+    runs = text("select distinct run_id from alert where withdrawn_at is null")
+    assert within(database, bank, lambda s: s.execute(runs).scalars().all()) == [again]
+    within(database, bank, lambda s: roll_back(s, again, "manager", "why"))
+    assert (alerts(), len(alerts(is_withdrawn=True))) == ([], 2 * findings)
     last = checked(database, bank, THIRD)
     within(database, bank, lambda s: publish(s, last, "manager", "a test"))
     assert sorted(alerts()) == sorted(raised)

@@ -9,7 +9,7 @@ from sqlalchemy import text
 
 from service.firms.use_cases import firm_id_of
 from service.kit.db import Author
-from service.rescoring.use_cases import publish, rescore, roll_back
+from service.rescoring.use_cases import rescore, roll_back
 from service.scoring.use_cases import current_score, score_firm
 from tests.service.rescoring.house import FIRST, PRODUCT, SECOND, make_bank
 
@@ -62,9 +62,11 @@ def test_rolling_back_leaves_the_score_that_somebody_makes_meanwhile(database, b
     """The roll-back waits for the officer's look at the firm, and then finds the score it had not seen."""
     run_id = rescore(database, bank, PRODUCT, SECOND, "nightly").run_id
     firm = firm_id_of(bank, "F0000003")
-    with beside(lambda: within(database, bank, lambda s: roll_back(s, run_id, "manager", "why"))) as rival:
-        with database.session(bank, Author("officer")) as session:
-            made = score_firm(session, firm, PRODUCT, FIRST, "officer").score.id
-            rival.start()
-            wait_until_somebody_waits(database)
+    with (
+        beside(lambda: within(database, bank, lambda s: roll_back(s, run_id, "manager", "why"))) as rival,
+        database.session(bank, Author("officer")) as session,
+    ):
+        made = score_firm(session, firm, PRODUCT, FIRST, "officer").score.id
+        rival.start()
+        wait_until_somebody_waits(database)
     assert within(database, bank, lambda s: current_score(s, firm, PRODUCT)).score.id == made
