@@ -246,7 +246,7 @@ def check(session: TenantSession, run_id: UUID, actor: str) -> RunView:
     Conflict
         If a chunk is open.
     """
-    run = _locked(session, run_id)
+    _to_change(session, run_id)
     repository.move(session, run_id, ["preparing"], "prepared", actor)
     run = _locked(session, run_id)
     if run.state == "preparing":
@@ -393,8 +393,8 @@ def roll_back(
     return get_run(session, run_id)
 
 
-def _to_change(session: TenantSession, run_id: UUID, precondition: Precondition | None) -> Run:
-    """Return a run that may be changed, while no other run of its product may."""
+def _to_change(session: TenantSession, run_id: UUID, precondition: Precondition | None = None) -> Run:
+    """Return a run that may be changed, while no other run of its product may; locked in this order by everybody."""
     publication.lock(session, get_run(session, run_id).run.product)
     run = _locked(session, run_id)
     if precondition is not None:
