@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import text, tuple_
 from sqlmodel import col, select
 
-from service.kit.db import LockSeed, TenantSession, tenant_of, wait_for_lock
+from service.kit.db import TenantSession, tenant_of
 from service.rescoring.tables import Chunk, Run, Transition
 
 _CLAIM = text("""
@@ -74,11 +74,6 @@ class Progress:
     scored: int
     refused: int
     findings: int
-
-
-def lock_run(session: TenantSession, product: str, as_of: date) -> None:
-    """Let one transaction at a time start the run of a product and day."""
-    wait_for_lock(session, LockSeed.RESCORING, product, as_of)
 
 
 def find_open(session: TenantSession, product: str, as_of: date) -> Run | None:

@@ -163,7 +163,7 @@ def prepare(
     """
     if as_of > clock.today():
         raise InvalidPayload(f"as_of {as_of} is in the future.")
-    repository.lock_run(session, product, as_of)
+    publication.lock(session, product)
     unfinished = repository.find_open(session, product, as_of)
     if unfinished is not None and firm_keys is None:
         return unfinished, True

@@ -81,7 +81,7 @@ def published_since(session: TenantSession, run_id: UUID) -> list[UUID]:
 
 
 def lock(session: TenantSession, product: str) -> None:
-    """Let one transaction at a time say which runs of a product count."""
+    """Let one transaction at a time begin a run of a product, or say which of them count."""
     repository.lock_publications(session, product)
 
 

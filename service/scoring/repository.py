@@ -171,7 +171,7 @@ def insert_scores(session: TenantSession, rows: pl.DataFrame, ids: Sequence[str]
 
 
 def lock_publications(session: TenantSession, product: str) -> None:
-    """Let one transaction at a time say which runs of a product count."""
+    """Let one transaction at a time begin a run of a product, or say which of them count."""
     wait_for_lock(session, LockSeed.PUBLICATION, product)
 
 
