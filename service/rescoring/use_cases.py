@@ -4,7 +4,7 @@ Every act may be done again: it goes on where it broke off, and does nothing whe
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime
 from typing import Any
 from uuid import UUID
@@ -41,6 +41,8 @@ class RunSummary:
     ----------
     alerts
         That it raised: none before it is published.
+    held_up
+        Why it waits to be published though no check failed and it was to be; None if nothing is in its way.
     refusals
         The first of the ``refused``.
     """
@@ -57,6 +59,7 @@ class RunSummary:
     alerts: int
     checks: list[dict[str, Any]]
     refusals: list[dict[str, object]]
+    held_up: str | None = None
 
 
 @dataclass(frozen=True)
@@ -99,7 +102,7 @@ def rescore(
     InvalidPayload
         If the day is in the future, or a firm unknown.
     NotFound, Conflict
-        If there is no such product, it has no live model, or a later day's run is being prepared.
+        If there is no such product, or it has no live model.
     """
 
     def begin() -> tuple[Run, bool]:
@@ -126,18 +129,23 @@ def conclude(
 ) -> RunSummary:
     """Check a run whose chunks are done, publish it if it may be, and say what it did.
 
+    One that another run keeps from being published stays checked, so that its work is not lost.
+
     Raises
     ------
     NotFound
         If there is no such run.
     Conflict
-        If a chunk is open, or a later day's run is being prepared.
+        If a chunk is open.
     """
     checked = check(session, run_id, actor).run
     may_be = despite is not None or not checks.has_failed(_checks(checked))
+    held_up = None
     if is_published and may_be and checked.state == "checked":
-        publish(session, run_id, actor, despite)
-    return _summary(session, run_id, is_resumed=is_resumed)
+        held_up = _obstacle(session, checked)
+        if held_up is None:
+            publish(session, run_id, actor, despite)
+    return replace(_summary(session, run_id, is_resumed=is_resumed), held_up=held_up)
 
 
 def prepare(
@@ -330,7 +338,8 @@ def publish(
             f"These checks failed: {', '.join(failed)}. Withdraw the run, mend the cause and run it again; or publish"
             " it all the same, with a reason why."
         )
-    _check_nobody_compares(session, run)
+    if obstacle := _obstacle(session, run):
+        raise Conflict(obstacle)
     publication.publish(session, run.id, run.product, run.as_of, is_whole=run.kind == "all")
     raised = raise_alerts(session, run.id)
     repository.move(session, run_id, ["checked"], "published", actor, despite)
@@ -383,7 +392,8 @@ def roll_back(
         return _view(session, run)
     if run.state != "published":
         raise Conflict(f"The run is {run.state}. Only a published one can be rolled back.")
-    _check_nobody_compares(session, run)
+    if obstacle := _obstacle(session, run):
+        raise Conflict(obstacle)
     publication.roll_back(session, run.id)
     withdraw_alerts(session, run.id)
     for other in publication.published_since(session, run.id):
@@ -402,14 +412,18 @@ def _to_change(session: TenantSession, run_id: UUID, precondition: Precondition 
     return run
 
 
-def _check_nobody_compares(session: TenantSession, run: Run) -> None:
-    """Let no chunk of a later day's run see other previous grades than the chunk before it."""
+def _obstacle(session: TenantSession, run: Run) -> str | None:
+    """Say why what counts of a run may not change now: no chunk of a later day's run may see other previous grades.
+
+    That is, others than the chunk before it.
+    """
     later = repository.find_later(session, run.product, run.as_of)
-    if later is not None:
-        raise Conflict(
-            f"The run {later.id} of {later.as_of} is being prepared and compares with what is published. Let it be"
-            " finished, or withdraw it."
-        )
+    if later is None:
+        return None
+    return (
+        f"The run {later.id} of {later.as_of} is being prepared and compares with what is published. Let it be"
+        " finished, or withdraw it; then publish this one."
+    )
 
 
 def _locked(session: TenantSession, run_id: UUID) -> Run:

@@ -78,11 +78,12 @@ def test_rolling_back_leaves_the_score_that_somebody_makes_meanwhile(database, b
 def test_concluding_and_withdrawing_a_run_do_not_wait_for_each_other(database, bank):
     run_id = prepared(database, bank)
     work_on(database, bank, run_id, "nightly")
-    with (
-        pytest.raises(Conflict, match="The run is published"),
-        beside(lambda: within(database, bank, lambda s: withdraw(s, run_id, "manager", "why"))) as rival,
-        database.session(bank, Author("nightly")) as session,
-    ):
+
+    def withdraw_in_vain() -> None:
+        with pytest.raises(Conflict, match="The run is published"):
+            within(database, bank, lambda s: withdraw(s, run_id, "manager", "why"))
+
+    with beside(withdraw_in_vain) as rival, database.session(bank, Author("nightly")) as session:
         check(session, run_id, "nightly")
         rival.start()
         wait_until_somebody_waits(database)
