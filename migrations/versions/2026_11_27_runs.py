@@ -107,13 +107,14 @@ def _create_publications() -> None:
         sa.Column("run_id", sa.Uuid(), nullable=False),
         sa.Column("product", sa.Text(), nullable=False),
         sa.Column("as_of", sa.Date(), nullable=False),
+        sa.Column("started_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("is_whole", sa.Boolean(), nullable=False),
         sa.Column("published_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("rolled_back_at", sa.DateTime(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(["tenant_id"], ["tenant.id"], name=op.f("fk_publication_tenant_id")),
         sa.PrimaryKeyConstraint("tenant_id", "run_id", name=op.f("pk_publication")),
     )
-    op.create_index("ix_publication_newest", "publication", ["tenant_id", "product", "as_of", "published_at"])
+    op.create_index("ix_publication_newest", "publication", ["tenant_id", "product", "as_of", "started_at"])
     _protect("publication", "select, insert, update (rolled_back_at)")
 
 
@@ -168,8 +169,8 @@ def _carry_over() -> None:
         union all select tenant_id, id, state, finished_at, actor from rescoring_run where finished_at is not null
     """)
     op.execute("""
-        insert into publication (tenant_id, run_id, product, as_of, is_whole, published_at)
-        select tenant_id, id, product, as_of, true, finished_at from rescoring_run where finished_at is not null
+        insert into publication (tenant_id, run_id, product, as_of, started_at, is_whole, published_at)
+        select tenant_id, id, product, as_of, started_at, true, finished_at from rescoring_run where finished_at is not null
     """)
     for table in tables:
         op.execute(f"alter table {table} force row level security")

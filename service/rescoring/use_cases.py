@@ -86,7 +86,7 @@ def rescore(
     despite: str | None = None,
     lease_seconds: float = LEASE_SECONDS,
 ) -> RunSummary:
-    """Prepare, check and publish a run of every firm, or of some; go on with one of this day that broke off.
+    """Prepare, check and publish a run of every firm, or of some; go on with the actor's own that broke off.
 
     Parameters
     ----------
@@ -102,7 +102,7 @@ def rescore(
     InvalidPayload
         If the day is in the future, or a firm unknown.
     NotFound, Conflict
-        If there is no such product, or it has no live model.
+        If there is no such product, it has no live model, or somebody else works on a run of this day.
     """
 
     def begin() -> tuple[Run, bool]:
@@ -142,7 +142,7 @@ def conclude(
     may_be = despite is not None or not checks.has_failed(_checks(checked))
     held_up = None
     if is_published and may_be and checked.state == "checked":
-        held_up = _obstacle(session, checked)
+        held_up = _obstacle(session, checked) or _newer(session, checked)
         if held_up is None:
             publish(session, run_id, actor, despite)
     return replace(_summary(session, run_id, is_resumed=is_resumed), held_up=held_up)
@@ -160,23 +160,26 @@ def prepare(
 ) -> tuple[Run, bool]:
     """Start a run, whose chunks ``work_on`` scores; return it, and whether it was there already.
 
-    A run of every firm that is not checked yet goes on; a subset is a run of its own each time.
+    The actor's own run of every firm by the live model goes on if it is not checked yet. One that somebody else left,
+    perhaps to look at it first, or that is by another model, is withdrawn. A subset is a run of its own each time.
 
     Raises
     ------
     InvalidPayload
         If the day is in the future, or a firm unknown.
     NotFound, Conflict
-        If there is no such product, or it has no live model.
+        If there is no such product, it has no live model, or such a run is being worked on.
     """
     if as_of > clock.today():
         raise InvalidPayload(f"as_of {as_of} is in the future.")
     publication.lock(session, product)
+    loaded = live_model(session, product)
     unfinished = repository.find_open(session, product, as_of)
     if unfinished is not None and firm_keys is None:
-        return unfinished, True
+        if (unfinished.actor, unfinished.model_version_id) == (actor, loaded.version.id):
+            return unfinished, True
+        _end_left(session, unfinished, actor)
     prune(session)
-    loaded = live_model(session, product)
     keys = list_keys(session)
     if firm_keys is not None:
         _check_known(firm_keys, keys)
@@ -198,6 +201,15 @@ def prepare(
     )
     repository.add_run(session, run, _chunks(run, keys, chunk_firms))
     return run, False
+
+
+def _end_left(session: TenantSession, run: Run, actor: str) -> None:
+    if repository.is_worked_on(session, run.id):
+        raise Conflict(
+            f"The run {run.id}, begun by {run.actor}, is being prepared. Let it be finished, or withdraw it; then run"
+            " this day again."
+        )
+    withdraw(session, run.id, actor, f"Begun by {run.actor}, left unfinished and begun anew by {actor}.")
 
 
 def _check_known(asked: Collection[str], known: Sequence[str]) -> None:
@@ -325,7 +337,8 @@ def publish(
     PreconditionFailed
         If it is no longer what it was.
     Conflict
-        If it is not checked, a check failed and no reason is given, or a later day's run is being prepared.
+        If it is not checked, a check failed and no reason is given, a later day's run is being prepared, or one of
+        this day that began later is published.
     """
     run = _to_change(session, run_id, precondition)
     if run.state == "published":
@@ -338,9 +351,9 @@ def publish(
             f"These checks failed: {', '.join(failed)}. Withdraw the run, mend the cause and run it again; or publish"
             " it all the same, with a reason why."
         )
-    if obstacle := _obstacle(session, run):
+    if obstacle := _obstacle(session, run) or _newer(session, run):
         raise Conflict(obstacle)
-    publication.publish(session, run.id, run.product, run.as_of, is_whole=run.kind == "all")
+    publication.publish(session, run.id, run.product, run.as_of, run.started_at, is_whole=run.kind == "all")
     raised = raise_alerts(session, run.id)
     repository.move(session, run_id, ["checked"], "published", actor, despite)
     facts: dict[str, str | int | bool | None] = {"alerts": raised, "failed_checks": " ".join(failed), "reason": despite}
@@ -423,6 +436,17 @@ def _obstacle(session: TenantSession, run: Run) -> str | None:
     return (
         f"The run {later.id} of {later.as_of} is being prepared and compares with what is published. Let it be"
         " finished, or withdraw it; then publish this one."
+    )
+
+
+def _newer(session: TenantSession, run: Run) -> str | None:
+    """Say by which run this one's scores would be hidden from the start, while its alerts would be raised."""
+    newer = publication.replaced_by(session, run.product, run.as_of, run.started_at)
+    if newer is None:
+        return None
+    return (
+        f"The run {newer} of the same day began later and is published: this one would move no grade. Withdraw it; or"
+        " roll the other one back, then publish this one."
     )
 
 

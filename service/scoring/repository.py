@@ -85,14 +85,14 @@ _ROW = """
 """
 _NEWEST_RUNS = """
     with known as (
-      select run_id, product, as_of, published_at, is_whole from publication
+      select run_id, product, as_of, started_at, is_whole from publication
       where tenant_id = :tenant and rolled_back_at is null and {where}
     )
     select run_id from known where not exists (
       select from known whole where whole.product = known.product and whole.is_whole
-        and (whole.as_of, whole.published_at, whole.run_id) > (known.as_of, known.published_at, known.run_id)
+        and (whole.as_of, whole.started_at, whole.run_id) > (known.as_of, known.started_at, known.run_id)
     )
-    order by as_of desc, published_at desc, run_id desc
+    order by as_of desc, started_at desc, run_id desc
 """
 _BY_THE_DAY = "as_of < :as_of and (published_at at time zone interval '8 hours')::date <= :as_of"
 _OF_OTHERS = "product = :product and as_of <= :as_of and run_id <> :run"
@@ -175,16 +175,30 @@ def lock_publications(session: TenantSession, product: str) -> None:
     wait_for_lock(session, LockSeed.PUBLICATION, product)
 
 
-def publish(session: TenantSession, run_id: UUID, product: str, as_of: date, *, is_whole: bool) -> None:
+def publish(
+    session: TenantSession, run_id: UUID, product: str, as_of: date, started_at: datetime, *, is_whole: bool
+) -> None:
     """Let a run's scores count from now on, and become current where they are newer: one statement for all firms."""
+    values = {"tenant": tenant_of(session), "run": run_id, "as_of": as_of}
     session.execute(
         text(
-            "insert into publication (tenant_id, run_id, product, as_of, is_whole, published_at)"
-            " values (:tenant, :run, :product, :as_of, :is_whole, clock_timestamp())"
+            "insert into publication (tenant_id, run_id, product, as_of, started_at, is_whole, published_at)"
+            " values (:tenant, :run, :product, :as_of, :started_at, :is_whole, clock_timestamp())"
         ),
-        {"tenant": tenant_of(session), "run": run_id, "product": product, "as_of": as_of, "is_whole": is_whole},
+        values | {"product": product, "started_at": started_at, "is_whole": is_whole},
     )
-    session.execute(_POINT_TO_RUN, {"tenant": tenant_of(session), "run": run_id, "as_of": as_of})
+    session.execute(_POINT_TO_RUN, values)
+
+
+def find_newer(session: TenantSession, product: str, as_of: date, started_at: datetime) -> UUID | None:
+    """Return a run of every firm of a product and day that counts and began later than that."""
+    query = text("""
+        select run_id from publication
+        where tenant_id = :tenant and product = :product and as_of = :as_of and is_whole and rolled_back_at is null
+          and started_at > :started_at limit 1
+    """)
+    values = {"tenant": tenant_of(session), "product": product, "as_of": as_of, "started_at": started_at}
+    return session.execute(query, values).scalar_one_or_none()
 
 
 def roll_back(session: TenantSession, run_id: UUID) -> None:

@@ -243,6 +243,19 @@ def test_what_a_run_compares_with_does_not_change_while_it_is_prepared(database,
     assert within(database, bank, lambda s: publish(s, first, "manager")).run.state == "published"
 
 
+def test_a_run_that_a_newer_one_hides_is_not_published(database, bank):
+    """Rolled back, the newer one is out of its way; published later, the older one would be taken for what holds."""
+    older, newer = checked(database, bank, FIRST), checked(database, bank, FIRST)
+    within(database, bank, lambda s: publish(s, newer, "manager"))
+    before = within(database, bank, pointers)
+    with pytest.raises(Conflict, match=str(newer)):
+        within(database, bank, lambda s: publish(s, older, "manager"))
+    assert within(database, bank, pointers) == before
+    within(database, bank, lambda s: roll_back(s, newer, "manager", "why"))
+    within(database, bank, lambda s: publish(s, older, "manager"))
+    assert within(database, bank, lambda s: publication.pds_known(s, clock.today()))[1] == [str(older)]
+
+
 def test_a_subset_moves_its_own_firms_alone(database, bank):
     whole = rescore(database, bank, PRODUCT, FIRST, "nightly")
     before = within(database, bank, pointers)
