@@ -3,7 +3,8 @@
 Revision ID: 0011
 Revises: 0010
 
-Runs of before were in force from their first chunk on: those that had finished are published ones now.
+Runs of before were in force from their first chunk on: those that had finished are published ones now, and of those
+that had not nothing is in force any more.
 """
 
 import sqlalchemy as sa
@@ -18,6 +19,12 @@ depends_on = None
 RUNTIME_ROLE = "clustercredit_app"
 TENANT = "nullif(current_setting('app.tenant', true), '')::uuid"
 STATES = "state in ('preparing', 'prepared', 'checked', 'published', 'withdrawn', 'rolled_back')"
+
+UNFINISHED = """
+    exists (
+      select from rescoring_run r where r.tenant_id = {row}.tenant_id and r.id = {row}.run_id and r.state = 'preparing'
+    )
+"""
 
 
 def upgrade() -> None:
@@ -107,13 +114,14 @@ def _create_publications() -> None:
         sa.Column("run_id", sa.Uuid(), nullable=False),
         sa.Column("product", sa.Text(), nullable=False),
         sa.Column("as_of", sa.Date(), nullable=False),
+        sa.Column("started_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("is_whole", sa.Boolean(), nullable=False),
         sa.Column("published_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("rolled_back_at", sa.DateTime(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(["tenant_id"], ["tenant.id"], name=op.f("fk_publication_tenant_id")),
         sa.PrimaryKeyConstraint("tenant_id", "run_id", name=op.f("pk_publication")),
     )
-    op.create_index("ix_publication_newest", "publication", ["tenant_id", "product", "as_of", "published_at"])
+    op.create_index("ix_publication_newest", "publication", ["tenant_id", "product", "as_of", "started_at"])
     _protect("publication", "select, insert, update (rolled_back_at)")
 
 
@@ -150,12 +158,19 @@ def _protect(table: str, rights: str) -> None:
 
 def _carry_over() -> None:
     """Publish what finished before, with row-level security out of the way of the tables' owner."""
-    tables = ("rescoring_run", "rescoring_transition", "rescoring_chunk", "publication")
+    tables = ("rescoring_run", "rescoring_transition", "rescoring_chunk", "publication", "score", "current_score")
+    tables += ("alert", "alert_candidate", "firm")
     for table in tables:
         op.execute(f"alter table {table} no force row level security")
     op.execute("update rescoring_run set state = 'published' where finished_at is not null")
     op.execute("""
         update rescoring_chunk set firms = scored + jsonb_array_length(refusals) where done_at is not null
+    """)
+    op.execute("""
+        update rescoring_chunk c set firms = (
+          select count(*) from firm f
+          where f.tenant_id = c.tenant_id and f.key collate "C" between c.first_key and c.last_key
+        ) where done_at is null
     """)
     op.execute("""
         update rescoring_run r set firms = c.firms
@@ -168,11 +183,40 @@ def _carry_over() -> None:
         union all select tenant_id, id, state, finished_at, actor from rescoring_run where finished_at is not null
     """)
     op.execute("""
-        insert into publication (tenant_id, run_id, product, as_of, is_whole, published_at)
-        select tenant_id, id, product, as_of, true, finished_at from rescoring_run where finished_at is not null
+        insert into publication (tenant_id, run_id, product, as_of, started_at, is_whole, published_at)
+        select tenant_id, id, product, as_of, started_at, true, finished_at from rescoring_run where finished_at is not null
     """)
+    _take_back_unfinished()
     for table in tables:
         op.execute(f"alter table {table} force row level security")
+
+
+def _take_back_unfinished() -> None:
+    """Let unfinished runs count no more than any other that is not published: pointers go back, alerts wait."""
+    op.execute(f"""
+        update current_score c set score_id = best.id, as_of = best.as_of
+        from score gone cross join lateral (
+          select s.id, s.as_of from score s
+          where s.tenant_id = gone.tenant_id and s.firm_id = gone.firm_id and s.product = gone.product
+            and not {UNFINISHED.format(row="s")}
+          order by s.as_of desc, s.scored_at desc, s.id desc limit 1
+        ) best
+        where c.tenant_id = gone.tenant_id and c.score_id = gone.id and {UNFINISHED.format(row="gone")}
+    """)
+    op.execute(f"""
+        delete from current_score c using score gone
+        where c.tenant_id = gone.tenant_id and c.score_id = gone.id and {UNFINISHED.format(row="gone")}
+    """)
+    op.execute(f"""
+        insert into alert_candidate
+          (tenant_id, firm_id, run_id, fingerprint, rule, product, severity, as_of, text, evidence)
+        select tenant_id, firm_id, run_id, fingerprint, rule, product, severity, as_of, text, evidence from alert
+        where {UNFINISHED.format(row="alert")}
+    """)
+    op.execute(f"""
+        update alert set withdrawn_at = clock_timestamp(), version = version + 1
+        where {UNFINISHED.format(row="alert")}
+    """)
 
 
 def downgrade() -> None:

@@ -37,9 +37,13 @@ def insert_candidates(session: TenantSession, rows: list[dict[str, Any]]) -> Non
         session.execute(insert(AlertCandidate).values(rows[start : start + AT_ONCE]).on_conflict_do_nothing())
 
 
-def page_candidates(session: TenantSession, run_id: UUID, after: str) -> list[AlertCandidate]:
-    """Return the next of what a run found, by fingerprint."""
+def page_candidates(
+    session: TenantSession, run_id: UUID, after: str, alerted_by: UUID | None = None
+) -> list[AlertCandidate]:
+    """Return the next of what a run found, by fingerprint; if asked, about firms of which another one has alerted."""
     query = select(AlertCandidate).where(AlertCandidate.run_id == run_id, AlertCandidate.fingerprint > after)
+    if alerted_by is not None:
+        query = query.where(col(AlertCandidate.firm_id).in_(select(Alert.firm_id).where(Alert.run_id == alerted_by)))
     return list(session.exec(query.order_by(AlertCandidate.fingerprint).limit(AT_ONCE)))
 
 

@@ -39,11 +39,16 @@ def note_findings(session: TenantSession, scores: list[Scored], run_id: UUID) ->
     return len(rows)
 
 
-def raise_alerts(session: TenantSession, run_id: UUID) -> int:
+def raise_alerts(session: TenantSession, run_id: UUID, instead_of: UUID | None = None) -> int:
     """Turn a run's findings into alerts, in the transaction that publishes it.
 
     A finding whose fingerprint is known is the same alert; one within the rule's cooldown of the last alert about
     the same firm and product is left out, unless it is more severe.
+
+    Parameters
+    ----------
+    instead_of
+        A run whose alerts are withdrawn: only about their firms is there anything to raise.
 
     Returns
     -------
@@ -51,7 +56,7 @@ def raise_alerts(session: TenantSession, run_id: UUID) -> int:
         Alerts that are new.
     """
     raised, after = 0, ""
-    while found := repository.page_candidates(session, run_id, after):
+    while found := repository.page_candidates(session, run_id, after, instead_of):
         newest = repository.newest_of(session, [candidate.firm_id for candidate in found])
         rows = [_alert(candidate) for candidate in found if not _is_cooling(newest, candidate)]
         raised += repository.insert_alerts(session, rows)

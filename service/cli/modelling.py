@@ -194,6 +194,8 @@ def print_run(summary: RunSummary) -> None:
         highlight=False,
     )
     print_checks(summary.checks)
+    if summary.held_up is not None:
+        console.print(summary.held_up, highlight=False, soft_wrap=True)
     if summary.state == "checked":
         console.print(
             f"Not published. Look at it with: clustercredit runs show {summary.run_id} (and its --tenant)",

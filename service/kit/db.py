@@ -262,7 +262,6 @@ class LockSeed(IntEnum):
 
     IDEMPOTENCY = 0
     TRAINING = 1
-    RESCORING = 2
     FIRMS = 3
     PEOPLE = 4
     BRANCHES = 5

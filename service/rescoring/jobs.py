@@ -42,23 +42,24 @@ def start_rescoring(session: TenantSession, actor: Actor, product: str, as_of: d
 
 
 def _run(context: Context) -> None:
-    run_id, actor = _run_of(context), context.author.name
+    (run_id, is_resumed), actor = _run_of(context), context.author.name
     work_on(context.database, context.tenant_id, run_id, actor, context.progress)
     with context.session() as session:
-        summary = conclude(session, run_id, actor, is_published=context.args["is_published"])
+        is_published = context.args["is_published"]
+        summary = conclude(session, run_id, actor, is_published=is_published, is_resumed=is_resumed)
         counts = {name: getattr(summary, name) for name in ("firms", "scored", "refused", "alerts")}
         context.finish(session, _result(summary), counts)
 
 
-def _run_of(context: Context) -> UUID:
-    """Return the job's run; the first attempt prepares it, or takes on one of the day that broke off."""
+def _run_of(context: Context) -> tuple[UUID, bool]:
+    """Return the job's run, and whether it had broken off; the first attempt prepares it, or takes on one that had."""
     if "run_id" in context.checkpoint:
-        return UUID(context.checkpoint["run_id"])
+        return UUID(context.checkpoint["run_id"]), True
     with context.session() as session:
         day = date.fromisoformat(context.args["as_of"])
-        run, _ = prepare(session, context.args["product"], day, context.author.name)
+        run, is_resumed = prepare(session, context.args["product"], day, context.author.name)
         context.keep(session, run_id=str(run.id))
-    return run.id
+    return run.id, is_resumed
 
 
 def _result(summary: RunSummary) -> dict[str, Any]:

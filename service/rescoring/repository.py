@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import text, tuple_
 from sqlmodel import col, select
 
-from service.kit.db import LockSeed, TenantSession, tenant_of, wait_for_lock
+from service.kit.db import TenantSession, tenant_of
 from service.rescoring.tables import Chunk, Run, Transition
 
 _CLAIM = text("""
@@ -76,15 +76,19 @@ class Progress:
     findings: int
 
 
-def lock_run(session: TenantSession, product: str, as_of: date) -> None:
-    """Let one transaction at a time start the run of a product and day."""
-    wait_for_lock(session, LockSeed.RESCORING, product, as_of)
-
-
 def find_open(session: TenantSession, product: str, as_of: date) -> Run | None:
     """Return the run of every firm, of a product and day, that is not checked yet."""
     is_open = (col(Run.state).in_(("preparing", "prepared")), Run.kind == "all")
     return session.exec(select(Run).where(Run.product == product, Run.as_of == as_of, *is_open)).one_or_none()
+
+
+def is_worked_on(session: TenantSession, run_id: UUID) -> bool:
+    """Tell whether a worker has a chunk of a run on lease."""
+    query = text("""
+        select exists (select from rescoring_chunk
+          where tenant_id = :tenant and run_id = :run and done_at is null and leased_until > clock_timestamp())
+    """)
+    return bool(session.execute(query, {"tenant": tenant_of(session), "run": run_id}).scalar_one())
 
 
 def find_later(session: TenantSession, product: str, as_of: date) -> Run | None:

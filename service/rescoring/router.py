@@ -26,9 +26,10 @@ RunId = Annotated[UUID, Path(description="Id of a rescoring.", examples=["5d0a7a
 def post_rescoring(session: Session, actor: Acting, once: OnceOnly, body: RescoringIn) -> Response:
     """Start a job that scores every firm with the product's live model as of a day, checks and publishes the run.
 
-    A run of the same product and day that broke off is gone on with. If a check fails the run waits, checked, for
-    somebody to publish or withdraw it. Chunks of firms are committed one by one, so a cancelled job leaves a run that
-    the next one goes on with.
+    The asker's own run of the same product and day by the live model is gone on with if it broke off. One that is
+    somebody else's, or by another model, is withdrawn first, unless it is being worked on: then the job fails. If a
+    check fails, or a later day's run is being prepared, the run waits, checked, for somebody to publish or withdraw
+    it. Chunks of firms are committed one by one, so a cancelled job leaves a run for the asker's next one.
     """
     return accept(
         session,
@@ -60,7 +61,7 @@ def post_publish(
 ) -> RunOut:
     """Let the scores of a checked rescoring count, all at once, and raise its alerts.
 
-    If a check failed, a reason is needed: 409 without.
+    If a check failed, a reason is needed: 409 without. 409, too, if one of the same day that began later is published.
     """
     view = use_cases.publish(session, run_id, actor.name, body.override_reason, precondition)
     return _changed(response, view)
@@ -80,7 +81,7 @@ def post_rollback(
 ) -> RunOut:
     """Let the scores of a published rescoring count no more: what held without it holds again.
 
-    Its alerts stay on record, withdrawn.
+    Its alerts stay on record, withdrawn. What a run that was published since has found too is raised anew.
     """
     return _changed(response, use_cases.roll_back(session, run_id, actor.name, body.reason, precondition))
 

@@ -4,7 +4,7 @@ Every act may be done again: it goes on where it broke off, and does nothing whe
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime
 from typing import Any
 from uuid import UUID
@@ -41,6 +41,8 @@ class RunSummary:
     ----------
     alerts
         That it raised: none before it is published.
+    held_up
+        Why it waits to be published though no check failed and it was to be; None if nothing is in its way.
     refusals
         The first of the ``refused``.
     """
@@ -57,6 +59,7 @@ class RunSummary:
     alerts: int
     checks: list[dict[str, Any]]
     refusals: list[dict[str, object]]
+    held_up: str | None = None
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,7 @@ def rescore(
     despite: str | None = None,
     lease_seconds: float = LEASE_SECONDS,
 ) -> RunSummary:
-    """Prepare, check and publish a run of every firm, or of some; go on with one of this day that broke off.
+    """Prepare, check and publish a run of every firm, or of some; go on with the actor's own that broke off.
 
     Parameters
     ----------
@@ -99,7 +102,7 @@ def rescore(
     InvalidPayload
         If the day is in the future, or a firm unknown.
     NotFound, Conflict
-        If there is no such product, it has no live model, or a later day's run is being prepared.
+        If there is no such product, it has no live model, or somebody else works on a run of this day.
     """
 
     def begin() -> tuple[Run, bool]:
@@ -126,18 +129,23 @@ def conclude(
 ) -> RunSummary:
     """Check a run whose chunks are done, publish it if it may be, and say what it did.
 
+    One that another run keeps from being published stays checked, so that its work is not lost.
+
     Raises
     ------
     NotFound
         If there is no such run.
     Conflict
-        If a chunk is open, or a later day's run is being prepared.
+        If a chunk is open.
     """
     checked = check(session, run_id, actor).run
     may_be = despite is not None or not checks.has_failed(_checks(checked))
+    held_up = None
     if is_published and may_be and checked.state == "checked":
-        publish(session, run_id, actor, despite)
-    return _summary(session, run_id, is_resumed=is_resumed)
+        held_up = _obstacle(session, checked) or _newer(session, checked)
+        if held_up is None:
+            publish(session, run_id, actor, despite)
+    return replace(_summary(session, run_id, is_resumed=is_resumed), held_up=held_up)
 
 
 def prepare(
@@ -152,23 +160,26 @@ def prepare(
 ) -> tuple[Run, bool]:
     """Start a run, whose chunks ``work_on`` scores; return it, and whether it was there already.
 
-    A run of every firm that is not checked yet goes on; a subset is a run of its own each time.
+    The actor's own run of every firm by the live model goes on if it is not checked yet. One that somebody else left,
+    perhaps to look at it first, or that is by another model, is withdrawn. A subset is a run of its own each time.
 
     Raises
     ------
     InvalidPayload
         If the day is in the future, or a firm unknown.
     NotFound, Conflict
-        If there is no such product, or it has no live model.
+        If there is no such product, it has no live model, or such a run is being worked on.
     """
     if as_of > clock.today():
         raise InvalidPayload(f"as_of {as_of} is in the future.")
-    repository.lock_run(session, product, as_of)
+    publication.lock(session, product)
+    loaded = live_model(session, product)
     unfinished = repository.find_open(session, product, as_of)
     if unfinished is not None and firm_keys is None:
-        return unfinished, True
+        if (unfinished.actor, unfinished.model_version_id) == (actor, loaded.version.id):
+            return unfinished, True
+        _end_left(session, unfinished, actor)
     prune(session)
-    loaded = live_model(session, product)
     keys = list_keys(session)
     if firm_keys is not None:
         _check_known(firm_keys, keys)
@@ -190,6 +201,15 @@ def prepare(
     )
     repository.add_run(session, run, _chunks(run, keys, chunk_firms))
     return run, False
+
+
+def _end_left(session: TenantSession, run: Run, actor: str) -> None:
+    if repository.is_worked_on(session, run.id):
+        raise Conflict(
+            f"The run {run.id}, begun by {run.actor}, is being prepared. Let it be finished, or withdraw it; then run"
+            " this day again."
+        )
+    withdraw(session, run.id, actor, f"Begun by {run.actor}, left unfinished and begun anew by {actor}.")
 
 
 def _check_known(asked: Collection[str], known: Sequence[str]) -> None:
@@ -246,7 +266,7 @@ def check(session: TenantSession, run_id: UUID, actor: str) -> RunView:
     Conflict
         If a chunk is open.
     """
-    run = _locked(session, run_id)
+    _to_change(session, run_id)
     repository.move(session, run_id, ["preparing"], "prepared", actor)
     run = _locked(session, run_id)
     if run.state == "preparing":
@@ -317,7 +337,8 @@ def publish(
     PreconditionFailed
         If it is no longer what it was.
     Conflict
-        If it is not checked, a check failed and no reason is given, or a later day's run is being prepared.
+        If it is not checked, a check failed and no reason is given, a later day's run is being prepared, or one of
+        this day that began later is published.
     """
     run = _to_change(session, run_id, precondition)
     if run.state == "published":
@@ -330,8 +351,9 @@ def publish(
             f"These checks failed: {', '.join(failed)}. Withdraw the run, mend the cause and run it again; or publish"
             " it all the same, with a reason why."
         )
-    _check_nobody_compares(session, run)
-    publication.publish(session, run.id, run.product, run.as_of, is_whole=run.kind == "all")
+    if obstacle := _obstacle(session, run) or _newer(session, run):
+        raise Conflict(obstacle)
+    publication.publish(session, run.id, run.product, run.as_of, run.started_at, is_whole=run.kind == "all")
     raised = raise_alerts(session, run.id)
     repository.move(session, run_id, ["checked"], "published", actor, despite)
     facts: dict[str, str | int | bool | None] = {"alerts": raised, "failed_checks": " ".join(failed), "reason": despite}
@@ -367,6 +389,8 @@ def roll_back(
 ) -> RunView:
     """Let a published run's scores count no more: what held without it holds again, and its alerts are withdrawn.
 
+    What later runs found too, and had not raised because this one had, they raise now.
+
     Raises
     ------
     NotFound
@@ -381,16 +405,19 @@ def roll_back(
         return _view(session, run)
     if run.state != "published":
         raise Conflict(f"The run is {run.state}. Only a published one can be rolled back.")
-    _check_nobody_compares(session, run)
+    if obstacle := _obstacle(session, run):
+        raise Conflict(obstacle)
     publication.roll_back(session, run.id)
     withdraw_alerts(session, run.id)
+    for other in publication.published_since(session, run.id):
+        raise_alerts(session, other, instead_of=run.id)
     repository.move(session, run_id, ["published"], "rolled_back", actor, reason)
     audit.append(session, "rescoring.rolled_back", f"rescoring_run:{run_id}", {"reason": reason})
     return get_run(session, run_id)
 
 
-def _to_change(session: TenantSession, run_id: UUID, precondition: Precondition | None) -> Run:
-    """Return a run that may be changed, while no other run of its product may."""
+def _to_change(session: TenantSession, run_id: UUID, precondition: Precondition | None = None) -> Run:
+    """Return a run that may be changed, while no other run of its product may; locked in this order by everybody."""
     publication.lock(session, get_run(session, run_id).run.product)
     run = _locked(session, run_id)
     if precondition is not None:
@@ -398,14 +425,29 @@ def _to_change(session: TenantSession, run_id: UUID, precondition: Precondition 
     return run
 
 
-def _check_nobody_compares(session: TenantSession, run: Run) -> None:
-    """Let no chunk of a later day's run see other previous grades than the chunk before it."""
+def _obstacle(session: TenantSession, run: Run) -> str | None:
+    """Say why what counts of a run may not change now: no chunk of a later day's run may see other previous grades.
+
+    That is, others than the chunk before it.
+    """
     later = repository.find_later(session, run.product, run.as_of)
-    if later is not None:
-        raise Conflict(
-            f"The run {later.id} of {later.as_of} is being prepared and compares with what is published. Let it be"
-            " finished, or withdraw it."
-        )
+    if later is None:
+        return None
+    return (
+        f"The run {later.id} of {later.as_of} is being prepared and compares with what is published. Let it be"
+        " finished, or withdraw it; then publish this one."
+    )
+
+
+def _newer(session: TenantSession, run: Run) -> str | None:
+    """Say by which run this one's scores would be hidden from the start, while its alerts would be raised."""
+    newer = publication.replaced_by(session, run.product, run.as_of, run.started_at)
+    if newer is None:
+        return None
+    return (
+        f"The run {newer} of the same day began later and is published: this one would move no grade. Withdraw it; or"
+        " roll the other one back, then publish this one."
+    )
 
 
 def _locked(session: TenantSession, run_id: UUID) -> Run:

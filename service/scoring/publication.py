@@ -6,7 +6,7 @@ grades and the PDs that other firms' features may read all go by this.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
@@ -65,9 +65,16 @@ class Comparison:
     stability: dict[str, Stability]
 
 
-def publish(session: TenantSession, run_id: UUID, product: str, as_of: date, *, is_whole: bool) -> None:
+def publish(
+    session: TenantSession, run_id: UUID, product: str, as_of: date, started_at: datetime, *, is_whole: bool
+) -> None:
     """Let a run's scores count from the commit on, all at once."""
-    repository.publish(session, run_id, product, as_of, is_whole=is_whole)
+    repository.publish(session, run_id, product, as_of, started_at, is_whole=is_whole)
+
+
+def replaced_by(session: TenantSession, product: str, as_of: date, started_at: datetime) -> UUID | None:
+    """Return a published run of every firm that hides a run of the same day, because it began later."""
+    return repository.find_newer(session, product, as_of, started_at)
 
 
 def roll_back(session: TenantSession, run_id: UUID) -> None:
@@ -75,8 +82,13 @@ def roll_back(session: TenantSession, run_id: UUID) -> None:
     repository.roll_back(session, run_id)
 
 
+def published_since(session: TenantSession, run_id: UUID) -> list[UUID]:
+    """Return the runs of a run's product that were published after it and are in force, in that order."""
+    return repository.runs_since(session, run_id)
+
+
 def lock(session: TenantSession, product: str) -> None:
-    """Let one transaction at a time say which runs of a product count."""
+    """Let one transaction at a time begin a run of a product, or say which of them count."""
     repository.lock_publications(session, product)
 
 

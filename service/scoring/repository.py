@@ -53,6 +53,12 @@ _COUNTS = """
     ))
 """
 """Whether a score `s` counts: an online one, or one of a published run that was not rolled back."""
+_HOLD = text("""
+    select from current_score c join score gone
+      on gone.tenant_id = c.tenant_id and gone.id = c.score_id and gone.as_of = c.as_of
+    where c.tenant_id = :tenant and gone.run_id = :run order by c.firm_id for update of c
+""")
+"""Hold the pointers to a run's scores: who makes a score of these firms has committed it by then, or waits."""
 _POINT_BACK = """
     update current_score c set score_id = best.id, as_of = best.as_of
     from score gone cross join lateral (
@@ -79,14 +85,14 @@ _ROW = """
 """
 _NEWEST_RUNS = """
     with known as (
-      select run_id, product, as_of, published_at, is_whole from publication
+      select run_id, product, as_of, started_at, is_whole from publication
       where tenant_id = :tenant and rolled_back_at is null and {where}
     )
     select run_id from known where not exists (
       select from known whole where whole.product = known.product and whole.is_whole
-        and (whole.as_of, whole.published_at, whole.run_id) > (known.as_of, known.published_at, known.run_id)
+        and (whole.as_of, whole.started_at, whole.run_id) > (known.as_of, known.started_at, known.run_id)
     )
-    order by as_of desc, published_at desc, run_id desc
+    order by as_of desc, started_at desc, run_id desc
 """
 _BY_THE_DAY = "as_of < :as_of and (published_at at time zone interval '8 hours')::date <= :as_of"
 _OF_OTHERS = "product = :product and as_of <= :as_of and run_id <> :run"
@@ -165,20 +171,34 @@ def insert_scores(session: TenantSession, rows: pl.DataFrame, ids: Sequence[str]
 
 
 def lock_publications(session: TenantSession, product: str) -> None:
-    """Let one transaction at a time say which runs of a product count."""
+    """Let one transaction at a time begin a run of a product, or say which of them count."""
     wait_for_lock(session, LockSeed.PUBLICATION, product)
 
 
-def publish(session: TenantSession, run_id: UUID, product: str, as_of: date, *, is_whole: bool) -> None:
+def publish(
+    session: TenantSession, run_id: UUID, product: str, as_of: date, started_at: datetime, *, is_whole: bool
+) -> None:
     """Let a run's scores count from now on, and become current where they are newer: one statement for all firms."""
+    values = {"tenant": tenant_of(session), "run": run_id, "as_of": as_of}
     session.execute(
         text(
-            "insert into publication (tenant_id, run_id, product, as_of, is_whole, published_at)"
-            " values (:tenant, :run, :product, :as_of, :is_whole, clock_timestamp())"
+            "insert into publication (tenant_id, run_id, product, as_of, started_at, is_whole, published_at)"
+            " values (:tenant, :run, :product, :as_of, :started_at, :is_whole, clock_timestamp())"
         ),
-        {"tenant": tenant_of(session), "run": run_id, "product": product, "as_of": as_of, "is_whole": is_whole},
+        values | {"product": product, "started_at": started_at, "is_whole": is_whole},
     )
-    session.execute(_POINT_TO_RUN, {"tenant": tenant_of(session), "run": run_id, "as_of": as_of})
+    session.execute(_POINT_TO_RUN, values)
+
+
+def find_newer(session: TenantSession, product: str, as_of: date, started_at: datetime) -> UUID | None:
+    """Return a run of every firm of a product and day that counts and began later than that."""
+    query = text("""
+        select run_id from publication
+        where tenant_id = :tenant and product = :product and as_of = :as_of and is_whole and rolled_back_at is null
+          and started_at > :started_at limit 1
+    """)
+    values = {"tenant": tenant_of(session), "product": product, "as_of": as_of, "started_at": started_at}
+    return session.execute(query, values).scalar_one_or_none()
 
 
 def roll_back(session: TenantSession, run_id: UUID) -> None:
@@ -191,6 +211,7 @@ def roll_back(session: TenantSession, run_id: UUID) -> None:
         ),
         values,
     )
+    session.execute(_HOLD, values)
     session.execute(text(_POINT_BACK.format(counts=_COUNTS)), values)
     session.execute(_POINT_NOWHERE, values)
 
@@ -208,6 +229,17 @@ def runs_before(session: TenantSession, run_id: UUID, product: str, as_of: date)
     """Return the published runs that a run of a day would replace: the newest whole one, and subsets since."""
     values = {"tenant": tenant_of(session), "run": run_id, "product": product, "as_of": as_of}
     return list(session.execute(text(_NEWEST_RUNS.format(where=_OF_OTHERS)), values).scalars())
+
+
+def runs_since(session: TenantSession, run_id: UUID) -> list[UUID]:
+    """Return the runs of a run's product that were published after it and count, in that order."""
+    query = text("""
+        select p.run_id from publication p join publication gone
+          on gone.tenant_id = p.tenant_id and gone.product = p.product and p.published_at > gone.published_at
+        where p.tenant_id = :tenant and gone.run_id = :run and p.rolled_back_at is null
+        order by p.published_at, p.run_id
+    """)
+    return list(session.execute(query, {"tenant": tenant_of(session), "run": run_id}).scalars())
 
 
 def read_pds(session: TenantSession, run_ids: Sequence[UUID], keys: Collection[str] | None) -> pl.DataFrame:

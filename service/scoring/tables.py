@@ -73,15 +73,19 @@ class Score(FirmRow, table=True):
 
 
 class Publication(TenantRow, table=True):
-    """A rescoring whose scores count, since and until when; scores of others are nobody's grade."""
+    """A rescoring whose scores count, since and until when; scores of others are nobody's grade.
+
+    Of a day's runs the one that began last holds, whenever each was published: so do their scores, by `scored_at`.
+    """
 
     __tablename__ = "publication"
-    __table_args__ = (Index("ix_publication_newest", "tenant_id", "product", "as_of", "published_at"),)
+    __table_args__ = (Index("ix_publication_newest", "tenant_id", "product", "as_of", "started_at"),)
 
     tenant_id: UUID = Field(primary_key=True, foreign_key="tenant.id")
     run_id: UUID = Field(primary_key=True)
     product: str = Field(sa_type=Text)
     as_of: date
+    started_at: datetime = Field(sa_type=DateTime(timezone=True))
     is_whole: bool
     published_at: datetime = Field(sa_type=DateTime(timezone=True))
     rolled_back_at: datetime | None = Field(sa_type=DateTime(timezone=True))

@@ -63,13 +63,13 @@ def make_bank(database: Database, firms: int) -> uuid.UUID:
     return tenant_id
 
 
-def add_model(session: TenantSession) -> None:
-    """Make a model written by hand the live one."""
+def add_model(session: TenantSession, number: int = 1) -> None:
+    """Make a model written by hand the live one; the versions before it, if there are any, are retired by then."""
     data = artifact.dump(handmade.model())
     session.add(
         ModelVersion(
-            tenant_id=tenant_of(session), id=uuid.uuid4(), product=PRODUCT, number=1, state="live", as_of=FIRST, seed=7,
-            artifact=data, artifact_sha256=hashlib.sha256(data).digest(), report=handmade.REPORT,
+            tenant_id=tenant_of(session), id=uuid.uuid4(), product=PRODUCT, number=number, state="live", as_of=FIRST,
+            seed=7, artifact=data, artifact_sha256=hashlib.sha256(data).digest(), report=handmade.REPORT,
             created_at=clock.now(), created_by="trainer", live_at=clock.now(), live_by="trainer",
         )
     )  # fmt: skip
@@ -91,10 +91,12 @@ def pointers(session: TenantSession) -> dict[str, str]:
     return dict(session.execute(query, {"tenant": tenant_of(session)}).all())
 
 
-def prepared(database: Database, tenant_id: uuid.UUID, as_of: date = FIRST, *, chunk_firms: int = 100) -> uuid.UUID:
+def prepared(
+    database: Database, tenant_id: uuid.UUID, as_of: date = FIRST, *, chunk_firms: int = 100, actor: str = "nightly"
+) -> uuid.UUID:
     """Begin a run that is to be worked on."""
     with database.session(tenant_id) as session:
-        run, _ = use_cases.prepare(session, PRODUCT, as_of, "nightly", chunk_firms=chunk_firms)
+        run, _ = use_cases.prepare(session, PRODUCT, as_of, actor, chunk_firms=chunk_firms)
         return run.id
 
 

@@ -204,7 +204,11 @@ def test_alerts_are_raised_by_publishing_and_withdrawn_by_rolling_back(database,
     within(database, bank, lambda s: publish(s, again, "manager", "a test"))
     assert alerts() == raised
     within(database, bank, lambda s: roll_back(s, run_id, "manager", "why"))
-    assert (alerts(), sorted(alerts(is_withdrawn=True))) == ([], sorted(raised))
+    assert (sorted(alerts()), sorted(alerts(is_withdrawn=True))) == (sorted(raised), sorted(raised))
+    runs = text("select distinct run_id from alert where withdrawn_at is null")
+    assert within(database, bank, lambda s: s.execute(runs).scalars().all()) == [again]
+    within(database, bank, lambda s: roll_back(s, again, "manager", "why"))
+    assert (alerts(), len(alerts(is_withdrawn=True))) == ([], 2 * findings)
     last = checked(database, bank, THIRD)
     within(database, bank, lambda s: publish(s, last, "manager", "a test"))
     assert sorted(alerts()) == sorted(raised)
@@ -237,6 +241,19 @@ def test_what_a_run_compares_with_does_not_change_while_it_is_prepared(database,
         within(database, bank, lambda s: publish(s, first, "manager"))
     within(database, bank, lambda s: withdraw(s, later, "manager", "why"))
     assert within(database, bank, lambda s: publish(s, first, "manager")).run.state == "published"
+
+
+def test_a_run_that_a_newer_one_hides_is_not_published(database, bank):
+    """Rolled back, the newer one is out of its way; published later, the older one would be taken for what holds."""
+    older, newer = checked(database, bank, FIRST), checked(database, bank, FIRST)
+    within(database, bank, lambda s: publish(s, newer, "manager"))
+    before = within(database, bank, pointers)
+    with pytest.raises(Conflict, match=str(newer)):
+        within(database, bank, lambda s: publish(s, older, "manager"))
+    assert within(database, bank, pointers) == before
+    within(database, bank, lambda s: roll_back(s, newer, "manager", "why"))
+    within(database, bank, lambda s: publish(s, older, "manager"))
+    assert within(database, bank, lambda s: publication.pds_known(s, clock.today()))[1] == [str(older)]
 
 
 def test_a_subset_moves_its_own_firms_alone(database, bank):
