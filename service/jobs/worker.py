@@ -35,7 +35,8 @@ GRACE_SECONDS = 5.0
 """What a job gets to finish in when the worker is to stop; then it is given back at its next safe point."""
 WOKEN_AT_ONCE = 100
 UNSEEN: LiteralString = """
-    select job.tenant_id, job.id, job.state, job.attempt, job.leased_until, clock_timestamp() as now
+    select job.tenant_id, job.id, job.state, job.attempt, job.leased_until, job.not_before,
+        clock_timestamp() as now
     from public.job job
     where job.state in ('queued', 'running') and not exists (
         select from procrastinate_jobs wakeup where wakeup.queueing_lock = job.id::text and wakeup.status = 'todo')
@@ -161,4 +162,4 @@ class Worker:
 
 
 def _standing(row: dict[str, Any]) -> Standing:
-    return Standing(State(row["state"]), row["attempt"], leased_until=row["leased_until"])
+    return Standing(State(row["state"]), row["attempt"], leased_until=row["leased_until"], not_before=row["not_before"])
