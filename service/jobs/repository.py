@@ -1,6 +1,6 @@
 """Queries of jobs. Every change of a job goes through `change`."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -110,6 +110,12 @@ def lock_standing(session: TenantSession, job_id: UUID) -> Standing | None:
 def find(session: TenantSession, job_id: UUID) -> Job | None:
     """Return a job."""
     return session.exec(select(Job).where(Job.id == job_id)).one_or_none()
+
+
+def states(session: TenantSession, job_ids: Sequence[UUID]) -> dict[UUID, State]:
+    """Return the states of those of the jobs that there are."""
+    rows = session.exec(select(Job.id, Job.state).where(col(Job.id).in_(job_ids)))
+    return {job_id: State(state) for job_id, state in rows}
 
 
 def page(
