@@ -110,6 +110,7 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
     app.state.uses = Uses(database)
     app.state.keyring = Keyring(settings.keyring)
     app.state.signing_keys = SigningKeys(settings.signing)
+    app.state.job_kinds = KINDS
     app.state.job_streams = Streams(database, settings.event_stream_seconds)
     app.state.follow_refusals = follow_refusals
     install_handlers(app)

@@ -20,12 +20,12 @@ RUNTIME_ROLE, JOBS_ROLE = "clustercredit_app", "clustercredit_jobs"
 TENANT = "nullif(current_setting('app.tenant', true), '')::uuid"
 PROCRASTINATE_3_10 = "c70ec4b4"
 CHANGING = (
-    "state, attempt, losses, leased_until, phase, done, total, checkpoint, counts, result, error, started_at,"
+    "state, attempt, losses, leased_until, not_before, phase, done, total, checkpoint, counts, result, error, started_at,"
     " finished_at, cancel_requested_at, version"
 )
-PASSING = "attempt,losses,leased_until,phase,done,total,checkpoint,counts,version"
+PASSING = "attempt,losses,leased_until,not_before,phase,done,total,checkpoint,counts,version"
 """What a job's progress changes many times; it makes no entries in the audit log."""
-WAITING = "tenant_id, id, state, attempt, leased_until"
+WAITING = "tenant_id, id, kind, state, attempt, leased_until, not_before"
 
 
 def upgrade() -> None:
@@ -48,6 +48,7 @@ def _create_job() -> None:
         sa.Column("attempt", sa.Integer(), nullable=False),
         sa.Column("losses", sa.Integer(), nullable=False),
         sa.Column("leased_until", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("not_before", sa.DateTime(timezone=True), nullable=True),
         sa.Column("phase", sa.Text(), nullable=False),
         sa.Column("done", sa.BigInteger(), nullable=False),
         sa.Column("total", sa.BigInteger(), nullable=False),

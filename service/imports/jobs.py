@@ -14,7 +14,7 @@ from service.jobs.context import Context, Kind
 from service.jobs.tables import Job
 from service.jobs.use_cases import start
 from service.kit import clock
-from service.kit.db import TenantSession, tenant_of
+from service.kit.db import Database, TenantSession, tenant_of
 from service.kit.keyring import Keyring
 from service.settings import Settings
 
@@ -27,7 +27,6 @@ def start_import(
     session: TenantSession, actor: Actor, uploads: Uploads, content: bytes, *, kind: str, name: str
 ) -> Job:
     """Start the import of a file of a canonical kind."""
-    uploads.forget_abandoned(session)
 
     def parts(job_id: UUID) -> Iterable[bytes]:
         return uploads.seal(tenant_of(session), job_id, content)
@@ -67,6 +66,14 @@ def _forget(settings: Settings, tenant_id: UUID, job_id: UUID) -> None:
     Uploads(Keyring(settings.keyring)).forget(tenant_id, job_id)
 
 
+def _tidy(settings: Settings, database: Database) -> None:
+    Uploads(Keyring(settings.keyring)).tidy(database)
+
+
 IMPORT = Kind(
-    KIND, _run, {ImportFailedError: ("import-failed", "The file cannot be imported; nothing was loaded")}, _forget
+    KIND,
+    _run,
+    {ImportFailedError: ("import-failed", "The file cannot be imported; nothing was loaded")},
+    on_end=_forget,
+    tidy=_tidy,
 )

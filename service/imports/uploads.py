@@ -17,15 +17,16 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from service.errors import Conflict
 from service.imports.csv_reader import ImportFailedError
-from service.jobs.use_cases import is_over
+from service.jobs.rules import FINAL
+from service.jobs.use_cases import states
 from service.kit import clock
-from service.kit.db import TenantSession, tenant_of
+from service.kit.db import Database
 from service.kit.keyring import Keyring
 
 PART_BYTES = 1 << 20
 MOST_UNPACKED = 1 << 28
 ABANDONED = timedelta(hours=1)
-"""Age from which a key is looked at: is its job over, or was it never committed?"""
+"""Age from which a key that no job goes with is nobody's: the request that made it has not committed."""
 _MAGIC, _NONCE = b"\x1f\x8b", 12
 
 
@@ -71,12 +72,19 @@ class Uploads:
         """Destroy the key of a file."""
         self._keys.discard(tenant_id, job_id)
 
-    def forget_abandoned(self, session: TenantSession) -> None:
-        """Destroy the tenant's keys of jobs that were cancelled before a worker saw them, or rolled back."""
-        tenant_id = tenant_of(session)
-        for job_id in self._keys.keys(tenant_id, clock.now() - ABANDONED):
-            if is_over(session, job_id):
-                self.forget(tenant_id, job_id)
+    def tidy(self, database: Database) -> None:
+        """Destroy every tenant's keys of jobs that are over, or that never were: their processes were killed."""
+        now = clock.now()
+        for tenant_id in self._keys.tenants():
+            job_ids = self._keys.keys(tenant_id, now)
+            if not job_ids:
+                continue
+            nobodys = set(self._keys.keys(tenant_id, now - ABANDONED))
+            with database.session(tenant_id) as session:
+                jobs = states(session, job_ids)
+            for job_id in job_ids:
+                if jobs[job_id] in FINAL if job_id in jobs else job_id in nobodys:
+                    self.forget(tenant_id, job_id)
 
 
 def is_gzipped(content: bytes) -> bool:

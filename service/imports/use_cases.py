@@ -1,7 +1,7 @@
 """Import a file or a source's folder: whole or not at all, good rows loaded, bad ones named."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from io import SEEK_END
 from pathlib import Path
@@ -103,16 +103,21 @@ def import_source(
         door.take(batch)
     progress(current, total, total)
     summary = door.close(source.left_out)
-    _record(session, summary, {file.name: file for file in source.files(path)})
+    digests = {}
+    for file in source.files(path):
+        if file.name in {line.file for line in summary.files}:
+            with file.open("rb") as content:
+                digests[file.name] = _digest(content)
+    _record(session, summary, digests)
     return summary
 
 
-def _record(session: TenantSession, summary: ImportSummary, files: dict[str, Path]) -> None:
-    """Note in the audit log which files were loaded, by their content."""
-    digests = {}
-    for name in {line.file for line in summary.files}:
-        with files[name].open("rb") as content:
-            digests[name] = hashlib.file_digest(content, "sha256")
+def _digest(content: IO[bytes]) -> bytes:
+    return hashlib.file_digest(content, "sha256").digest()  # type: ignore[arg-type]
+
+
+def _record(session: TenantSession, summary: ImportSummary, digests: Mapping[str, bytes]) -> None:
+    """Note in the audit log which files were loaded, by the SHA-256 of their content."""
     for line in summary.files:
         digest = digests[line.file]
         facts = {
@@ -124,7 +129,7 @@ def _record(session: TenantSession, summary: ImportSummary, files: dict[str, Pat
             "rejected": line.rejected,
             "repeated": line.repeated,
         }
-        append(session, "import.loaded", f"import:{digest.hexdigest()}", facts, after=digest.digest())
+        append(session, "import.loaded", f"import:{digest.hex()}", facts, after=digest)
 
 
 class _Door:
@@ -231,6 +236,8 @@ def import_stream(
     """
     total = raw.seek(0, SEEK_END)
     raw.seek(0)
+    digest = _digest(raw)
+    raw.seek(0)
     done = 0
 
     def advance(count: int) -> None:
@@ -245,7 +252,9 @@ def import_stream(
     ):
         door.take(batch)
     progress(file, total, total)
-    return door.close(())
+    summary = door.close(())
+    _record(session, summary, {file: digest})
+    return summary
 
 
 def _columns(kind: Kind) -> tuple[tuple[str, ...], tuple[str, ...]]:

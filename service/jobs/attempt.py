@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import timedelta
 from threading import Event, Lock, Thread
 from time import monotonic
@@ -14,6 +13,7 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from service.jobs import repository, rules
+from service.jobs.tables import Job
 from service.kit.db import NOBODY, Author, Database, TenantSession
 
 log = structlog.get_logger()
@@ -53,21 +53,20 @@ class AttemptDatabase(Database):
     later attempt can end those of earlier ones, with all that they have locked.
     """
 
-    def __init__(self, url: str, tenant_id: UUID, job_id: UUID, attempt: int) -> None:
-        super().__init__(url, CONNECTIONS, f"{sessions_of(job_id)}{attempt}")
-        self.tenant_id, self.job_id, self.attempt = tenant_id, job_id, attempt
+    def __init__(self, url: str, job: Job) -> None:
+        super().__init__(url, CONNECTIONS, f"{sessions_of(job.id)}{job.attempt}")
+        self.tenant_id, self.job_id, self.attempt, self._author = job.tenant_id, job.id, job.attempt, job.author()
 
     @contextmanager
     def session(self, tenant_id: UUID | None = None, author: Author = NOBODY) -> Iterator[TenantSession]:
-        """Open a transaction of the job's tenant.
+        """Open a transaction of the job's tenant, on behalf of who started the job unless an author is known by id.
 
         Raises
         ------
         SupersededError
             At its end, instead of the commit, if another attempt has the job, or it is over.
         """
-        by_job = author if author.request_id else replace(author, request_id=str(self.job_id))
-        with super().session(tenant_id or self.tenant_id, by_job) as session:
+        with super().session(tenant_id or self.tenant_id, self._author if author.id is None else author) as session:
             yield session
             if not session.info.get(FINISHED):
                 standing = repository.lock_standing(session, self.job_id)

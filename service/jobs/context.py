@@ -6,11 +6,15 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
+import structlog
+
 from service.jobs import repository, rules
 from service.jobs.attempt import FINISHED, AttemptDatabase, Pulse, SupersededError
 from service.jobs.tables import Job
-from service.kit.db import Author, TenantSession, after_commit
+from service.kit.db import Database, TenantSession, after_commit
 from service.settings import Settings
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
@@ -27,13 +31,16 @@ class Kind:
     errors
         Exceptions of the domain whose words tell the user what to do, with the type's name and the title.
     on_end
-        Called with the settings, the tenant and the job once an attempt has brought the job to its end.
+        Called with the settings, the tenant and the job once the job is over, however it ended.
+    tidy
+        Called now and then by every worker: does what a kill between a job's end and ``on_end`` left undone.
     """
 
     name: str
     run: Callable[["Context"], None]
     errors: Mapping[type[Exception], tuple[str, str]] = field(default_factory=dict)
     on_end: Callable[[Settings, UUID, UUID], None] | None = None
+    tidy: Callable[[Settings, Database], None] | None = None
 
 
 class Context:
@@ -50,7 +57,7 @@ class Context:
     def __init__(self, job: Job, database: AttemptDatabase, pulse: Pulse, settings: Settings) -> None:
         self.job_id, self.tenant_id, self.args, self.settings = job.id, job.tenant_id, job.args, settings
         self.checkpoint: dict[str, Any] = dict(job.checkpoint)
-        self.author = Author(job.actor, job.actor_id, str(job.id))
+        self.author = job.author()
         self.database, self.is_finished = database, False
         self._attempt, self._pulse = job.attempt, pulse
 
@@ -121,3 +128,14 @@ class Context:
 
 
 Kinds = Mapping[str, Kind]
+
+
+def wind_up(kinds: Kinds, settings: Settings, job: Job) -> None:
+    """Let a job's kind put away what the job needed; what fails is left to the kind's ``tidy``."""
+    kind = kinds.get(job.kind)
+    if kind is None or kind.on_end is None:
+        return
+    try:
+        kind.on_end(settings, job.tenant_id, job.id)
+    except Exception:
+        log.exception("job not wound up", job_id=str(job.id))

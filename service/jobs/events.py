@@ -26,6 +26,7 @@ CONNECTIONS = 2
 MOST_STREAMS, MOST_STREAMS_EACH = 100, 10
 LOOK_SECONDS, SILENT_SECONDS = 1.0, 10.0
 RETRY_SECONDS = 3
+_RETRY = f"retry: {RETRY_SECONDS * 1000}\n\n"
 _HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
@@ -65,16 +66,19 @@ class Streams:
         TooManyRequests
             If too many are open, of everybody's or of the actor's.
         """
-        if self._open.total() >= MOST_STREAMS or self._open[actor.id] >= MOST_STREAMS_EACH:
+        if self._is_full(actor):
             words = f"At most {MOST_STREAMS_EACH} streams of one asker, and {MOST_STREAMS} in all, are open at a time."
             raise TooManyRequests(words, RETRY_SECONDS)
         events = self._events(actor, job_id, seen, stopping or asyncio.Event())
         return StreamingResponse(events, media_type="text/event-stream", headers=_HEADERS)
 
     async def _events(self, actor: Actor, job_id: UUID, seen: int, stopping: asyncio.Event) -> AsyncIterator[str]:
+        if self._is_full(actor):  # since `answer` looked, in another thread, a burst of others has begun
+            yield _RETRY
+            return
         self._open[actor.id] += 1
         try:
-            yield f"retry: {RETRY_SECONDS * 1000}\n\n"
+            yield _RETRY
             loop = asyncio.get_running_loop()
             told_at = begun = monotonic()
             while not stopping.is_set() and monotonic() - begun < self._seconds:
@@ -92,6 +96,10 @@ class Streams:
                 await _pause(stopping)
         finally:
             self._open[actor.id] -= 1
+            self._open += Counter()  # drops those who have none
+
+    def _is_full(self, actor: Actor) -> bool:
+        return self._open.total() >= MOST_STREAMS or self._open[actor.id] >= MOST_STREAMS_EACH
 
     def _read(self, tenant_id: UUID, job_id: UUID) -> Job | None:
         with self._database.session(tenant_id) as session:

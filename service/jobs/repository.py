@@ -1,6 +1,6 @@
 """Queries of jobs. Every change of a job goes through `change`."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -33,13 +33,23 @@ def add(session: TenantSession, job: Job, parts: Iterable[bytes]) -> None:
         session.flush()
 
 
-def change(session: TenantSession, job_id: UUID, decide: Decide, *, waits: bool = True, **told: Any) -> Job | None:
+def change(
+    session: TenantSession,
+    job_id: UUID,
+    decide: Decide,
+    *,
+    waits: bool = True,
+    lost: Mapping[str, str] = LOST,
+    **told: Any,
+) -> Job | None:
     """Lock a job, let the rules decide by the database's clock, and write what they say.
 
     Parameters
     ----------
     waits
         Whether to wait for another transaction that has the row; else the job counts as not there.
+    lost
+        What to tell if the rules give the job up.
     told
         Columns to set if the change is made: what there is to tell of the job.
 
@@ -65,6 +75,8 @@ def change(session: TenantSession, job_id: UUID, decide: Decide, *, waits: bool 
     for name, value in told.items():
         setattr(job, name, value)
     _write(job, before, after, now)
+    if after.state is State.FAILED and job.error is None:
+        job.error = dict(lost)
     session.add(job)
     session.flush()
     if after.state in FINAL:
@@ -73,7 +85,8 @@ def change(session: TenantSession, job_id: UUID, decide: Decide, *, waits: bool 
 
 
 def _write(job: Job, before: Standing, after: Standing, now: datetime) -> None:
-    job.state, job.attempt, job.losses, job.leased_until = after.state, after.attempt, after.losses, after.leased_until
+    job.state, job.attempt, job.losses = after.state, after.attempt, after.losses
+    job.leased_until, job.not_before = after.leased_until, after.not_before
     if after.state is State.RUNNING and job.started_at is None:
         job.started_at = now
     if after.is_cancel_requested and not before.is_cancel_requested:
@@ -82,8 +95,6 @@ def _write(job: Job, before: Standing, after: Standing, now: datetime) -> None:
         job.finished_at = now
         if after.state is State.CANCELLED:
             job.cancel_requested_at = job.cancel_requested_at or now
-        if after.state is State.FAILED and job.error is None:
-            job.error = LOST
 
 
 def lock_standing(session: TenantSession, job_id: UUID) -> Standing | None:
@@ -99,6 +110,12 @@ def lock_standing(session: TenantSession, job_id: UUID) -> Standing | None:
 def find(session: TenantSession, job_id: UUID) -> Job | None:
     """Return a job."""
     return session.exec(select(Job).where(Job.id == job_id)).one_or_none()
+
+
+def states(session: TenantSession, job_ids: Sequence[UUID]) -> dict[UUID, State]:
+    """Return the states of those of the jobs that there are."""
+    rows = session.exec(select(Job.id, Job.state).where(col(Job.id).in_(job_ids)))
+    return {job_id: State(state) for job_id, state in rows}
 
 
 def page(

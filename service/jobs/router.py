@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from functools import partial
 from http import HTTPStatus
 from typing import Annotated, Any, Final
 from uuid import UUID
@@ -13,6 +14,7 @@ from service.errors import CREATING, responses
 from service.identity.actor import Actor
 from service.identity.guard import Acting
 from service.jobs import use_cases
+from service.jobs.context import wind_up
 from service.jobs.events import Streams, is_over
 from service.jobs.rules import State
 from service.jobs.schemas import JobOut, JobsOut
@@ -121,9 +123,10 @@ def get_job_events(
 
 
 @router.post("/jobs/{job_id}/cancel", responses=responses(HTTPStatus.NOT_FOUND), summary="Cancel a job")
-def post_cancel(session: Session, actor: Acting, job_id: JobId) -> JobOut:
+def post_cancel(request: Request, session: Session, actor: Acting, job_id: JobId) -> JobOut:
     """Ask for a job's end, once or often. What waits is over at once; what is at work ends at its next safe point.
 
     Nothing of a cancelled import or training stays. A job that has ended stays as it is.
     """
-    return JobOut.of(use_cases.cancel(session, job_id), actor)
+    state = request.app.state
+    return JobOut.of(use_cases.cancel(session, job_id, partial(wind_up, state.job_kinds, state.settings)), actor)

@@ -13,7 +13,9 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 MOST_LOSSES = 25
-"""Workers that may die over a job before it is given up: a job that exhausts the memory would go round for ever."""
+"""Attempts that may be lost before a job is given up: one that exhausts the memory would go round for ever."""
+FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=1), timedelta(minutes=5)
+"""How long a job waits after what it needs has failed it: twice as long after each attempt."""
 
 
 class State(StrEnum):
@@ -38,9 +40,11 @@ class Standing:
     attempt
         Times it was claimed.
     losses
-        Attempts whose worker was lost.
+        Attempts whose worker was lost, or that the database broke off.
     leased_until
         When others may claim a running job.
+    not_before
+        Until when a queued job is left alone, since what it needs has failed it.
     """
 
     state: State = State.QUEUED
@@ -48,6 +52,7 @@ class Standing:
     losses: int = 0
     leased_until: datetime | None = None
     is_cancel_requested: bool = False
+    not_before: datetime | None = None
 
 
 def holds(job: Standing, attempt: int) -> bool:
@@ -59,7 +64,7 @@ def is_due(job: Standing, now: datetime) -> bool:
     """Tell whether the job waits for a worker: it is queued, or its worker's lease has run out."""
     if job.state is State.RUNNING:
         return job.leased_until is None or job.leased_until <= now
-    return job.state is State.QUEUED
+    return job.state is State.QUEUED and (job.not_before is None or job.not_before <= now)
 
 
 def claim(job: Standing, now: datetime, lease: timedelta) -> Standing | None:
@@ -79,7 +84,7 @@ def claim(job: Standing, now: datetime, lease: timedelta) -> Standing | None:
         job = _lost(job)
     if job.state in FINAL:
         return job
-    return replace(job, state=State.RUNNING, attempt=job.attempt + 1, leased_until=now + lease)
+    return replace(job, state=State.RUNNING, attempt=job.attempt + 1, leased_until=now + lease, not_before=None)
 
 
 def renew(job: Standing, attempt: int, now: datetime, lease: timedelta) -> Standing | None:
@@ -102,13 +107,36 @@ def stop(job: Standing, attempt: int) -> Standing | None:
     return _ended(job, State.CANCELLED) if holds(job, attempt) and job.is_cancel_requested else None
 
 
-def give_back(job: Standing, attempt: int, *, is_lost: bool) -> Standing | None:
-    """Let another worker have the job: this one ends, or (``is_lost``) has lost what it needs for it."""
+def give_back(job: Standing, attempt: int) -> Standing | None:
+    """Let another worker have the job: this one ends."""
     if not holds(job, attempt):
         return None
-    if is_lost or job.is_cancel_requested:
-        return _lost(job)
-    return replace(job, state=State.QUEUED, leased_until=None)
+    return _ended(job, State.CANCELLED) if job.is_cancel_requested else _queued(job)
+
+
+def set_back(job: Standing, attempt: int, now: datetime, *, is_lost: bool) -> Standing | None:
+    """Let the job be tried again after a pause: what it needs has failed it.
+
+    Parameters
+    ----------
+    is_lost
+        Whether the job itself may be the cause, so that the attempt counts as lost. A full disk is not its doing.
+
+    Examples
+    --------
+    >>> from datetime import UTC
+    >>> now = datetime(2026, 3, 1, tzinfo=UTC)
+    >>> job = set_back(Standing(State.RUNNING, attempt=4, leased_until=now), 4, now, is_lost=False)
+    >>> job.state.value, job.losses, (job.not_before - now).seconds
+    ('queued', 0, 8)
+    """
+    if not holds(job, attempt):
+        return None
+    after = _lost(job) if is_lost or job.is_cancel_requested else _queued(job)
+    if after.state in FINAL:
+        return after
+    doublings = min(attempt - 1, 10)
+    return replace(after, not_before=now + min(FIRST_PAUSE * 2**doublings, LONGEST_PAUSE))
 
 
 def request_cancel(job: Standing) -> Standing:
@@ -119,14 +147,18 @@ def request_cancel(job: Standing) -> Standing:
 
 
 def _lost(job: Standing) -> Standing:
-    """Return a running job whose worker is gone, and whose work with it: no transaction of it has committed."""
+    """Return a running job whose attempt is lost: what that had not committed is gone, and nothing more will be."""
     losses = job.losses + 1
     if job.is_cancel_requested:
         return _ended(job, State.CANCELLED)
     if losses >= MOST_LOSSES:
         return replace(_ended(job, State.FAILED), losses=losses)
-    return replace(job, state=State.QUEUED, leased_until=None, losses=losses)
+    return replace(_queued(job), losses=losses)
+
+
+def _queued(job: Standing) -> Standing:
+    return replace(job, state=State.QUEUED, leased_until=None)
 
 
 def _ended(job: Standing, state: State) -> Standing:
-    return replace(job, state=state, leased_until=None)
+    return replace(job, state=state, leased_until=None, not_before=None)

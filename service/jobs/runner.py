@@ -9,8 +9,7 @@ from uuid import UUID
 
 import structlog
 from sqlalchemy import text
-from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.exc import SQLAlchemyError
 
 from service.errors import Problem
 from service.jobs import repository, rules
@@ -22,16 +21,15 @@ from service.jobs.attempt import (
     Pulse,
     sessions_of,
 )
-from service.jobs.context import Context, Kind
-from service.jobs.rules import FINAL, State
+from service.jobs.context import Context, Kind, wind_up
+from service.jobs.faults import is_full_disk, is_passing
+from service.jobs.rules import FINAL, MOST_LOSSES, State
 from service.jobs.tables import Job
-from service.kit.db import Database
+from service.kit.db import Database, set_author
 from service.settings import Settings
 
 log = structlog.get_logger()
 
-PASSING = (OperationalError, InterfaceError, PoolTimeoutError)
-"""What the database says when it restarts, is full, or chose another transaction: the job is tried again."""
 SUPERSEDED = "superseded"
 SETTLE_TRIES, SETTLE_PAUSE_SECONDS = 5, 1.0
 INTERNAL = {
@@ -39,6 +37,13 @@ INTERNAL = {
     "title": "Something went wrong that should not",
     "detail": "Nothing of the job's open work was kept. Tell whoever runs the service the job's id: its log says more.",
 }
+BROKEN_OFF = {
+    "type": "urn:clustercredit:broken-off",
+    "title": "The database broke the job off again and again",
+    "detail": f"{MOST_LOSSES} attempts were lost, the last one to a connection that broke, or to a lock that was not to"
+    " be had. Tell whoever runs the service the job's id: its log and the database's say more. Then start it again.",
+}
+"""What is told of a job that the database broke off too often; one that lost workers alone is `worker-lost`."""
 
 
 class Runner:
@@ -67,19 +72,23 @@ class Runner:
                 job = self._claim(tenant_id, job_id)
                 if job is not None:
                     self._attempt(job)
-            except PASSING as error:
-                log.warning("job left to a later wake-up", error=type(error).__name__)
-            except Exception:
-                log.exception("job not begun")
+            except Exception as error:
+                if is_passing(error):
+                    log.warning("job left to a later wake-up", error=_name(error))
+                else:
+                    log.exception("job neither begun nor ended")
 
     def _claim(self, tenant_id: UUID, job_id: UUID) -> Job | None:
         with self._database.session(tenant_id) as session:
             found = repository.find(session, job_id)
             if found is None or found.kind not in self._kinds:
                 return None
+            set_author(session, found.author())
             claim = partial(rules.claim, lease=self._lease)
             job = repository.change(session, job_id, claim, waits=False)
         if job is None or job.state != State.RUNNING:
+            if job is not None:
+                wind_up(self._kinds, self._settings, job)
             return None
         if job.attempt > 1:
             self._end_former_sessions(job)
@@ -96,7 +105,7 @@ class Runner:
 
     def _attempt(self, job: Job) -> None:
         kind = self._kinds[job.kind]
-        own = AttemptDatabase(self._database.url, job.tenant_id, job.id, job.attempt)
+        own = AttemptDatabase(self._database.url, job)
         log.info("job started", kind=job.kind, attempt=job.attempt)
         try:
             with Pulse(self._database, job.tenant_id, job.id, job.attempt, self._lease, self._must_stop) as pulse:
@@ -104,8 +113,8 @@ class Runner:
         finally:
             own.dispose()
         log.info("job ended", kind=job.kind, attempt=job.attempt, state=state)
-        if kind.on_end is not None and state in FINAL:
-            kind.on_end(self._settings, job.tenant_id, job.id)
+        if state in FINAL:
+            wind_up(self._kinds, self._settings, job)
 
     def _work(self, kind: Kind, context: Context, job: Job) -> str:
         """Let the kind's function work, and note how it ended; return the state that the job has then."""
@@ -122,35 +131,46 @@ class Runner:
 
     def _interrupted(self, job: Job, why: InterruptionError) -> str:
         if isinstance(why, CancelledError):
-            return self._settle(job, lambda standing: rules.stop(standing, job.attempt))
+            return self._settle(job, lambda standing, _: rules.stop(standing, job.attempt))
         if isinstance(why, GivenBackError):
-            return self._settle(job, lambda standing: rules.give_back(standing, job.attempt, is_lost=False))
+            return self._settle(job, lambda standing, _: rules.give_back(standing, job.attempt))
         return SUPERSEDED
 
     def _failed(self, job: Job, kind: Kind, error: Exception) -> str:
-        if isinstance(error, PASSING):
-            log.warning("job tried again", error=type(error).__name__)
-            return self._settle(job, lambda standing: rules.give_back(standing, job.attempt, is_lost=True))
+        if is_passing(error):
+            log.warning("job tried again", error=_name(error))
+            is_lost = not is_full_disk(error)
+            return self._settle(
+                job, lambda standing, now: rules.set_back(standing, job.attempt, now, is_lost=is_lost), lost=BROKEN_OFF
+            )
         told = _told_of(error, kind)
         if told is INTERNAL:
             log.error("job failed", exc_info=error)
-        return self._settle(job, lambda standing: rules.fail(standing, job.attempt), error=told)
+        return self._settle(job, lambda standing, _: rules.fail(standing, job.attempt), error=told)
 
-    def _settle(self, job: Job, decide: Callable[[rules.Standing], rules.Standing | None], **told: Any) -> str:
-        """Note an end without an effect. If the database cannot, the lease runs out, which comes to the same.
+    def _settle(self, job: Job, decide: repository.Decide, **told: Any) -> str:
+        """Note an end without an effect. If the database cannot, the lease runs out, which counts as a lost worker.
 
-        A job that is given back is woken by the next sweep, of another worker if this one is to stop.
+        So a full disk, which may not count, is waited for unless the worker is to stop. A job that is given back is
+        woken by the next sweep, of another worker if this one is to stop.
         """
-        for _ in range(SETTLE_TRIES):
+        tries = 0
+        while tries < SETTLE_TRIES:
             try:
-                with self._database.session(job.tenant_id) as session:
-                    settled = repository.change(session, job.id, lambda standing, _: decide(standing), **told)
+                with self._database.session(job.tenant_id, job.author()) as session:
+                    settled = repository.change(session, job.id, decide, **told)
             except SQLAlchemyError as error:
-                log.warning("end not noted yet", error=type(error).__name__)
+                log.warning("end not noted yet", error=_name(error))
+                tries += not is_full_disk(error) or self._must_stop()
                 sleep(SETTLE_PAUSE_SECONDS)
             else:
                 return SUPERSEDED if settled is None else settled.state
         return "unknown"
+
+
+def _name(error: Exception) -> str:
+    """Return what may be logged of an error that is no fault of the code."""
+    return type(getattr(error, "orig", None) or error).__name__
 
 
 def _told_of(error: Exception, kind: Kind) -> dict[str, str]:

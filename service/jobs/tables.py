@@ -9,6 +9,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field
 
 from service.jobs.rules import Standing, State
+from service.kit.db import Author
 from service.kit.rows import TenantRow
 
 
@@ -34,6 +35,7 @@ class Job(TenantRow, table=True):
     attempt: int
     losses: int
     leased_until: datetime | None = Field(sa_type=DateTime(timezone=True))
+    not_before: datetime | None = Field(default=None, sa_type=DateTime(timezone=True))
     phase: str = Field(sa_type=Text)
     done: int = Field(sa_type=BigInteger)
     total: int = Field(sa_type=BigInteger)
@@ -50,7 +52,12 @@ class Job(TenantRow, table=True):
     def standing(self) -> Standing:
         """Return it as the rules see it."""
         is_cancel_requested = self.cancel_requested_at is not None
-        return Standing(State(self.state), self.attempt, self.losses, self.leased_until, is_cancel_requested)
+        state = State(self.state)
+        return Standing(state, self.attempt, self.losses, self.leased_until, is_cancel_requested, self.not_before)
+
+    def author(self) -> Author:
+        """Return who started it, on whose behalf all that becomes of it is done."""
+        return Author(self.actor, self.actor_id, str(self.id))
 
 
 class Upload(TenantRow, table=True):

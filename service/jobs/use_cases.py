@@ -1,6 +1,6 @@
 """Start jobs, look at them, and ask for their end."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -12,7 +12,7 @@ from service.jobs.rules import State
 from service.jobs.tables import Job
 from service.jobs.wakeups import wake
 from service.kit import clock
-from service.kit.db import TenantSession, tenant_of
+from service.kit.db import TenantSession, after_commit, tenant_of
 
 MOST_UNFINISHED = 1000
 """Jobs of a tenant that may wait or run at a time."""
@@ -39,7 +39,8 @@ def start(
     TooManyRequests
         If too many of the tenant's jobs wait.
     """
-    if repository.count_unfinished(session) >= MOST_UNFINISHED:
+    ahead = repository.count_unfinished(session)
+    if ahead >= MOST_UNFINISHED:
         raise TooManyRequests(f"{MOST_UNFINISHED} jobs wait already. Look at them in GET /v1/jobs, and come back.", 60)
     job_id = clock.new_id()
     job = Job(
@@ -49,7 +50,7 @@ def start(
         cancel_requested_at=None, version=1,
     )  # fmt: skip
     repository.add(session, job, () if parts is None else parts(job_id))
-    wake(session, job_id)
+    wake(session, job_id, ahead)
     return job
 
 
@@ -74,8 +75,13 @@ def list_jobs(
     return repository.page(session, state=state, kind=kind, before=before, limit=limit)
 
 
-def cancel(session: TenantSession, job_id: UUID) -> Job:
+def cancel(session: TenantSession, job_id: UUID, at_end: Callable[[Job], None] = lambda _: None) -> Job:
     """Ask for a job's end: one that waits is over at once, one at work at its next safe point, whole or not at all.
+
+    Parameters
+    ----------
+    at_end
+        Called once the session's transaction is committed, if the job is over then: no worker will see to it.
 
     Raises
     ------
@@ -85,10 +91,11 @@ def cancel(session: TenantSession, job_id: UUID) -> Job:
     job = repository.change(session, job_id, lambda standing, _: rules.request_cancel(standing))
     if job is None:
         raise NotFound("No job has this id.")
+    if State(job.state) in rules.FINAL:
+        after_commit(session, lambda: at_end(job))
     return job
 
 
-def is_over(session: TenantSession, job_id: UUID) -> bool:
-    """Tell whether a job has ended for good, or never was."""
-    job = repository.find(session, job_id)
-    return job is None or State(job.state) in rules.FINAL
+def states(session: TenantSession, job_ids: Sequence[UUID]) -> dict[UUID, State]:
+    """Return the states of those of the jobs that there are."""
+    return repository.states(session, job_ids)

@@ -30,17 +30,20 @@ log = structlog.get_logger()
 POLL_SECONDS, SWEEP_SECONDS = 5.0, 5.0
 """LISTEN may be deaf without knowing; polling is not."""
 HEARTBEAT_SECONDS, STALLED_SECONDS = 5.0, 30.0
+TIDY_SECONDS = 60.0
 RESTART_SECONDS = 1.0
 GRACE_SECONDS = 5.0
 """What a job gets to finish in when the worker is to stop; then it is given back at its next safe point."""
 WOKEN_AT_ONCE = 100
 UNSEEN: LiteralString = """
-    select job.tenant_id, job.id, job.state, job.attempt, job.leased_until, clock_timestamp() as now
+    select job.tenant_id, job.id, job.state, job.attempt, job.leased_until, job.not_before,
+        clock_timestamp() as now, row_number() over (partition by job.tenant_id order by job.id) - 1 as ahead
     from public.job job
-    where job.state in ('queued', 'running') and not exists (
+    where job.state in ('queued', 'running') and job.kind = any(%(kinds)s) and not exists (
         select from procrastinate_jobs wakeup where wakeup.queueing_lock = job.id::text and wakeup.status = 'todo')
+    order by ahead, job.id
 """
-"""Every tenant's unfinished jobs that no wake-up in the queue names."""
+"""Every tenant's unfinished jobs that no wake-up in the queue names, the tenants in turn."""
 
 
 class Worker:
@@ -65,7 +68,8 @@ class Worker:
         concurrency: int = 1,
         revive: Callable[[], object] = lambda: None,
     ) -> None:
-        self._database = database.beside(concurrency + 2)
+        self._database, self._settings, self._kinds = database.beside(concurrency + 2), settings, kinds
+        self._tidied_at = float("-inf")
         self._concurrency, self._revive = concurrency, revive
         self._sweep_seconds = min(SWEEP_SECONDS, settings.job_lease_seconds / 4)
         self._stop_at: float | None = None
@@ -142,7 +146,19 @@ class Worker:
                 await self.sweep(app)
             except ConnectorException as error:
                 log.warning("sweep missed", why=str(error.__cause__ or error)[:200])
+            if monotonic() - self._tidied_at >= TIDY_SECONDS:
+                self._tidied_at = monotonic()
+                await asyncio.to_thread(self.tidy)
             await asyncio.sleep(self._sweep_seconds)
+
+    def tidy(self) -> None:
+        """Let every kind do what a kill left undone at a job's end; what fails is done the next time."""
+        for kind in self._kinds.values():
+            try:
+                if kind.tidy is not None:
+                    kind.tidy(self._settings, self._database)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the worker must go on
+                log.warning("not tidied", kind=kind.name, error=type(error).__name__)
 
     async def sweep(self, app: procrastinate.App) -> int:
         """Drop wake-ups that dead workers hold, and wake every job that waits without one; return how many."""
@@ -151,14 +167,14 @@ class Worker:
             with suppress(ConnectorException):  # another worker's sweep was first
                 await app.job_manager.finish_job_by_id_async(stalled.id, Status.FAILED, delete_job=True)
         woken = 0
-        for row in await app.connector.execute_query_all_async(UNSEEN):
+        for row in await app.connector.execute_query_all_async(UNSEEN, kinds=list(self._kinds)):
             if woken < WOKEN_AT_ONCE and is_due(_standing(row), row["now"]):
                 with suppress(AlreadyEnqueued):
-                    task = app.configure_task(TASK, queueing_lock=str(row["id"]), queue=QUEUE)
+                    task = app.configure_task(TASK, queueing_lock=str(row["id"]), queue=QUEUE, priority=-row["ahead"])
                     await task.defer_async(tenant_id=str(row["tenant_id"]), job_id=str(row["id"]))
                     woken += 1
         return woken
 
 
 def _standing(row: dict[str, Any]) -> Standing:
-    return Standing(State(row["state"]), row["attempt"], leased_until=row["leased_until"])
+    return Standing(State(row["state"]), row["attempt"], leased_until=row["leased_until"], not_before=row["not_before"])

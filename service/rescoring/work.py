@@ -6,9 +6,11 @@ off - commits nothing: its lease ends, another takes over, and what it wakes up 
 """
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from threading import Event, Thread
 from time import monotonic
 from typing import TypeVar
@@ -25,6 +27,7 @@ from sqlalchemy.exc import (
 
 from service.alerts.use_cases import note_findings
 from service.firms.use_cases import list_keys
+from service.jobs.attempt import SupersededError
 from service.kit import clock
 from service.kit.db import Author, Database, TenantSession
 from service.rescoring import repository
@@ -44,10 +47,14 @@ PATIENCE_SECONDS = 300.0
 """How long a worker waits for a database that does not answer."""
 SLICE_FIRMS = 2_000
 """Firms whose observations are in memory at a time: 425 firms of the contest's data have 1.1 million invoices."""
+MOST_LOSSES = 5
+"""Connections that a worker may lose running over the same chunk: the chunk itself may be what ends them."""
 _PAUSE_SECONDS = 0.2
 _LOST = (OperationalError, InterfaceError, InternalError)
 """What a connection that is lost, or a server that restarts, shows itself by."""
 OnProgress = Callable[[str, int, int], None]
+SafePoint = Callable[[], object]
+"""Raises if the work is to end here."""
 Result = TypeVar("Result")
 
 
@@ -55,8 +62,10 @@ class LostChunkError(Exception):
     """Another worker took the chunk over: what was done here must not be committed."""
 
 
-def steadily(act: Callable[[], Result], patience: float = PATIENCE_SECONDS) -> Result:
-    """Do something that may be done twice, again and again while the database does not answer.
+def steadily(
+    act: Callable[[], Result], patience: float = PATIENCE_SECONDS, safe_point: SafePoint = lambda: None
+) -> Result:
+    """Do something that may be done twice, again and again while the database does not answer, if nobody objects.
 
     Raises
     ------
@@ -70,6 +79,7 @@ def steadily(act: Callable[[], Result], patience: float = PATIENCE_SECONDS) -> R
         except _LOST as error:
             if monotonic() > until or not _is_lost(error):
                 raise
+            safe_point()
             Event().wait(_PAUSE_SECONDS)
 
 
@@ -90,18 +100,40 @@ def work_on(
     """Score chunks of a run until none is open; wait for those that others work on, and take over what they lose.
 
     Does nothing for a run that is not being prepared. A database that restarts is waited for.
+
+    Parameters
+    ----------
+    progress
+        A safe point: whatever it raises ends the work, within a chunk too.
+
+    Raises
+    ------
+    sqlalchemy.exc.DBAPIError
+        If the same chunk costs the connection again and again.
     """
-    worker = clock.new_id()
+    worker, losses = clock.new_id(), Counter[int]()
+    safe_point: SafePoint = partial(progress, "scoring", 0, 0)
     while True:
-        run, claim, done = steadily(lambda: _take(database, tenant_id, run_id, actor, worker, lease_seconds))
-        if run is None or run.state != "preparing":
+        take = partial(_take, database, tenant_id, run_id, actor, worker, lease_seconds)
+        run, claim, done = steadily(take, safe_point=safe_point)
+        if run is None:
             return
-        progress(f"scoring as of {run.as_of}", done.done, done.chunks)
+        safe_point = partial(progress, f"scoring as of {run.as_of}", done.done, done.chunks)
+        safe_point()
+        if run.state != "preparing":
+            return
         if claim is None:
             Event().wait(_PAUSE_SECONDS)
             continue
-        with suppress(LostChunkError):
-            _work(database, run, claim, actor, lease_seconds)
+        try:
+            _work(database, run, claim, actor, lease_seconds, safe_point)
+        except LostChunkError:
+            continue
+        except _LOST as error:
+            losses[claim.number] += 1
+            if not _is_lost(error) or losses[claim.number] >= MOST_LOSSES:
+                raise
+            Event().wait(_PAUSE_SECONDS * 2 ** losses[claim.number])
 
 
 def _take(
@@ -116,42 +148,55 @@ def _take(
         return repository.find_run(session, run_id), claim, done
 
 
-def _work(database: Database, run: Run, claim: Claim, actor: str, lease_seconds: float) -> None:
+def _work(
+    database: Database, run: Run, claim: Claim, actor: str, lease_seconds: float, safe_point: SafePoint = lambda: None
+) -> None:
     """Score a chunk in one transaction; let it go at once if that fails, so that it is not waited for."""
     try:
         with (
             _heartbeat(database, run, claim, lease_seconds) as is_mine,
             database.session(run.tenant_id, Author(actor)) as session,
         ):
-            repository.limit_idleness(session, 2 * lease_seconds)
-            score_chunk(session, run, claim, actor, is_mine)
+            repository.limit_idleness(session, _longest_silence(claim, lease_seconds))
+            score_chunk(session, run, claim, actor, is_mine, safe_point)
     except LostChunkError:
         raise
     except IntegrityError as error:
-        if steadily(lambda: _renew(database, run, claim, lease_seconds)):
+        if steadily(lambda: _renew(database, run, claim, lease_seconds), safe_point=safe_point):
             raise
         raise LostChunkError from error  # who has the chunk now was first with its scores
-    except _LOST as error:
-        _let_go(database, run, claim)
-        if not _is_lost(error):
-            raise
     except BaseException:
-        _let_go(database, run, claim)
+        _let_go(database, run, claim, safe_point)
         raise
 
 
-def _let_go(database: Database, run: Run, claim: Claim) -> None:
+def _longest_silence(claim: Claim, lease_seconds: float) -> float:
+    """Return for how long a worker may compute without a statement: longer each time that a chunk is taken.
+
+    One that needs longer than the first attempt may would else never be done.
+    """
+    return lease_seconds * min(1 << min(claim.attempt, 10), LONGEST_LEASES)
+
+
+def _let_go(database: Database, run: Run, claim: Claim, safe_point: SafePoint) -> None:
     def act() -> None:
         with database.session(run.tenant_id) as session:
             repository.let_go(session, run.id, claim)
 
-    steadily(act)
+    steadily(act, safe_point=safe_point)
 
 
 def score_chunk(
-    session: TenantSession, run: Run, claim: Claim, actor: str, is_mine: Callable[[], bool] = lambda: True
+    session: TenantSession,
+    run: Run,
+    claim: Claim,
+    actor: str,
+    is_mine: Callable[[], bool] = lambda: True,
+    safe_point: SafePoint = lambda: None,
 ) -> None:
     """Score a chunk's firms, note what rules find in them, and mark it done, in the session's transaction.
+
+    Between slices of firms is a safe point.
 
     Raises
     ------
@@ -163,6 +208,7 @@ def score_chunk(
     batch = Batch(run.product, run.as_of, (run.id, claim.number))
     scored, alerts, refusals = 0, 0, []
     for keys in slices(list_keys(session, claim.first_key, claim.last_key), claim.firm_keys):
+        safe_point()
         if not is_mine():
             raise LostChunkError
         made, refused = score_range(session, loaded, run.as_of, context, keys, actor, batch)
@@ -215,10 +261,15 @@ def _heartbeat(database: Database, run: Run, claim: Claim, lease_seconds: float)
         for _ in range(BEATS * LONGEST_LEASES):
             if is_over.wait(lease_seconds / BEATS):
                 return
-            with suppress(SQLAlchemyError):
-                if not _renew(database, run, claim, lease_seconds):
-                    is_lost.set()
-                    return
+            try:
+                is_ours = _renew(database, run, claim, lease_seconds)
+            except SupersededError:
+                is_ours = False
+            except SQLAlchemyError:
+                continue
+            if not is_ours:
+                is_lost.set()
+                return
 
     thread = Thread(target=beat, name=f"heartbeat of chunk {claim.number}", daemon=True)
     thread.start()

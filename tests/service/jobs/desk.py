@@ -60,9 +60,11 @@ class Desk:
             return session.execute(EFFECTS, {"name": f"{job_id}%"}).scalar_one()
 
     def let_lease_run_out(self, job_id: uuid.UUID) -> None:
-        """Turn the database's clock on, for this one job."""
-        past = text("update job set leased_until = clock_timestamp() - interval '1 second' where id = :id"
-                    " and leased_until is not null")  # fmt: skip
+        """Turn the database's clock on, for this one job: a pause ends, too."""
+        past = text("""
+            update job set not_before = null,
+              leased_until = case when state = 'running' then clock_timestamp() - interval '1 second' end
+            where id = :id""")
         with self.database.session(self.tenant_id) as session:
             session.execute(past, {"id": job_id})
 

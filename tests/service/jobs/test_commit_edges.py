@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from psycopg.errors import DiskFull, LockNotAvailable
 
 from service.jobs import rules, use_cases
 from service.jobs.attempt import AttemptDatabase, Pulse, SupersededError
@@ -15,6 +16,7 @@ from service.jobs.rules import FINAL, State
 from tests.service.jobs.desk import Desk, add_effect
 
 FULL = pytest.param(300, marks=[pytest.mark.chaos, pytest.mark.timeout(1800)])
+WAYS_OUT = [ValueError("no"), DiskFull(), LockNotAvailable(), "stop", "back"]
 
 
 class DiedError(Exception):
@@ -45,7 +47,7 @@ class Machine(RuleBasedStateMachine):
         job = self.desk.runner()._claim(self.desk.tenant_id, self.job_id)
         if job is None:
             return
-        own = AttemptDatabase(self.desk.database.url, self.desk.tenant_id, job.id, job.attempt)
+        own = AttemptDatabase(self.desk.database.url, job)
         pulse = Pulse(
             self.desk.database, self.desk.tenant_id, job.id, job.attempt, self.desk.runner()._lease, lambda: False
         )
@@ -96,16 +98,16 @@ class Machine(RuleBasedStateMachine):
         assert context._pulse._is_superseded != rules.holds(self.desk.job(self.job_id).standing(), job.attempt)
 
     @precondition(lambda self: self.hands)
-    @rule(which=st.integers(0, 5), how=st.sampled_from([ValueError("no"), "stop", "back", "lost"]))
+    @rule(which=st.integers(0, 5), how=st.sampled_from(WAYS_OUT))
     def give_up(self, which, how):
         job, _ = self.hands[which % len(self.hands)]
         runner = self.desk.runner()
-        if isinstance(how, ValueError):
+        if isinstance(how, Exception):
             runner._failed(job, self.desk.kind, how)
         elif how == "stop":
-            runner._settle(job, lambda standing: rules.stop(standing, job.attempt))
+            runner._settle(job, lambda standing, _: rules.stop(standing, job.attempt))
         else:
-            runner._settle(job, lambda s: rules.give_back(s, job.attempt, is_lost=how == "lost"))
+            runner._settle(job, lambda standing, _: rules.give_back(standing, job.attempt))
 
     @rule()
     def cancel(self):

@@ -1,15 +1,17 @@
 """What becomes of a job: its effect and its end are one, whoever dies, stops, or comes late."""
 
+import errno
 import threading
 import uuid
 from datetime import timedelta
 
 import pytest
+from psycopg.errors import DiskFull
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
 from service.errors import Conflict, TooManyRequests
-from service.jobs import use_cases
+from service.jobs import repository, runner, use_cases
 from service.jobs.attempt import SupersededError
 from service.jobs.rules import MOST_LOSSES, State
 from service.kit import clock
@@ -208,9 +210,90 @@ def test_what_the_database_says_in_passing_is_tried_again(database, tenant):
     desk = Desk(database, tenant, run)
     job_id = desk.start()
     for state in (State.QUEUED, State.QUEUED, State.SUCCEEDED):
+        desk.let_lease_run_out(job_id)
         desk.run(job_id)
         assert desk.job(job_id).state == state
     assert (desk.job(job_id).losses, desk.effects(job_id)) == (2, 1)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [OperationalError("insert", {}, DiskFull("could not extend file")), OSError(errno.ENOSPC, "no room")],
+    ids=["database", "worker"],
+)
+def test_a_full_disk_is_waited_for_however_long_it_lasts(database, tenant, error):
+    """It is looked at less and less often, and the job is done as soon as there is room."""
+    is_full, pauses = True, []
+
+    def run(context):
+        with context.session() as session:
+            add_effect(session, context)
+            if is_full:
+                raise error
+            context.finish(session, {})
+
+    desk = Desk(database, tenant, run)
+    job_id = desk.start()
+    for _ in range(MOST_LOSSES + 1):
+        desk.run(job_id)
+        job = desk.job(job_id)
+        assert (job.state, job.losses, job.error) == (State.QUEUED, 0, None)
+        pauses.append(job.not_before - clock.now())
+        desk.run(job_id)
+        assert desk.job(job_id).attempt == job.attempt, "the pause is not kept"
+        desk.let_lease_run_out(job_id)
+    assert timedelta(0) < pauses[0] < timedelta(seconds=2)
+    assert timedelta(minutes=4) < pauses[-1] <= timedelta(minutes=5)
+    is_full = False
+    desk.run(job_id)
+    job = desk.job(job_id)
+    assert (job.state, job.not_before, desk.effects(job_id)) == (State.SUCCEEDED, None, 1)
+
+
+def test_a_full_disk_that_keeps_the_pause_from_being_noted_costs_no_worker(database, tenant, monkeypatch):
+    def change(*args, **options):
+        if len(refusals) < 2 * runner.SETTLE_TRIES:
+            refusals.append(1)
+            raise OperationalError("update", {}, DiskFull("could not extend file"))
+        return as_it_is(*args, **options)
+
+    refusals, as_it_is = [], repository.change
+    desk = Desk(database, tenant)
+    job = desk.runner()._claim(desk.tenant_id, desk.start())
+    monkeypatch.setattr(runner, "SETTLE_PAUSE_SECONDS", 0)
+    monkeypatch.setattr(repository, "change", change)
+    assert desk.runner()._failed(job, desk.kind, OSError(errno.ENOSPC, "no room")) == State.QUEUED
+    assert desk.job(job.id).losses == 0
+
+
+def test_a_job_that_the_database_breaks_off_every_time_says_so(database, tenant):
+    def run(context):
+        with database.session(desk.tenant_id) as holder, context.session() as session:
+            holder.execute(lock, {"name": tenant})
+            session.execute(text("set local lock_timeout = '1ms'"))
+            session.execute(lock, {"name": tenant})
+
+    lock = text("select pg_advisory_xact_lock(hashtext(:name))")
+    desk = Desk(database, tenant, run)
+    job_id = desk.start()
+    for _ in range(MOST_LOSSES):
+        assert desk.job(job_id).state == State.QUEUED
+        desk.run(job_id)
+        desk.let_lease_run_out(job_id)
+    job = desk.job(job_id)
+    assert (job.state, job.losses, job.error["type"]) == (State.FAILED, MOST_LOSSES, "urn:clustercredit:broken-off")
+    assert "LockNotAvailable" not in str(job.error)
+
+
+def test_what_the_database_will_never_do_is_not_tried_again(database, tenant):
+    def run(context):
+        with context.session() as session:
+            session.execute(text(f"select {'(' * 20_000}1{')' * 20_000}"))
+
+    desk = Desk(database, tenant, run)
+    job_id = desk.start()
+    desk.run(job_id)
+    assert (desk.job(job_id).state, desk.job(job_id).attempt) == (State.FAILED, 1)
 
 
 def test_a_job_that_costs_every_worker_is_given_up(database, tenant):

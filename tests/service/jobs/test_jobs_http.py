@@ -1,24 +1,31 @@
 """Jobs over HTTP: started with 202, done by a worker, followed, and cancelled."""
 
+import asyncio
 import gzip
+import hashlib
 import json
+import os
 import threading
 import time
 import uuid
-from datetime import timedelta
 
 import httpx
 import pytest
 from http_client import Client, make_client
 from sqlalchemy import text
+from structlog.testing import capture_logs
 
 from service.app import KINDS, create_app
 from service.identity.access import Role
 from service.identity.use_cases import tenant_id_of
+from service.imports.uploads import Uploads
 from service.jobs import events
 from service.jobs.context import Kind
 from service.jobs.rules import State
 from service.jobs.runner import Runner
+from service.jobs.use_cases import cancel
+from service.jobs.worker import Worker
+from service.kit.keyring import Keyring
 from tests.service.jobs.conftest import TENANT, working
 from tests.service.jobs.desk import Desk
 from tests.service.kit.test_slow_clients import HOST, serving
@@ -125,14 +132,72 @@ def test_a_worker_without_the_key_says_so(manager, own_database, own_settings, t
     assert "CLUSTERCREDIT_KEYRING_DIR" in manager.get(started.headers["location"]).json()["error"]["detail"]
 
 
-def test_keys_of_files_that_were_cancelled_go_with_a_later_import(manager, own_settings, monkeypatch):
-    monkeypatch.setattr("service.imports.uploads.ABANDONED", timedelta(0))
-    first = upload(manager, b"x")
+def keys_of(settings) -> set[str]:
+    return {path.stem for path in (settings.keyring / "uploads").rglob("*.key")}
+
+
+def test_the_key_of_a_file_goes_at_once_when_its_job_is_cancelled(manager, own_settings):
+    first, second = upload(manager, b"x"), upload(manager, b"x")
+    assert keys_of(own_settings) == {first.json()["id"], second.json()["id"]}
     manager.post(f"{first.headers['location']}/cancel")
-    second = upload(manager, b"x")
-    keys = [path.stem for path in (own_settings.keyring / "uploads").rglob("*.key")]
-    assert keys == [second.json()["id"]]
+    assert keys_of(own_settings) == {second.json()["id"]}
     manager.post(f"{second.headers['location']}/cancel")
+    assert keys_of(own_settings) == set()
+
+
+def test_the_key_of_a_file_goes_when_its_job_is_given_up(manager, own_database, own_settings, monkeypatch):
+    monkeypatch.setattr("service.jobs.rules.MOST_LOSSES", 1)
+    started = upload(manager, b"x")
+    with own_database.session(tenant_id_of(TENANT)) as session:
+        lost = "update job set state = 'running', leased_until = now() - interval '1 s' where id = :id"
+        session.execute(text(lost), {"id": started.json()["id"]})
+    run_now(own_database, own_settings, started.headers["location"])
+    assert manager.get(started.headers["location"]).json()["error"]["type"] == "urn:clustercredit:worker-lost"
+    assert keys_of(own_settings) == set()
+
+
+def test_a_worker_destroys_the_keys_that_a_kill_left(manager, own_database, own_settings):
+    """Of jobs that are over at once; of those that were never committed after an hour, and no sooner."""
+    tenant_id, uploads = tenant_id_of(TENANT), Uploads(Keyring(own_settings.keyring))
+    waits, ended = upload(manager, b"x"), upload(manager, b"x")
+    with own_database.session(tenant_id) as session:
+        cancel(session, uuid.UUID(ended.json()["id"]))  # whoever did so was killed before the end
+    fresh, old = uuid.uuid4(), uuid.uuid4()
+    for job_id in (fresh, old):
+        assert next(uploads.seal(tenant_id, job_id, b"x"))
+    (path,) = (own_settings.keyring / "uploads").rglob(f"{old}.key")
+    os.utime(path, (time.time() - 3700,) * 2)
+    assert keys_of(own_settings) == {waits.json()["id"], ended.json()["id"], str(fresh), str(old)}
+    Worker(own_database, own_settings, KINDS).tidy()
+    assert keys_of(own_settings) == {waits.json()["id"], str(fresh)}
+    manager.post(f"{waits.headers['location']}/cancel")
+
+
+def test_a_job_is_done_though_its_key_cannot_be_destroyed_now(manager, own_database, own_settings, monkeypatch):
+    """The end stands, the log names what went wrong, and the next sweep makes it good."""
+    started = upload(manager, b"firm_id,observed_on,name\n")
+    with monkeypatch.context() as patch, capture_logs() as said:
+        patch.setattr(Uploads, "forget", lambda *_: 1 / 0)
+        run_now(own_database, own_settings, started.headers["location"])
+    assert manager.get(started.headers["location"]).json()["state"] == "succeeded"
+    assert [line["event"] for line in said if line["log_level"] == "error"] == ["job not wound up"]
+    assert keys_of(own_settings)
+    Worker(own_database, own_settings, KINDS).tidy()
+    assert keys_of(own_settings) == set()
+
+
+def test_an_import_is_in_the_audit_log_by_the_hash_of_its_file(manager, own_database, own_settings):
+    content = gzip.compress(b"firm_id,observed_on,name\nAUDITED,2024-01-31,x\n")
+    started = upload(manager, content, **{"Content-Type": "application/gzip"})
+    run_now(own_database, own_settings, started.headers["location"])
+    query = text("select body from audit_entry where tenant_id = :tenant union all"
+                 " select body from audit_pending where tenant_id = :tenant")  # fmt: skip
+    with own_database.engine.connect() as connection:
+        entries = map(json.loads, connection.scalars(query, {"tenant": tenant_id_of(TENANT)}))
+        (entry,) = (entry for entry in entries if entry["subject"] == f"import:{hashlib.sha256(content).hexdigest()}")
+    assert (entry["action"], entry["request_id"]) == ("import.loaded", started.json()["id"])
+    assert entry["after"] == hashlib.sha256(content).hexdigest()
+    assert (entry["facts"]["kind"], entry["facts"]["added"], entry["facts"]["read"]) == ("firm", 1, 1)
 
 
 def test_a_training_without_data_says_what_is_missing(manager, own_database, own_settings):
@@ -272,3 +337,22 @@ def test_a_stream_ends_by_itself_and_frees_its_place(own_database, own_settings,
         assert lines[0] == "retry: 3000"
     assert app.state.job_streams._open.total() == 0
     assert client.post(f"/v1/jobs/{job_id}/cancel").json()["state"] == "cancelled"
+
+
+def test_a_burst_opens_no_more_streams_than_may_be_open(own_database, monkeypatch):
+    """All were answered before the first began: those too many say when to come back, and end."""
+    monkeypatch.setattr(events, "MOST_STREAMS_EACH", 2)
+    desk, streams = Desk(own_database, TENANT), events.Streams(own_database, 60)
+    job_id = desk.start()
+
+    async def begin() -> list[bool]:
+        bodies = [streams.answer(desk.actor, job_id, 0, None).body_iterator for _ in range(5)]
+        assert {await anext(body) for body in bodies} == {"retry: 3000\n\n"}
+        told = [await anext(body, None) is not None for body in bodies]
+        for body in bodies:
+            await body.aclose()
+        return told
+
+    assert asyncio.run(begin()) == [True, True, False, False, False]
+    assert not dict(streams._open)
+    desk.run(job_id)

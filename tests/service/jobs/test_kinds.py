@@ -1,5 +1,6 @@
 """Trainings and rescorings as jobs: what they leave, and what a second attempt finds of the first."""
 
+import json
 import uuid
 
 import pytest
@@ -40,6 +41,14 @@ def run(desk, job_id):
         return get_job(session, job_id)
 
 
+def entries(desk) -> list[dict]:
+    """Return the bodies of the tenant's entries in the audit log."""
+    query = text("select body from audit_entry where tenant_id = :tenant union all"
+                 " select body from audit_pending where tenant_id = :tenant")  # fmt: skip
+    with desk.database.engine.connect() as connection:
+        return [json.loads(body) for body in connection.scalars(query, {"tenant": desk.tenant_id})]
+
+
 def count(desk, table: str) -> int:
     with desk.database.session(desk.tenant_id) as session:
         return session.execute(text(MANY.format(table))).scalar_one()
@@ -56,6 +65,28 @@ def test_a_rescoring(desk, monkeypatch):
     assert (job.state, job.counts) == (State.SUCCEEDED, {"firms": 3, "scored": 3, "alerts": 0, "refused": 0})
     assert job.result["model_version"] == f"{world.PRODUCT}/1"
     assert count(desk, "score") == 3
+
+
+def test_whatever_a_job_does_is_in_the_audit_log_under_who_started_it(desk):
+    with desk.database.session(desk.tenant_id) as session:
+        world.add_model(session)
+        world.add_firm(session, desk.tenant, world.create_branch(session, "here").id, "E-1")
+    job_id = start(desk, start_rescoring, world.PRODUCT, world.SECOND, is_published=True)
+    assert run(desk, job_id).state == State.SUCCEEDED
+    by_job = {entry["action"] for entry in entries(desk) if entry["request_id"] == str(job_id)}
+    assert {"job.updated", "scores.added", "rescoring_run.inserted"} <= by_job
+    for entry in entries(desk):
+        if entry["action"] in by_job:
+            assert (entry["actor"], entry["request_id"]) == ("nightly", str(job_id)), entry
+            assert entry["actor_id"] == str(desk.job(job_id).actor_id), entry
+
+
+def test_a_failure_is_in_the_audit_log_under_who_started_the_job(desk):
+    options = {"seed": 7, "estimator": "auto", "central_tendency": None}
+    job_id = start(desk, training.start_training, world.PRODUCT, world.FIRST, **options)
+    assert run(desk, job_id).state == State.FAILED
+    moves = [entry for entry in entries(desk) if entry["action"] == "job.updated"]
+    assert [entry["actor"] for entry in moves] == ["nightly"] * 2
 
 
 def test_a_rescoring_that_waits_to_be_published(desk):

@@ -28,7 +28,7 @@ class Row:
     standing: Standing = field(default_factory=Standing)
     effects: int = 0
     alone_since: datetime | None = None
-    """Since when a worker was free, and none has worked on it."""
+    """Since when a worker was free, and none has worked on it; a pause that the rules set is over by then."""
 
 
 @dataclass
@@ -105,11 +105,13 @@ class World:
         if self.free == 0:
             self.rows[job].alone_since = self.now
             return
+        before = self.rows[job].standing
         claimed = self.change(job, lambda standing: rules.claim(standing, self.now, LEASE))
         if claimed is None or claimed.state is not State.RUNNING:
             return
         self.free -= 1
         row = self.rows[job]
+        assert before.not_before is None or before.not_before <= self.now
         self.slowest = max(self.slowest, self.now - row.alone_since)
         hand = Hand(job, claimed.attempt, self.now)
         self.at(self.now + BEAT, self.beat, hand)
@@ -120,7 +122,7 @@ class World:
         elif fate < 0.5:
             self.at(self.now + work * self.dice.random(), self.stop, hand, self.seconds(1, 200))
         elif fate < 0.6:
-            self.at(self.now + work * self.dice.random(), self.leave, hand, self.dice.choice(("lost", "back")))
+            self.at(self.now + work * self.dice.random(), self.leave, hand, self.dice.choice(("lost", "full", "back")))
         self.at(self.now + work, self.end, hand)
 
     def is_gone(self, hand: Hand) -> bool:
@@ -167,7 +169,13 @@ class World:
         if self.is_gone(hand) or hand.is_stopped:
             return
         self.leave_alone(hand)
-        self.change(hand.job, lambda job: rules.give_back(job, hand.attempt, is_lost=how == "lost"))
+        if how == "back":
+            self.change(hand.job, lambda job: rules.give_back(job, hand.attempt))
+        else:
+            is_lost = how == "lost"
+            self.change(hand.job, lambda job: rules.set_back(job, hand.attempt, self.now, is_lost=is_lost))
+            row = self.rows[hand.job]
+            row.alone_since = row.standing.not_before or row.alone_since
         self.quit(hand)
 
     def end(self, hand: Hand) -> None:

@@ -13,7 +13,9 @@ from http_client import make_client
 from sqlalchemy import text
 
 from service.identity.access import Role
+from service.identity.use_cases import create_tenant
 from service.jobs.rules import State
+from service.jobs.use_cases import cancel
 from tests.chaos.own_server import HOST, OwnServer
 from tests.service.jobs.conftest import TENANT, working
 from tests.service.jobs.desk import KIND, Desk
@@ -173,3 +175,32 @@ def test_a_worker_leaves_kinds_that_it_does_not_know(desk, own_settings):
     assert (desk.job(job_id).state, desk.job(job_id).attempt) == (State.QUEUED, 0)
     with working(desk.database, own_settings, {KIND: desk.kind}):
         wait_for(desk, job_id, State.SUCCEEDED)
+
+
+def test_jobs_that_nobody_here_can_do_keep_no_other_from_being_found(desk, server, own_settings, monkeypatch):
+    monkeypatch.setattr("service.jobs.worker.WOKEN_AT_ONCE", 2)
+    unknown = [desk.start() for _ in range(6)]
+    name = desk.database.engine.url.database
+    server.psql("update job set kind = 'unknown' where state = 'queued'", name)
+    job_id = desk.start()
+    server.psql("set search_path = jobs; delete from procrastinate_jobs", name)
+    with working(desk.database, own_settings, {KIND: desk.kind}):
+        wait_for(desk, job_id, State.SUCCEEDED, within=5)
+    for other in unknown:
+        with desk.database.session(desk.tenant_id) as session:
+            cancel(session, other)
+
+
+@pytest.mark.parametrize("are_lost", [False, True], ids=["woken", "swept"])
+def test_a_tenant_does_not_wait_for_all_of_anothers_jobs(desk, server, own_settings, are_lost):
+    with desk.database.session() as session:
+        create_tenant(session, other := f"small bank {are_lost}")
+    many = [desk.start() for _ in range(5)]
+    small = Desk(desk.database, other)
+    job_id = small.start()
+    if are_lost:
+        server.psql("set search_path = jobs; delete from procrastinate_jobs", desk.database.engine.url.database)
+    with working(desk.database, own_settings, {KIND: desk.kind}):
+        done_at = wait_for(small, job_id, State.SUCCEEDED).finished_at
+        ends = [wait_for(desk, of_many, State.SUCCEEDED).finished_at for of_many in many]
+    assert sum(end < done_at for end in ends) <= 2

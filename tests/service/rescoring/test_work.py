@@ -2,14 +2,18 @@
 
 import random
 import threading
+import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import pytest
+from psycopg.errors import ConnectionFailure
 from sqlalchemy import event, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
+from service.jobs.attempt import AttemptDatabase
+from service.jobs.tables import Job
 from service.kit.db import Database
 from service.rescoring import repository, work
 from service.rescoring.use_cases import check
@@ -156,6 +160,104 @@ def test_a_silent_worker_does_not_hold_the_others_up(database, bank, uninterrupt
         sleep_past_the_lease()
     finished(database, bank, run_id)
     assert hash_of(database, bank, run_id) == uninterrupted
+
+
+def test_a_worker_that_needs_long_between_statements_gets_longer_the_next_time(database, bank, monkeypatch):
+    """The server ends the first attempts; each later one may be silent for twice as long."""
+    run_id = prepared(database, bank, chunk_firms=FIRMS)
+    attempts, as_it_is = [], work.score_chunk
+
+    def compute_for_long(session, run, claim, *rest):
+        attempts.append(claim.attempt)
+        session.execute(text("select 1"))
+        threading.Event().wait(0.6)
+        as_it_is(session, run, claim, *rest)
+
+    monkeypatch.setattr(work, "score_chunk", compute_for_long)
+    monkeypatch.setattr(work, "_PAUSE_SECONDS", 0.01)
+    work_on(database, bank, run_id, "nightly", lease_seconds=0.25)
+    assert attempts in ([1, 2], [1, 2, 3])
+    finished(database, bank, run_id)
+
+
+def test_a_chunk_that_ends_every_connection_is_not_tried_for_ever(database, bank, monkeypatch):
+    run_id = prepared(database, bank, chunk_firms=FIRMS)
+    ended = []
+
+    def end_the_connection(session, *_):
+        ended.append(session.execute(text("select pg_backend_pid()")).scalar_one())
+        assert len(ended) <= work.MOST_LOSSES
+        with database.engine.connect() as connection:
+            connection.execute(text("select pg_terminate_backend(:pid, 5000)"), {"pid": ended[-1]})
+        session.execute(text("select 1"))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(work, "score_chunk", end_the_connection)
+        patch.setattr(work, "_PAUSE_SECONDS", 0.01)
+        with pytest.raises(DBAPIError):
+            work_on(database, bank, run_id, "nightly")
+    assert len(ended) == work.MOST_LOSSES
+    work_on(database, bank, run_id, "nightly")
+    finished(database, bank, run_id)
+
+
+class AskedToEndError(Exception):
+    """What a safe point raises."""
+
+
+def ends_at(call: int):
+    """Return a safe point that lets the work end when it is passed for the n-th time."""
+    calls = iter(range(1, 1000))
+
+    def safe_point(*_told):
+        if next(calls) == call:
+            raise AskedToEndError
+
+    return safe_point
+
+
+def test_a_worker_ends_within_a_chunk_and_lets_it_go(database, bank, uninterrupted, monkeypatch):
+    run_id = prepared(database, bank, chunk_firms=FIRMS)
+    monkeypatch.setattr(work.slices, "__defaults__", (50,))
+    with pytest.raises(AskedToEndError):
+        work_on(database, bank, run_id, "nightly", ends_at(3))
+    assert hash_of(database, bank, run_id) == (None, 0)
+    with database.session(bank) as session:
+        again = repository.claim(session, run_id, uuid.uuid4(), 60)
+        assert again.attempt == 2, "the chunk was not let go"
+        repository.let_go(session, run_id, again)
+    with pytest.raises(AskedToEndError):
+        work_on(database, bank, run_id, "nightly", ends_at(7))
+    finished(database, bank, run_id)
+    assert hash_of(database, bank, run_id) == uninterrupted
+
+
+def test_a_worker_that_waits_for_the_database_heeds_the_safe_point():
+    def act():
+        raise OperationalError("select", {}, ConnectionFailure("no connection"))
+
+    with pytest.raises(AskedToEndError):
+        work.steadily(act, safe_point=ends_at(2))
+
+
+def test_a_heartbeat_hears_that_another_has_the_job(database, bank):
+    """Its session then refuses to commit: the chunk is as good as lost."""
+    run_id = prepared(database, bank, chunk_firms=FIRMS)
+    with database.session(bank) as session:
+        claim, run = repository.claim(session, run_id, uuid.uuid4(), 60), repository.find_run(session, run_id)
+    superseded = AttemptDatabase(
+        database.url, Job(tenant_id=bank, id=uuid.uuid4(), attempt=1, actor="nightly", actor_id=uuid.uuid4())
+    )
+    with work._heartbeat(superseded, run, claim, 0.15) as is_mine:
+        deadline = time.monotonic() + 10
+        while is_mine():
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+    superseded.dispose()
+    with database.session(bank) as session:
+        repository.let_go(session, run_id, claim)
+    work_on(database, bank, run_id, "nightly")
+    finished(database, bank, run_id)
 
 
 def test_no_work_is_done_for_a_run_that_was_withdrawn(database, bank):
