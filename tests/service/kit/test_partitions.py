@@ -68,13 +68,13 @@ def _in(database, name):
 
 @pytest.fixture
 def own(empty_database, server):
-    """Return a database whose owner is no superuser, as one of the lender's own may be."""
+    """Return a database whose owner is no superuser, as one of the lender's own may be; the roles are as if it made them."""
     role, name = f"owner_{uuid.uuid4().hex[:8]}", empty_database.engine.url.database
     server.psql(f"create role {role} login createrole", "postgres")
     for runs_as in migrations.ROLES:
         with empty_database.engine.connect() as connection:
             migrations.ensure_role(connection, runs_as)
-        server.psql(f"grant {runs_as} to {role} with admin option", "postgres")
+        server.psql(f"grant {runs_as} to {role} with admin true, inherit false, set false", "postgres")
     server.psql(f"alter database {name} owner to {role}", "postgres")
     server.psql(f"alter schema public owner to {role}", name)
     database = Database(empty_database.engine.url.set(username=role).render_as_string(hide_password=False))
