@@ -66,7 +66,7 @@ def own_server(tmp_path):
 
 
 def test_an_owner_that_may_make_roles_migrates_an_empty_database_and_works_in_it(own_server):
-    """As docs/operating.md says: from PostgreSQL 16 on, it may grant the roles that it made, and not yet take them on."""
+    """As docs/operating.md says; from PostgreSQL 16 on, it may grant the roles that it made, not take them on."""
     own_server.psql("create role owner login createrole", "postgres")
     own_server.psql("create database lender owner owner", "postgres")
     url = Database(own_server.url("lender")).engine.url.set(username="owner")

@@ -68,7 +68,7 @@ def _in(database, name):
 
 @pytest.fixture
 def own(empty_database, server):
-    """Return a database whose owner is no superuser, as one of the lender's own may be; the roles are as if it made them."""
+    """Return a database whose owner is no superuser, as one of the lender's own may be, and as if it made the roles."""
     role, name = f"owner_{uuid.uuid4().hex[:8]}", empty_database.engine.url.database
     server.psql(f"create role {role} login createrole", "postgres")
     for runs_as in migrations.ROLES:
