@@ -250,8 +250,8 @@ def _check_names_are_free(server: psycopg.Connection[Any], name: str) -> None:
     for beside in (name + RESTORING, name + REPLACED):
         if _exists(server, beside) and not _is_ours(server, beside):
             raise BackupError(
-                f"A restore needs the name '{beside}' for a while, and a database of that name is there that no restore "
-                "has left. Rename it, or drop it if it is of no use."
+                f"A restore needs the name '{beside}' for a while, and a database of that name is there which no "
+                "restore has left. Rename it, or drop it if it is of no use."
             )
 
 
