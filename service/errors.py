@@ -228,6 +228,30 @@ def fault_of(error: BaseException) -> Problem | None:
     return None
 
 
+class Unfinished(Problem):
+    """What was asked for is committed, and what was to follow failed: said as the fault that it was, in other words.
+
+    Parameters
+    ----------
+    error
+        Why it failed.
+    """
+
+    status = HTTPStatus.INTERNAL_SERVER_ERROR
+    code = "internal-error"
+    title = "The service failed"
+
+    def __init__(self, error: BaseException) -> None:
+        fault = fault_of(error)
+        super().__init__(
+            "What was asked for is done and stays so, but what follows from it is not finished. Send the request again "
+            "later, with the same Idempotency-Key or If-Match if it had one: nothing is done twice.",
+            headers=None if fault is None else fault.headers,
+        )
+        if fault is not None:
+            self.status, self.code, self.title = fault.status, fault.code, fault.title
+
+
 class FieldError(BaseModel):
     """One thing wrong with one field."""
 
@@ -296,6 +320,7 @@ def responses(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
 def install_handlers(app: FastAPI) -> None:
     """Turn every error into a problem document."""
     app.add_exception_handler(Problem, _on_problem)
+    app.add_exception_handler(Unfinished, _on_unfinished)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http)
     for kind in (DBAPIError, DatabaseError, OSError):
@@ -359,6 +384,14 @@ def _on_fault(request: Request, error: Exception) -> JSONResponse:
         raise error
     log.error(cause.code, why=type(getattr(error, "orig", None) or error).__name__, method=request.method)
     return _on_problem(request, cause)
+
+
+def _on_unfinished(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, Unfinished)
+    is_fault = error.code != Unfinished.code
+    why = type(getattr(error.__cause__, "orig", None) or error.__cause__).__name__
+    log.error("unfinished", why=why, exc_info=None if is_fault else error.__cause__, method=request.method)
+    return _on_problem(request, error)
 
 
 def _on_unexpected(request: Request, error: Exception) -> JSONResponse:

@@ -685,16 +685,11 @@ def say_statement(proven: Proven) -> list[str]:
         )
     lines += [words.format(**values) for words in STATEMENT_WORDS]
     if proven.kept is None:
-        return [_shown(line) for line in lines] + list(UNHELD_WORDS) + list(STATED_WORDS)
+        return [*lines, *UNHELD_WORDS, *STATED_WORDS]
     size = proven.kept.size
     covered = sum(said["entries"][score["entry"]]["number"] < size for score in said["scores"])
     lines += [words.format(size=size, at=proven.kept.at, covered=covered) for words in HELD_WORDS]
-    return [_shown(line) for line in lines] + list(STATED_WORDS)
-
-
-def _shown(line: str) -> str:
-    """Return a line without what would command the terminal that shows it."""
-    return "".join(character if character.isprintable() else "?" for character in line)
+    return [*lines, *STATED_WORDS]
 
 
 def read_keys(data: bytes) -> set[str]:
@@ -798,7 +793,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         checkpoints = [read_checkpoint(_read_file(path, LARGEST_CHECKPOINT), trusted) for path in options.checkpoint]
         if options.statement is not None:
             proven = verify_statement(_read_file(options.statement), trusted, checkpoints)
-            print("\n".join(say_statement(proven)))  # noqa: T201
+            print(plain("\n".join(say_statement(proven))))  # noqa: T201
             return INTACT
         verdict = verify(read_lines(options.export), checkpoints)
     except ForgedError as error:

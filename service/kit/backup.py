@@ -30,6 +30,10 @@ Report = Callable[[str, int, int], None]
 MAINTENANCE = "postgres"
 """Database that every server has, to work from while another is made, renamed or dropped."""
 RESTORING, REPLACED = "_restoring", "_replaced"
+LONGEST_NAME = 63 - len(RESTORING)
+"""Bytes of a database's name to which these can be added: PostgreSQL cuts longer ones, to the name of another."""
+OURS = "Of a restore that is under way or was broken off: clustercredit db restore drops it."
+"""Comment on a database that a restore has made or replaced, and may drop."""
 _BLOCK = 1 << 20
 _TABLE_LINE = re.compile(r'(?:dumping contents of|processing data for) table "([^"]+)"')
 _VERSION = re.compile(r"\(PostgreSQL\) (\d+)")
@@ -40,6 +44,16 @@ _TABLES = """
     where c.relkind = 'r' and n.nspname not like 'pg\\_%' and n.nspname <> 'information_schema'
     order by 1
 """
+_ANYTHING = """
+    with mine as (select oid from pg_namespace where nspname !~ '^pg_')
+    select exists (select from pg_namespace where oid >= 16384 and nspname !~ '^pg_')
+      or exists (select from pg_class where oid >= 16384 and relnamespace in (select oid from mine))
+      or exists (select from pg_type where oid >= 16384 and typnamespace in (select oid from mine))
+      or exists (select from pg_proc where oid >= 16384 and pronamespace in (select oid from mine))
+      or exists (select from pg_extension where oid >= 16384)
+      or exists (select from pg_largeobject_metadata)
+"""
+"""Whether anybody has made anything in a database: what a server comes with has lower numbers."""
 _GRANTEES = """
     select distinct r.rolname from pg_class c cross join aclexplode(c.relacl) a
     join pg_roles r on r.oid = a.grantee
@@ -135,7 +149,7 @@ def restore(database: Database, file: Path, report: Report, *, replace: str | No
     file
         A dump with its manifest.
     replace
-        The database's name, if it may hold tables; they are gone afterwards.
+        The database's name, if it may hold anything; that is gone afterwards.
     jobs
         Processes that restore side by side.
 
@@ -143,25 +157,31 @@ def restore(database: Database, file: Path, report: Report, *, replace: str | No
     ------
     BackupError
         If the file is not what its manifest says, the login may not, the place is not empty, somebody is connected to
-        it, or ``pg_restore`` fails.
+        it, its name is too long, a name beside it is taken, or ``pg_restore`` fails.
     """
     manifest = read_manifest(file, report)
     url = _conninfo(database)
     name = conninfo_to_dict(url)["dbname"]
     assert isinstance(name, str)
+    if len(name.encode()) > LONGEST_NAME:
+        raise BackupError(
+            f"The database's name has more than {LONGEST_NAME} bytes, too many to restore beside it. Restore into one "
+            "with a shorter name; it can be renamed afterwards."
+        )
     with closing(psycopg.connect(make_conninfo(url, dbname=MAINTENANCE), autocommit=True)) as server:
         _check_may_restore(server, manifest)
         exists = _exists(server, name)
         if exists:
             _check_nobody_connected(server, name)
-        if exists and replace != name and _has_tables(url):
+        if exists and replace != name and not _is_empty(url):
             raise BackupError(f"The database '{name}' is not empty. To lose all that is in it: --replace {name}")
         program = _program("pg_restore", server.info.server_version // 10000)
-        for leftover in (name + RESTORING, name + REPLACED):
-            server.execute(_identified("drop database if exists {}", leftover))
+        _check_names_are_free(server, name)
+        _drop_ours(server, name)
         fresh = database.renamed(name + RESTORING)
         try:
             server.execute(_identified("create database {} template template0 encoding 'UTF8'", name + RESTORING))
+            _mark(server, name + RESTORING)
             _fill(fresh, program, file, manifest, jobs, report)
             fresh.dispose()
             _switch(server, name, is_there=exists)
@@ -170,8 +190,7 @@ def restore(database: Database, file: Path, report: Report, *, replace: str | No
         finally:
             fresh.dispose()
             with suppress(psycopg.Error):
-                for leftover in (name + RESTORING, name + REPLACED):
-                    server.execute(_identified("drop database if exists {}", leftover))
+                _drop_ours(server, name)
     return manifest
 
 
@@ -222,7 +241,34 @@ def _switch(server: psycopg.Connection[Any], name: str, *, is_there: bool) -> No
     with server.transaction():
         if is_there:
             server.execute(_identified("alter database {} rename to {}", name, name + REPLACED))
+            _mark(server, name + REPLACED)
         server.execute(_identified("alter database {} rename to {}", name + RESTORING, name))
+        server.execute(_identified("comment on database {} is null", name))
+
+
+def _check_names_are_free(server: psycopg.Connection[Any], name: str) -> None:
+    for beside in (name + RESTORING, name + REPLACED):
+        if _exists(server, beside) and not _is_ours(server, beside):
+            raise BackupError(
+                f"A restore needs the name '{beside}' for a while, and a database of that name is there which no "
+                "restore has left. Rename it, or drop it if it is of no use."
+            )
+
+
+def _mark(server: psycopg.Connection[Any], name: str) -> None:
+    server.execute(sql.SQL("comment on database {} is {}").format(sql.Identifier(name), sql.Literal(OURS)))
+
+
+def _is_ours(server: psycopg.Connection[Any], name: str) -> bool:
+    query = "select shobj_description(oid, 'pg_database') from pg_database where datname = %s"
+    return bool(_value(server, query, name) == OURS)
+
+
+def _drop_ours(server: psycopg.Connection[Any], name: str) -> None:
+    """Drop what this or an earlier restore of a database has left."""
+    for leftover in (name + RESTORING, name + REPLACED):
+        if _is_ours(server, leftover):
+            server.execute(_identified("drop database if exists {}", leftover))
 
 
 def _check_sees_all(connection: psycopg.Connection[Any]) -> None:
@@ -264,9 +310,13 @@ def _exists(server: psycopg.Connection[Any], name: str) -> bool:
     return bool(_value(server, "select exists (select from pg_database where datname = %s)", name))
 
 
-def _has_tables(url: str) -> bool:
+def _is_empty(url: str) -> bool:
     with closing(psycopg.connect(url)) as connection:
-        return connection.execute(_TABLES).fetchone() is not None
+        return not _holds_anything(connection)
+
+
+def _holds_anything(connection: psycopg.Connection[Any]) -> bool:
+    return bool(_value(connection, _ANYTHING))
 
 
 def _value(connection: psycopg.Connection[Any], query: str, *values: object) -> Any:

@@ -20,6 +20,7 @@ from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.orm import ORMExecuteState, with_loader_criteria
 from sqlmodel import Session
 
+from service.errors import Problem, Unfinished
 from service.kit.rows import TenantRow
 
 RUNTIME_ROLE = "clustercredit_app"
@@ -138,7 +139,13 @@ class Database:
 
     @contextmanager
     def session(self, tenant_id: UUID | None = None, author: Author = NOBODY) -> Iterator[TenantSession]:
-        """Open a transaction for a tenant; commit it at the end, roll it back on any error."""
+        """Open a transaction for a tenant; commit it at the end, roll it back on any error.
+
+        Raises
+        ------
+        Unfinished
+            If it is committed, and what was to be done then failed.
+        """
         with TenantSession(self.engine, expire_on_commit=False) as session:
             session.info["author"] = author
             if tenant_id is not None:
@@ -146,7 +153,7 @@ class Database:
             with session.begin():
                 yield session
             for act in session.info.pop("after_commit", ()):
-                act()
+                _follow(act)
 
     def analyze(self) -> None:
         """Let the planner see what a bulk load changed; without, the first large reads may take minutes."""
@@ -176,6 +183,15 @@ class Database:
         """Close the pooled connections."""
         for database in (self, *self._beside):
             database.engine.dispose()
+
+
+def _follow(act: Callable[[], None]) -> None:
+    try:
+        act()
+    except Problem:
+        raise
+    except Exception as error:
+        raise Unfinished(error) from error
 
 
 def enter_tenant(session: Session, tenant_id: UUID) -> None:

@@ -19,10 +19,13 @@ _CREATE_ROLE = """
     exception when duplicate_object or unique_violation then null; end $$
 """
 _GRANT_ROLE = """
-    do $$ begin
-      if not pg_has_role(current_user, {name}, 'member') then grant {role} to current_user; end if;
+    do $$ declare
+      may_take_on text := case when current_setting('server_version_num')::int < 160000 then 'member' else 'set' end;
+    begin
+      if not pg_has_role(current_user, {name}, may_take_on) then grant {role} to current_user; end if;
     exception when duplicate_object or unique_violation then null; end $$
 """
+"""From PostgreSQL 16 on, whoever makes a role is a member of it that may grant it, and not take it on."""
 
 NAMES = {
     "pk": "pk_%(table_name)s",

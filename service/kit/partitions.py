@@ -40,21 +40,37 @@ def years_of(connection: Connection, table: str) -> list[int]:
     return list(connection.scalars(_YEARS, {"table": table}))
 
 
+def rows_of(connection: Connection, table: str, year: int) -> str:
+    """Return what follows FROM to read a year's rows: its partition, or the part of the one that catches all."""
+    if year in years_of(connection, table):
+        return partition(table, year)
+    column = PARTITIONED[table]
+    days = f"{column} >= '{year:04}-01-01' and {column} < '{year + 1:04}-01-01'"
+    return f"(select * from {SCHEMA}.{table}_default where {days})"  # noqa: S608
+
+
+def missing_years(connection: Connection, table: str, today: date, years_back: int) -> list[int]:
+    """Return the years that lack a partition: of those that are kept, of the next two, and of rows that have none."""
+    wanted = set(range(today.year - years_back, today.year + YEARS_AHEAD + 1))
+    column, catch_all = PARTITIONED[table], f"{SCHEMA}.{table}_default"
+    strays = set(connection.scalars(text(f"select distinct extract(year from {column})::int from {catch_all}")))  # noqa: S608
+    return sorted((wanted | strays) - set(years_of(connection, table)))
+
+
 def make_room(connection: Connection, table: str, today: date, years_back: int) -> list[int]:
-    """Make the partitions that lack: of every year that is kept, of the next two, and of rows that have none.
+    """Make the partitions that lack (`missing_years`), and move rows into them.
 
     Returns
     -------
     list of int
         The years made.
     """
-    column, catch_all = PARTITIONED[table], f"{SCHEMA}.{table}_default"
+    catch_all = f"{SCHEMA}.{table}_default"
     connection.execute(text("set local lock_timeout = '5s'"))
-    wanted = set(range(today.year - years_back, today.year + YEARS_AHEAD + 1))
     connection.execute(text(f"lock table {catch_all} in access exclusive mode"))
-    strays = set(connection.scalars(text(f"select distinct extract(year from {column})::int from {catch_all}")))  # noqa: S608
-    missing = sorted((wanted | strays) - set(years_of(connection, table)))
-    with without_foreign_keys(connection, table) if strays else nullcontext():
+    missing = missing_years(connection, table, today, years_back)
+    has_strays = connection.scalar(text(f"select exists (select from {catch_all})"))  # noqa: S608
+    with without_foreign_keys(connection, table) if has_strays else nullcontext():
         _make(connection, table, missing)
     return missing
 

@@ -1,20 +1,22 @@
 """Make the coming years' partitions, and drop the years that need not be kept, on record in each tenant's audit log."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
+from uuid import UUID
 
 from sqlalchemy import Connection, text
 
 from service.audit.use_cases import append
-from service.errors import Forbidden
+from service.errors import Conflict, Forbidden
 from service.kit.db import Author, Database, enter_tenant, in_role
 from service.kit.partitions import (
     PARTITIONED,
     digests,
     make_room,
+    missing_years,
     partition,
-    seen_by_owner,
+    rows_of,
     without_foreign_keys,
     years_of,
 )
@@ -29,6 +31,7 @@ POINTERS = {
 """What points to a row `r` of a table that has partitions, by the table of the pointer `p`: such rows are kept."""
 LOGIN = "none"
 """For `in_role`: the role that logged in, which owns the tables."""
+_NOTED = "exists (select from noted where noted.place = r.ctid)"
 _OWNS = text("select pg_has_role(current_user, relowner, 'usage') from pg_class where oid = cast(:table as regclass)")
 
 
@@ -73,20 +76,20 @@ def maintain(
     ------
     Forbidden
         If the login does not own the tables.
+    Conflict
+        If what points to rows changed while a year was looked at; the years before it are dropped.
     """
     made, expired = [], []
     with database.engine.connect() as connection:
         for table in PARTITIONED:
             _check_owns(connection, table)
-            new = make_room(connection, table, today, years[table])
+            new = (missing_years if is_dry_run else make_room)(connection, table, today, years[table])
+            connection.commit()
             made += [partition(table, year) for year in new]
-            over = [year for year in years_of(connection, table) if is_over(year, today, years[table])]
+            over = sorted(year for year in {*years_of(connection, table), *new} if is_over(year, today, years[table]))
             measured = [_measure(connection, table, year) for year in over]
+            connection.rollback()
             expired += [one for one in measured if one.kept < one.rows or not one.rows]
-            if is_dry_run:
-                connection.rollback()
-            else:
-                connection.commit()
     if not is_dry_run:
         for found in expired:
             _drop(database, found, years[found.table], author)
@@ -113,13 +116,25 @@ def _check_owns(connection: Connection, table: str) -> None:
 
 
 def _measure(connection: Connection, table: str, year: int) -> Expired:
-    with seen_by_owner(connection, *POINTERS.get(table, {})):
-        counts = text(
-            f"select count(*), count(distinct tenant_id), count(*) filter (where {_is_kept(table)})"  # noqa: S608
-            f" from {partition(table, year)} r"
-        )
-        rows, tenants, kept = connection.execute(counts).one()
-    return Expired(table, year, rows, tenants, kept)
+    """Count a year's rows, under no lock: others go on."""
+    source = rows_of(connection, table, year)
+    counts = f"select count(*) as rows, count(*) filter (where {_is_kept(table)}) as kept from {source} r"  # noqa: S608
+    found = [
+        connection.execute(text(f"{counts} where tenant_id = :tenant"), {"tenant": tenant_id}).one()
+        for tenant_id in _tenants(connection, source)
+    ]
+    return Expired(table, year, sum(one.rows for one in found), len(found), sum(one.kept for one in found))
+
+
+def _tenants(connection: Connection, source: str) -> Iterator[UUID]:
+    """Yield the tenants that have rows somewhere, and let the owner see each one's rows of other tables meanwhile.
+
+    Row-level security binds the owner, too. To lift it would lock everybody out of those tables.
+    """
+    tenants = connection.scalars(text(f"select distinct tenant_id from {source} r order by 1")).all()  # noqa: S608
+    for tenant_id in tenants:
+        connection.execute(text("select set_config('app.tenant', :tenant, true)"), {"tenant": str(tenant_id)})
+        yield tenant_id
 
 
 def _is_kept(table: str) -> str:
@@ -131,17 +146,25 @@ def _is_kept(table: str) -> str:
 
 
 def _drop(database: Database, found: Expired, years: int, author: Author) -> None:
-    """Drop a year, in one transaction with the entries that say so; what is kept stays alone in its partition."""
+    """Drop a year, in one transaction with the entries that say so; what is kept stays alone in its partition.
+
+    Rows are looked at and hashed while others go on; only new rows of this very year wait. Then what points to them is
+    locked, against changes first, and looked at again.
+
+    Raises
+    ------
+    Conflict
+        If something came to point to one of them meanwhile, or ceased to.
+    """
     name = partition(found.table, found.year)
     with database.session(author=author) as session:
         with in_role(session, LOGIN):
             connection = session.connection()
             connection.execute(text("set local lock_timeout = '5s'"))
             connection.execute(text(f"lock table {name} in share row exclusive mode"))
-            with seen_by_owner(connection, *POINTERS.get(found.table, {})):
-                kept = f"create temp table kept on commit drop as select * from {name} r where {_is_kept(found.table)}"  # noqa: S608
-                is_any_kept = connection.execute(text(kept)).rowcount > 0
-                content = digests(connection, f"(select * from {name} r where not ({_is_kept(found.table)}))")  # noqa: S608
+            is_any_kept = _note_kept(connection, found.table, name)
+            content = digests(connection, f"(select * from {name} r where not {_NOTED})")  # noqa: S608
+            _check_pointers(connection, found.table, name)
         for tenant_id, (rows, digest) in content.items():
             enter_tenant(session, tenant_id)
             facts: dict[str, str | int | bool | None] = {"table": found.table, "year": found.year, "rows": rows}
@@ -149,8 +172,28 @@ def _drop(database: Database, found: Expired, years: int, author: Author) -> Non
             append(session, "year.dropped", f"{found.table}:{found.year}", facts, before=digest)
         with in_role(session, LOGIN):
             if is_any_kept:
+                kept = f"create temp table kept on commit drop as select * from {name} r where {_NOTED}"  # noqa: S608
+                connection.execute(text(kept))
                 with without_foreign_keys(connection, found.table):
                     connection.execute(text(f"truncate {name}"))
                     connection.execute(text(f"insert into {name} select * from kept"))  # noqa: S608
             else:
                 connection.execute(text(f"drop table {name}"))
+
+
+def _note_kept(connection: Connection, table: str, name: str) -> bool:
+    """Note where the rows are that something points to, and tell whether there are any."""
+    connection.execute(text("create temp table noted (place tid) on commit drop"))
+    note = f"insert into noted select r.ctid from {name} r where r.tenant_id = :tenant and ({_is_kept(table)})"  # noqa: S608
+    noted = [connection.execute(text(note), {"tenant": tenant_id}).rowcount for tenant_id in _tenants(connection, name)]
+    return sum(noted) > 0
+
+
+def _check_pointers(connection: Connection, table: str, name: str) -> None:
+    """Lock what points to rows, and check that it still points to those noted, and to no others."""
+    for pointer in POINTERS.get(table, {}):
+        connection.execute(text(f"lock table {pointer} in share row exclusive mode"))
+    changed = f"select exists (select from {name} r where r.tenant_id = :tenant and ({_is_kept(table)}) <> {_NOTED})"  # noqa: S608
+    for tenant_id in _tenants(connection, name):
+        if connection.scalar(text(changed), {"tenant": tenant_id}):
+            raise Conflict(f"What points to rows of {name} changed meanwhile; nothing of it was dropped. Run it again.")

@@ -2,8 +2,10 @@
 
 import json
 import uuid
+from contextlib import closing
 from pathlib import Path
 
+import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 from sqlalchemy import text
@@ -46,8 +48,11 @@ def dumped(empty_database, tmp_path):
 
 
 def _databases(database):
+    """Return a database and those beside it; a neighbour's tests make and drop others."""
     with database.engine.connect() as connection:
-        found = set(connection.scalars(text("select datname from pg_database")))
+        found = set(
+            connection.scalars(text("select datname from pg_database where starts_with(datname, current_database())"))
+        )
     database.dispose()
     return found
 
@@ -77,6 +82,64 @@ def test_a_restore_that_fails_leaves_the_database_as_it_was(empty_database, dump
         backup.restore(empty_database, dumped, silent, replace=name)
     assert _rows(empty_database) == 95
     assert _databases(empty_database) == before
+
+
+def test_a_name_that_cannot_be_lengthened_is_refused_before_anything_is_dropped(server, empty_database, dumped):
+    """PostgreSQL cuts a name at 63 bytes: with an ending it would be the database itself."""
+    assert len(f"{'c' * backup.LONGEST_NAME}{backup.RESTORING}") == 63
+    name = f"c{uuid.uuid4().hex}".ljust(backup.LONGEST_NAME + 1, "c")
+    server.psql(f"create database {name}", "postgres")
+    try:
+        with pytest.raises(BackupError, match="more than 53 bytes"):
+            backup.restore(empty_database.renamed(name), dumped, silent, replace=name)
+        assert server.psql("select current_database()", name).strip() == name
+    finally:
+        server.psql(f"drop database {name}", "postgres")
+
+
+def test_a_database_of_somebody_else_is_never_dropped(server, empty_database, dumped):
+    name = empty_database.engine.url.database
+    for beside in (name + backup.RESTORING, name + backup.REPLACED):
+        server.psql(f"create database {beside}", "postgres")
+        with pytest.raises(BackupError, match=f"'{beside}'.*Rename it"):
+            backup.restore(empty_database, dumped, silent, replace=name)
+        assert _databases(empty_database) == {name, beside}
+        assert _rows(empty_database) == 95
+        server.psql(f"drop database {beside}", "postgres")
+
+
+def test_what_a_broken_off_restore_left_is_dropped(server, empty_database, dumped):
+    name = empty_database.engine.url.database
+    for beside in (name + backup.RESTORING, name + backup.REPLACED):
+        server.psql(f"create database {beside}", "postgres")
+        server.psql(f"comment on database {beside} is '{backup.OURS}'", "postgres")
+    backup.restore(empty_database, dumped, silent, replace=name)
+    assert _databases(empty_database) == {name}
+    assert _rows(empty_database) == 100
+    comment = f"select shobj_description(oid, 'pg_database') from pg_database where datname = '{name}'"
+    assert server.psql(comment, "postgres").strip() == ""
+
+
+def test_a_database_that_holds_anything_is_not_empty(empty_database):
+    things = (
+        "view kept as select 1",
+        "function kept() returns int language sql as 'select 42'",
+        "sequence kept",
+        "type kept as enum ('a')",
+        "schema kept",
+        "table kept (x int) partition by range (x)",
+        "extension if not exists plpgsql",
+        "temp table of_a_session (x int)",
+    )
+    with closing(psycopg.connect(backup._conninfo(empty_database))) as connection:
+        found = []
+        for thing in things:
+            connection.execute(f"create {thing}")
+            found.append(backup._holds_anything(connection))
+            connection.rollback()
+        connection.execute("select lo_create(0)")
+        assert backup._holds_anything(connection)
+    assert found == [True] * 6 + [False] * 2
 
 
 def test_nothing_is_replaced_under_somebody(empty_database, dumped):

@@ -1,12 +1,18 @@
+import shutil
 import threading
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
 from alembic import command
 from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
+from service.audit.sequencer import number_all
+from service.identity.use_cases import create_tenant
 from service.kit import migrations
+from service.kit.db import Database, in_role
+from service.kit.embedded_postgres import EmbeddedPostgres
 
 TENANT_TABLES = """
     select c.relname, c.relrowsecurity, c.relforcerowsecurity
@@ -47,6 +53,35 @@ def test_databases_migrated_side_by_side_make_one_role_of_the_server(database):
         with database.engine.begin() as connection:
             for role in roles:
                 connection.execute(text(f"drop role if exists {role}"))
+
+
+@pytest.fixture
+def own_server(tmp_path):
+    """Return a server of its own, without any role of the service."""
+    server = EmbeddedPostgres(tmp_path / "local")
+    server.start()
+    yield server
+    server.stop()
+    shutil.rmtree(server.home, ignore_errors=True)
+
+
+def test_an_owner_that_may_make_roles_migrates_an_empty_database_and_works_in_it(own_server):
+    """As docs/operating.md says; from PostgreSQL 16 on, it may grant the roles that it made, not take them on."""
+    own_server.psql("create role owner login createrole", "postgres")
+    own_server.psql("create database lender owner owner", "postgres")
+    url = Database(own_server.url("lender")).engine.url.set(username="owner")
+    database = Database(url.render_as_string(hide_password=False))
+    for _ in range(2):
+        migrations.upgrade(database.engine)
+    with database.session() as session:
+        tenant_id = create_tenant(session, "bank")
+        for role in migrations.ROLES:
+            with in_role(session, role):
+                assert session.execute(text("select current_user")).scalar_one() == role
+    number_all(database)
+    with database.session(tenant_id) as session:
+        assert session.execute(text("select count(*) from audit_entry")).scalar_one() > 0
+    database.dispose()
 
 
 def test_the_tables_are_what_the_code_says(database):

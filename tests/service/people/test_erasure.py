@@ -271,6 +271,26 @@ def test_a_keyring_that_is_not_the_databases_erases_nobody(house, tmp_path, is_m
         assert _key_files(house, person["id"]) == []
 
 
+def test_what_fails_after_the_erasure_is_committed_is_not_called_undone(house):
+    firm_id = house.add_firm("E1")
+    failing = "create or replace function fail() returns trigger language plpgsql as"
+    failing += " $$ begin raise 'x' using errcode='{}'; end $$"
+    when = "before update on person for each row when (new.key_destroyed_at is not null) execute function fail()"
+    for number, (state, status) in enumerate({"53100": 507, "22023": 500}.items()):
+        person = house.add_person(firm_id, national_id(number))["id"]
+        with house.database.engine.begin() as connection:
+            connection.execute(text(failing.format(state)))
+            connection.execute(text(f"create trigger fail {when}"))
+        answer = house.manager.send("DELETE", f"/v1/people/{person}", headers={"If-Match": '"1"'})
+        assert answer.status_code == status
+        assert answer.json()["detail"].startswith("What was asked for is done and stays so")
+        assert _row(house.database, person).erased_at is not None
+        with house.database.engine.begin() as connection:
+            connection.execute(text("drop trigger fail on person"))
+        house.erase(person)
+        assert _row(house.database, person).key_destroyed_at is not None
+
+
 def _used(house, day):
     with house.database.session(house.tenant_id) as session:
         known = read_inputs(session, day)
