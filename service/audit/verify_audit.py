@@ -37,9 +37,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID, uuid5
 
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from cryptography.hazmat.primitives.serialization import load_pem_public_key
+try:
+    from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+    from cryptography.hazmat.primitives.serialization import load_pem_public_key
+except ImportError:
+    print("It needs a package 需要安装: python -m pip install cryptography", file=sys.stderr)  # noqa: T201
+    sys.exit(2)
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -528,8 +532,9 @@ def verify_statement(data: bytes, trusted: Collection[str], checkpoints: Sequenc
         raise UnusableError("This is not a statement of credit history.", "这不是信用历史证明文件。")
     if key_id not in trusted or hashlib.sha256(key).hexdigest() != key_id:
         raise UnusableError(
-            f"It names the key {key_id[:64]}, which you have not said that you trust: --key-id",
-            "文件使用的密钥未被您声明为可信：--key-id",
+            f"It names the key {key_id[:64]}, which you have not said that you trust. Only if this is the id that was "
+            f"handed to you earlier, by another way than this file: --key-id {key_id[:64]}",
+            f"文件使用的密钥未被您声明为可信。仅当该编号与您先前通过其他途径获得的一致时，才可加上 --key-id {key_id[:64]}",
         )
     try:
         Ed25519PublicKey.from_public_bytes(key).verify(signature, signed)
@@ -724,13 +729,16 @@ def read_lines(path: str) -> Iterator[bytes]:
             plain.seek(0)
             file = gzip.GzipFile(fileobj=plain) if is_packed else plain
             while line := file.readline(LONGEST_LINE + 1):
+                if file.tell() == len(line) and line.lstrip().startswith(b'{"signed"'):
+                    raise UnusableError(
+                        f"{path} is no export but a checkpoint or a statement (--statement).",
+                        f"{path} 不是导出文件，而是检查点或证明文件（--statement）。",
+                    )
                 yield line
     except (EOFError, zlib.error, gzip.BadGzipFile):
         return
     except OSError as error:
-        raise UnusableError(
-            f"The export cannot be read: {error.strerror}.", f"无法读取导出文件：{error.strerror}。"
-        ) from None
+        raise UnusableError(f"{path} cannot be read: {error.strerror}.", f"无法读取文件 {path}。") from None
 
 
 def _read_file(path: str, largest: int = LARGEST_FILE) -> bytes:
@@ -738,7 +746,7 @@ def _read_file(path: str, largest: int = LARGEST_FILE) -> bytes:
         with Path(path).open("rb") as file:
             data = file.read(largest + 1)
     except OSError as error:
-        raise UnusableError(f"A file cannot be read: {error.strerror}.", f"无法读取文件：{error.strerror}。") from None
+        raise UnusableError(f"{path} cannot be read: {error.strerror}.", f"无法读取文件 {path}。") from None
     if len(data) > largest:
         raise UnusableError(
             f"A file has more than {largest} bytes, which nothing of its kind has.",

@@ -248,5 +248,6 @@ def test_the_program_says_what_it_finds(statement, trusted, tmp_path, capsys):
     assert verify_audit.main(["--statement", str(path), "--key-id", key]) == verify_audit.NOT_INTACT
     assert "NOT INTACT: the signature is wrong" in capsys.readouterr().out
     assert verify_audit.main(["--statement", str(path), "--key-id", "00" * 32]) == verify_audit.UNUSABLE
+    assert verify_audit.main([str(path), "--checkpoint", str(path), "--key-id", key]) == verify_audit.UNUSABLE
     path.write_text("{}", encoding="utf-8")
     assert verify_audit.main(["--statement", str(path), "--key-id", key]) == verify_audit.UNUSABLE
