@@ -47,26 +47,48 @@ def restore(
         str | None, typer.Option(help="Name of the database, if it is not empty: all that is in it is lost.")
     ] = None,
     jobs: Annotated[int, typer.Option(help="Processes that restore side by side.", min=1, max=64)] = 2,
+    *,
+    revoke_keys: Annotated[
+        bool, typer.Option("--revoke-keys", help="End every API key: those revoked since the dump are good again else.")
+    ] = False,
 ) -> None:
     """Restore a dump; the database changes in one step at the end, or stays as it was.
 
     Nothing may be connected: stop what serves and works on it. Who was erased since the dump is erased again, if the
-    keyring knows.
+    keyring knows. Everybody must sign in anew. The restore goes into each tenant's audit log.
 
     Example: clustercredit db restore backups/2026-11-27.dump --replace clustercredit
     """
     settings = Settings()
     url = settings.database_url
     database = Database(EmbeddedPostgres(settings.local_dir).start() if url is None else url.get_secret_value())
+    ended: list[use_cases.Settled] = []
+
+    def settle(fresh: Database, manifest: backup.Manifest) -> None:
+        author = Author(operator())
+        ended.append(
+            use_cases.settle_restored(fresh, manifest.sha256, manifest.made_at, author, revoke_keys=revoke_keys)
+        )
+
     with progress_bar() as report:
-        manifest = backup.restore(database, file, report, replace=replace, jobs=jobs)
+        manifest = backup.restore(database, file, report, replace=replace, jobs=jobs, settle=settle)
     rows = sum(manifest.rows.values())
     console.print(f"{rows:,} rows of {len(manifest.rows)} tables are back, counted; the schema is up to date.")
+    for done in ended:
+        console.print(f"{done.sessions} sessions ended, {done.revoked} API keys revoked.")
+        if done.good:
+            console.print(
+                f"[yellow]{done.good} API keys are good, also such as were revoked after the dump was made.[/] Revoke "
+                "those again (DELETE /v1/keys/{id}), or restore with --revoke-keys. Users disabled since are enabled.",
+                soft_wrap=True,
+            )
     try:
         swept = sweep(database, Keyring(settings.keyring))
         console.print(f"{swept.persons} persons erased again, {swept.keys} keys destroyed.")
     except KeyringError as error:
         console.print(f"[yellow]Persons cannot be read until the keyring is back:[/] {error}", soft_wrap=True)
+    finally:
+        database.dispose()
 
 
 def maintain(

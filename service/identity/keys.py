@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from psycopg.errors import ForeignKeyViolation
-from sqlalchemy import tuple_
+from sqlalchemy import func, tuple_, update
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import col, select
 
@@ -239,6 +240,22 @@ def change_key(
         key.expires_at = now + timedelta(days=days)
     save(session, key)
     return key
+
+
+def count_good_keys(session: TenantSession) -> int:
+    """Return how many of the tenant's keys open something now."""
+    is_good = (col(ApiKey.revoked_at).is_(None), col(ApiKey.expires_at) > clock.now())
+    return session.scalar(select(func.count()).select_from(ApiKey).where(*is_good)) or 0
+
+
+def revoke_all_keys(session: TenantSession) -> int:
+    """End all the tenant's keys at once, and return how many that were."""
+    ended: Any = session.execute(
+        update(ApiKey)
+        .where(col(ApiKey.revoked_at).is_(None))
+        .values(revoked_at=clock.now(), version=col(ApiKey.version) + 1)
+    )
+    return int(ended.rowcount)
 
 
 def revoke_key(session: TenantSession, key_id: UUID, precondition: Precondition) -> ApiKey:

@@ -3,6 +3,7 @@
 import secrets
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import structlog
@@ -182,6 +183,14 @@ def end_sessions(session: TenantSession, user_id: UUID, *, but: UUID | None = No
     if but is not None:
         ended = ended.where(col(LoginSession.id) != but)
     session.execute(ended.values(ended_at=clock.now()))
+
+
+def end_all_sessions(session: TenantSession) -> int:
+    """End every session of the tenant's people, and return how many that were."""
+    ended: Any = session.execute(
+        update(LoginSession).where(col(LoginSession.ended_at).is_(None)).values(ended_at=clock.now())
+    )
+    return int(ended.rowcount)
 
 
 def change_own_password(session: TenantSession, user_id: UUID, current: str, new: str, *, kept: UUID) -> None:

@@ -44,6 +44,27 @@ _TABLES = """
     where c.relkind = 'r' and n.nspname not like 'pg\\_%' and n.nspname <> 'information_schema'
     order by 1
 """
+_COMMENT = "select shobj_description(oid, 'pg_database') from pg_database where datname = %s"
+_RIGHTS = """
+    select a.privilege_type, r.rolname, a.is_grantable
+    from pg_database d cross join aclexplode(d.datacl) a left join pg_roles r on r.oid = a.grantee
+    where d.datname = %s and (a.grantee = 0 or r.rolname is not null)
+"""
+_SETTINGS = """
+    select r.rolname, split_part(c, '=', 1), substr(c, strpos(c, '=') + 1)
+    from pg_database d join pg_db_role_setting s on s.setdatabase = d.oid cross join unnest(s.setconfig) c
+    left join pg_roles r on r.oid = s.setrole
+    where d.datname = %s
+"""
+_LISTS = frozenset(
+    {
+        "local_preload_libraries",
+        "search_path",
+        "session_preload_libraries",
+        "temp_tablespaces",
+        "unix_socket_directories",
+    }
+)
 _ANYTHING = """
     with mine as (select oid from pg_namespace where nspname !~ '^pg_')
     select exists (select from pg_namespace where oid >= 16384 and nspname !~ '^pg_')
@@ -136,7 +157,15 @@ def dump(database: Database, out: Path, report: Report) -> Manifest:
     return whole
 
 
-def restore(database: Database, file: Path, report: Report, *, replace: str | None = None, jobs: int = 1) -> Manifest:
+def restore(
+    database: Database,
+    file: Path,
+    report: Report,
+    *,
+    replace: str | None = None,
+    jobs: int = 1,
+    settle: Callable[[Database, Manifest], None] | None = None,
+) -> Manifest:
     """Restore a dump in place of a database, which changes in one step at the end, or not at all.
 
     The dump goes into a new database of the same server, is counted, brought to today's schema and analysed, and then
@@ -152,6 +181,8 @@ def restore(database: Database, file: Path, report: Report, *, replace: str | No
         The database's name, if it may hold anything; that is gone afterwards.
     jobs
         Processes that restore side by side.
+    settle
+        What to do in the new database before it takes its place.
 
     Raises
     ------
@@ -183,8 +214,14 @@ def restore(database: Database, file: Path, report: Report, *, replace: str | No
             server.execute(_identified("create database {} template template0 encoding 'UTF8'", name + RESTORING))
             _mark(server, name + RESTORING)
             _fill(fresh, program, file, manifest, jobs, report)
+            if settle is not None:
+                settle(fresh, manifest)
             fresh.dispose()
             _switch(server, name, is_there=exists)
+        except psycopg.errors.InsufficientPrivilege as error:
+            raise BackupError(
+                f"This login may not do all of a restore: {error.diag.message_primary}. Restore as a superuser."
+            ) from None
         except psycopg.errors.ObjectInUse:
             raise BackupError(_CONNECTED.format(name=name)) from None
         finally:
@@ -238,12 +275,40 @@ def _fill(fresh: Database, program: str, file: Path, manifest: Manifest, jobs: i
 
 def _switch(server: psycopg.Connection[Any], name: str, *, is_there: bool) -> None:
     """Give the new database the name of the old one, in one transaction, and drop the old one."""
+    said = None
     with server.transaction():
         if is_there:
+            said = _value(server, _COMMENT, name)
+            _take_over(server, name, name + RESTORING)
             server.execute(_identified("alter database {} rename to {}", name, name + REPLACED))
             _mark(server, name + REPLACED)
         server.execute(_identified("alter database {} rename to {}", name + RESTORING, name))
-        server.execute(_identified("comment on database {} is null", name))
+        comment = sql.SQL("comment on database {} is {}")
+        server.execute(comment.format(sql.Identifier(name), sql.Literal(said)))
+
+
+def _take_over(server: psycopg.Connection[Any], old: str, new: str) -> None:
+    """Give a database the rights, settings and limit of another."""
+    to = sql.Identifier(new)
+    if _value(server, "select datacl is not null from pg_database where datname = %s", old):
+        server.execute(_identified("revoke all on database {} from public", new))
+    for right, grantee, may_grant in server.execute(_RIGHTS, [old]).fetchall():
+        whom = sql.SQL("public") if grantee is None else sql.Identifier(grantee)
+        grant = sql.SQL("grant {} on database {} to {} {}")
+        server.execute(grant.format(sql.SQL(right), to, whom, sql.SQL("with grant option" if may_grant else "")))
+    for role, setting, value in server.execute(_SETTINGS, [old]).fetchall():
+        name = sql.Identifier(*setting.split("."))
+        if setting in _LISTS:  # their text is quoted already, which only the server reads and writes aright
+            server.execute("select set_config(%s, %s, true)", [setting, value])
+            change = sql.SQL("set {} from current").format(name)
+        else:
+            change = sql.SQL("set {} to {}").format(name, sql.Literal(value))
+        whose = sql.SQL("database {}").format(to)
+        if role is not None:
+            whose = sql.SQL("role {} in database {}").format(sql.Identifier(role), to)
+        server.execute(sql.SQL("alter {} {}").format(whose, change))
+    limit = _value(server, "select datconnlimit from pg_database where datname = %s", old)
+    server.execute(sql.SQL("alter database {} connection limit {}").format(to, sql.Literal(limit)))
 
 
 def _check_names_are_free(server: psycopg.Connection[Any], name: str) -> None:
@@ -260,8 +325,7 @@ def _mark(server: psycopg.Connection[Any], name: str) -> None:
 
 
 def _is_ours(server: psycopg.Connection[Any], name: str) -> bool:
-    query = "select shobj_description(oid, 'pg_database') from pg_database where datname = %s"
-    return bool(_value(server, query, name) == OURS)
+    return bool(_value(server, _COMMENT, name) == OURS)
 
 
 def _drop_ours(server: psycopg.Connection[Any], name: str) -> None:

@@ -169,6 +169,11 @@ def forget(session: TenantSession, subject_id: UUID) -> None:
     session.execute(blank.values(request_mac=b"", sealed_body=b""))
 
 
+def forget_all(session: TenantSession) -> None:
+    """Forget all of the tenant's keys, requests and answers."""
+    session.execute(delete(IdempotencyKey))
+
+
 def prune(session: TenantSession, limit: int | None = None) -> int:
     """Forget the tenant's keys older than 24 hours, all or some; return how many. Nobody waits for it."""
     row = (col(IdempotencyKey.asker_id), col(IdempotencyKey.key))

@@ -1,15 +1,22 @@
-"""Make the coming years' partitions, and drop the years that need not be kept, on record in each tenant's audit log."""
+"""Make the coming years' partitions, and drop the years that need not be kept; end what a restore brought back.
+
+All of it is on record in each tenant's audit log.
+"""
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from uuid import UUID
 
 from sqlalchemy import Connection, text
 
-from service.audit.use_cases import append
-from service.errors import Conflict, Forbidden
+from service.audit.use_cases import append, tree_head
+from service.errors import Conflict, Forbidden, Problem
+from service.identity.keys import count_good_keys, revoke_all_keys
+from service.identity.sessions import end_all_sessions
 from service.kit.db import Author, Database, enter_tenant, in_role
+from service.kit.idempotency import forget_all
 from service.kit.partitions import (
     PARTITIONED,
     digests,
@@ -55,6 +62,48 @@ class Maintained:
 
     made: tuple[str, ...]
     expired: tuple[Expired, ...]
+
+
+@dataclass(frozen=True)
+class Settled:
+    """What was ended in a restored database, of all tenants, and how many API keys are good in it."""
+
+    sessions: int
+    revoked: int
+    good: int
+
+
+def settle_restored(
+    database: Database, sha256: str, made_at: datetime, author: Author, *, revoke_keys: bool = False
+) -> Settled:
+    """End what a dump brings back to life, and enter the restore into each tenant's audit log.
+
+    People's sessions end, and stored answers to requests are forgotten: what they say was done may be gone.
+
+    Parameters
+    ----------
+    database
+        The restored one, for a login that sees every tenant; nobody works in it yet.
+    sha256, made_at
+        Of the dump.
+    revoke_keys
+        End every API key, too: one that was revoked after the dump is good again otherwise.
+    """
+    with database.engine.connect() as connection:
+        tenants = connection.scalars(text("select id from tenant order by id")).all()
+    sessions = revoked = good = 0
+    for tenant_id in tenants:
+        with database.session(tenant_id, author) as session:
+            facts: dict[str, str | int | bool | None] = {"dump_sha256": sha256, "dump_made_at": made_at.isoformat()}
+            with suppress(Problem):  # whose log was damaged in the dump gets its entry, without the head
+                head = tree_head(session)
+                facts |= {"entries": head.size, "root": head.root.hex()}
+            ended, gone = end_all_sessions(session), revoke_all_keys(session) if revoke_keys else 0
+            forget_all(session)
+            facts |= {"sessions_ended": ended, "keys_revoked": gone}
+            append(session, "database.restored", f"dump:{sha256}", facts)
+            sessions, revoked, good = sessions + ended, revoked + gone, good + count_good_keys(session)
+    return Settled(sessions, revoked, good)
 
 
 def maintain(

@@ -3,16 +3,25 @@
 import json
 import uuid
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 
 import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 from sqlalchemy import text
+from typer.testing import CliRunner
 
-from service.kit import backup, migrations
+from service.audit.sequencer import number_all
+from service.audit.use_cases import TreeHead, tree_head
+from service.cli import app as app_of_commands
+from service.identity.access import Role
+from service.identity.keys import create_key
+from service.identity.use_cases import create_tenant
+from service.kit import backup, clock, migrations
 from service.kit.backup import BackupError, manifest_path
-from service.kit.db import Database
+from service.kit.db import Author, Database
+from service.retention.use_cases import Settled, settle_restored
 
 
 def silent(*_):
@@ -188,3 +197,79 @@ def test_a_password_is_on_no_command_line():
 def test_a_program_older_than_the_server_is_not_used():
     with pytest.raises(BackupError, match="Put one of 99 on the PATH"):
         backup._program("pg_dump", 99)
+
+
+OF_THE_DATABASE = """
+    select array(select (x.grantee::regrole, x.privilege_type, x.is_grantable)::text from aclexplode(datacl) x
+        where x.grantee <> datdba order by 1), datconnlimit, shobj_description(d.oid, 'pg_database'),
+      array(select (setrole, setconfig)::text from pg_db_role_setting where setdatabase = d.oid order by 1)
+    from pg_database d where datname = current_database()
+"""
+REVIVED = """
+    select (select count(*) from login_session where ended_at is null), (select count(*) from idempotency_key),
+      (select count(*) from api_key where revoked_at is null)
+"""
+
+
+def _fill_with_what_ends(database, name):
+    migrations.upgrade(database.engine)
+    with database.session(author=Author("cli:tester")) as session:
+        tenant = create_tenant(session, "bank")
+        create_key(session, "stolen", Role.ADMINISTRATOR)
+    values = {"tenant": tenant, "id": uuid.uuid4(), "in_an_hour": clock.now() + timedelta(hours=1)}
+    user = "insert into app_user (tenant_id, version, id, name, role, limits, created_at, created_by, login)"
+    answer = "insert into idempotency_key"
+    answer += " (tenant_id, asker_id, key, secret_mac, request_mac, status, sealed_body, created_at)"
+    statements = (
+        f"{user} values (:tenant, 1, :id, 'li.na', 'administrator', '[]', now(), 'cli', 'li.na')",
+        "insert into login_session values (:tenant, :id, 'token', :id, now(), :in_an_hour, now(), null)",
+        f"{answer} values (:tenant, :id, 'k', 's', 'm', 201, 'answer', now())",
+        f"revoke all on database {name} from public",
+        f"grant connect on database {name} to clustercredit_fund",
+        f"alter database {name} connection limit 17",
+        f"alter database {name} set statement_timeout = '1h'",
+        f'alter database {name} set search_path = public, "$user", "a, b"',
+        f"alter role clustercredit_fund in database {name} set lock_timeout = '7s'",
+        f"comment on database {name} is 'the bank''s'",
+    )
+    with database.engine.begin() as connection:
+        for statement in statements:
+            connection.execute(text(statement), {key: values[key] for key in values if f":{key}" in statement})
+    return tenant
+
+
+def _read(database, query):
+    with database.engine.connect() as connection:
+        found = tuple(connection.execute(text(query)).one())
+    database.dispose()
+    return found
+
+
+def test_a_restore_ends_what_it_would_bring_back_and_is_on_record(empty_database, tmp_path, monkeypatch):
+    name, file = empty_database.engine.url.database, tmp_path / "bank.dump"
+    tenant = _fill_with_what_ends(empty_database, name)
+    number_all(empty_database)
+    manifest = backup.dump(empty_database, file, silent)
+    with empty_database.engine.begin() as connection:
+        connection.execute(text("update api_key set revoked_at = now()"))
+    own = _read(empty_database, OF_THE_DATABASE)
+    assert [bool(part) for part in own] == [True] * 4
+    monkeypatch.setenv("CLUSTERCREDIT_DATABASE_URL", empty_database.url.replace("+psycopg", ""))
+    monkeypatch.setenv("CLUSTERCREDIT_KEYRING_DIR", str(tmp_path / "keyring"))
+    done = CliRunner().invoke(app_of_commands, ["db", "restore", str(file), "--replace", name])
+    assert done.exit_code == 0, done.output
+    assert "1 sessions ended, 0 API keys revoked" in done.output
+    assert "1 API keys are good, also such as were revoked after the dump" in done.output
+    assert _read(empty_database, OF_THE_DATABASE) == own
+    assert _read(empty_database, REVIVED) == (0, 0, 1)
+    body = "body::jsonb ->> 'action' = 'database.restored'"
+    (entry,) = _read(empty_database, f"select body::jsonb from audit_pending where {body}")
+    assert entry["tenant_id"] == str(tenant)
+    facts = entry["facts"]
+    assert (facts["dump_sha256"], facts["sessions_ended"], facts["keys_revoked"]) == (manifest.sha256, 1, 0)
+    assert facts["entries"] > 0
+    with empty_database.session(tenant) as session:
+        assert tree_head(session) == TreeHead(facts["entries"], bytes.fromhex(facts["root"]))
+    settled = settle_restored(empty_database, manifest.sha256, manifest.made_at, Author("t"), revoke_keys=True)
+    assert settled == Settled(sessions=0, revoked=1, good=0)
+    assert _read(empty_database, REVIVED) == (0, 0, 0)

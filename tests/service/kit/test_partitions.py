@@ -30,7 +30,7 @@ REVIEW = """
 ALERT = """
     insert into alert (tenant_id, id, rule, firm_id, product, severity, fingerprint, as_of, raised_at, text, evidence,
       version)
-    values (:tenant, :id, 'grade_drop', :firm, 'credit-score', 'H', 'f', :day, now(), '{}',
+    values (:tenant, :id, 'grade_drop', :firm, 'credit-score', 'H', :id, :day, now(), '{}',
       jsonb_build_object('score_id', cast(:score as text)), 1)
 """
 RIGHTS = """
