@@ -44,8 +44,8 @@ SEED = """
       decision, reason_families)
     select :bank, id, firm_id, product, '2026-01-31', now(), 'bench', :bank, :bank, pd, 'observed', 0, 1, 'bootstrap',
       '7', '7', 500, '[]', jsonb_build_object('sales', repeat('x', 500)), '[]', 'automated', '{sales}' from s;
-    insert into current_score (tenant_id, firm_id, product, score_id, as_of)
-    select :bank, firm_id, product, id, '2026-01-31' from s;
+    insert into current_score (tenant_id, firm_id, product, score_id, as_of, scored_at)
+    select :bank, firm_id, product, id, '2026-01-31', now() from s;
     insert into loan (tenant_id, content_sha256, firm_id, observed_on, known_on, ingested_at, loan_id, product,
       principal_fen)
     select :bank, sha256(('l' || n)::bytea), id, '2025-01-01', '2025-01-01', now(), 'L' || n, 'p0', 50000000 from f;

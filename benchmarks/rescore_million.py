@@ -105,7 +105,7 @@ def prove(database: Database) -> None:
     with database.session(tenant_id_of(TENANT)) as session:
         score_id, run_id = session.execute(text("select id, run_id from score limit 1")).one()
         begun = time.perf_counter()
-        repository.publish(session, run_id, PRODUCT, AS_OF, is_whole=True)
+        repository.publish(session, run_id, PRODUCT, AS_OF, clock.now(), is_whole=True)
         print(f"  published in {time.perf_counter() - begun:.1f} s")
         took = []
         for _ in range(5):

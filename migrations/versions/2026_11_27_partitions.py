@@ -65,6 +65,7 @@ def upgrade() -> None:
     for table in related:
         op.execute(f"alter table {table} no force row level security")
     add_days_of_reviewed_scores()
+    add_times_of_current_scores()
     for table, name, _, _ in POINTERS:
         op.drop_constraint(name, table, type_="foreignkey")
     rebuild("score", ["tenant_id", "id", "as_of"], "as_of", OF_A_RUN)
@@ -89,10 +90,21 @@ def downgrade() -> None:
     for table in related:
         op.execute(f"alter table {table} force row level security")
     op.drop_constraint(op.f("ck_review_score"), "review", type_="check")
+    op.drop_column("current_score", "scored_at")
     op.drop_column("review", "score_as_of")
     op.drop_column("review", "score_as_of_at_decision")
     rebuild("invoice", ["tenant_id", "content_sha256"])
     op.execute("drop schema partitions")
+
+
+def add_times_of_current_scores() -> None:
+    """Note beside a pointer to a score when that was made: what waits for the row compares with it."""
+    op.add_column("current_score", sa.Column("scored_at", sa.DateTime(timezone=True), nullable=True))
+    op.execute(
+        "update current_score c set scored_at = s.scored_at from score s"
+        " where s.tenant_id = c.tenant_id and s.id = c.score_id"
+    )
+    op.alter_column("current_score", "scored_at", nullable=False)
 
 
 def add_days_of_reviewed_scores() -> None:

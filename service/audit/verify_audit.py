@@ -534,7 +534,8 @@ def verify_statement(data: bytes, trusted: Collection[str], checkpoints: Sequenc
         raise UnusableError(
             f"It names the key {key_id[:64]}, which you have not said that you trust. Only if this is the id that was "
             f"handed to you earlier, by another way than this file: --key-id {key_id[:64]}",
-            f"文件使用的密钥未被您声明为可信。仅当该编号与您先前通过其他途径获得的一致时，才可加上 --key-id {key_id[:64]}",
+            "文件使用的密钥未被您声明为可信。仅当该编号与您先前通过其他途径获得的一致时，才可加上 "
+            f"--key-id {key_id[:64]}",
         )
     try:
         Ed25519PublicKey.from_public_bytes(key).verify(signature, signed)

@@ -27,25 +27,18 @@ PREVIOUS = {
     "previous_as_of": pl.Date(),
     "previous_pd": pl.Float64(),
 }
-_MADE_AT = """
-    (select scored_at from score
-     where score.tenant_id = {row}.tenant_id and score.id = {row}.score_id and score.as_of = {row}.as_of)
-"""
 _MOVE = """
-    insert into current_score (tenant_id, firm_id, product, score_id, as_of)
-    select tenant_id, firm_id, product, id, as_of from score
+    insert into current_score (tenant_id, firm_id, product, score_id, as_of, scored_at)
+    select tenant_id, firm_id, product, id, as_of, scored_at from score
     where tenant_id = :tenant and {which}
     order by firm_id
     on conflict (tenant_id, firm_id, product) do update
-    set score_id = excluded.score_id, as_of = excluded.as_of
-    where excluded.as_of > current_score.as_of or (
-      excluded.as_of = current_score.as_of
-      and ({made_at}, excluded.score_id) > ({current_made_at}, current_score.score_id)
-    )
+    set score_id = excluded.score_id, as_of = excluded.as_of, scored_at = excluded.scored_at
+    where (excluded.as_of, excluded.scored_at, excluded.score_id)
+      > (current_score.as_of, current_score.scored_at, current_score.score_id)
 """
-_MADE = {"made_at": _MADE_AT.format(row="excluded"), "current_made_at": _MADE_AT.format(row="current_score")}
-_POINT = text(_MOVE.format(which="id = any(:ids) and as_of = any(cast(:days as date[]))", **_MADE))
-_POINT_TO_RUN = text(_MOVE.format(which="run_id = :run and as_of = :as_of", **_MADE))
+_POINT = text(_MOVE.format(which="id = any(:ids) and as_of = any(cast(:days as date[]))"))
+_POINT_TO_RUN = text(_MOVE.format(which="run_id = :run and as_of = :as_of"))
 _COUNTS = """
     (s.run_id is null or exists (
       select from publication p
@@ -60,9 +53,9 @@ _HOLD = text("""
 """)
 """Hold the pointers to a run's scores: who makes a score of these firms has committed it by then, or waits."""
 _POINT_BACK = """
-    update current_score c set score_id = best.id, as_of = best.as_of
+    update current_score c set score_id = best.id, as_of = best.as_of, scored_at = best.scored_at
     from score gone cross join lateral (
-      select s.id, s.as_of from score s
+      select s.id, s.as_of, s.scored_at from score s
       where s.tenant_id = gone.tenant_id and s.firm_id = gone.firm_id and s.product = gone.product and {counts}
       order by s.as_of desc, s.scored_at desc, s.id desc limit 1
     ) best

@@ -107,7 +107,8 @@ class CurrentScore(FirmRow, table=True):
 
     Only online scores and those of published runs count. Without a foreign key to the score: checked against partitions
     it took a third of the time of adding scores. Rows are made from rows of `score` alone, and what they point to is
-    never dropped (`service.retention`).
+    never dropped (`service.retention`). When it was made is kept here, too: who waited for a row to compare with sees
+    the row as it is by then, and no other row that was added meanwhile.
     """
 
     __tablename__ = "current_score"
@@ -116,3 +117,4 @@ class CurrentScore(FirmRow, table=True):
     product: str = Field(primary_key=True, sa_type=Text)
     score_id: UUID
     as_of: date
+    scored_at: datetime = Field(sa_type=DateTime(timezone=True))

@@ -8,7 +8,9 @@ from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import JSONResponse
 
 from service.audit.signing import SigningKeys
+from service.audit.use_cases import checked_signer
 from service.errors import responses
+from service.kit.db import tenant_of
 from service.kit.http import Code, Session
 from service.kit.paging import Count
 from service.statements import use_cases
@@ -61,7 +63,7 @@ def get_statement(
     keys: SigningKeys = request.app.state.signing_keys
     statement = use_cases.make_statement(
         session,
-        keys.signer(),
+        checked_signer(session, keys, tenant_of(session)),
         firm_id,
         product=product,
         limit=limit,

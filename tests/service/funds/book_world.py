@@ -134,17 +134,19 @@ def _write_firm(connection, firm: Firm, tenant_id: uuid.UUID, model: uuid.UUID, 
     if firm.name is not None:
         _observe(connection, "firm_observation", tenant_id, firm, name="a former name", observed_on=date(2020, 1, 1))
         _observe(connection, "firm_observation", tenant_id, firm, name=firm.name)
+    at = clock.now()
     for score in firm.scores:
         _insert(
             connection, "score", **owner, id=score.id, product=score.product, as_of=score.as_of,
-            scored_at=clock.now(), actor="test", model_version_id=model, context_id=context, pd=score.pd,
+            scored_at=at, actor="test", model_version_id=model, context_id=context, pd=score.pd,
             pd_basis="observed", interval_low=score.pd, interval_high=score.pd, interval_kind="bootstrap",
             grade=score.grade, stable_grade=score.grade, points=500, reasons="[]", missing="[]",
             features=json.dumps({"secret": 1}), reason_families=["sales"],
             decision="automated",
         )  # fmt: skip
         if score.is_current:
-            _insert(connection, "current_score", **owner, product=score.product, score_id=score.id, as_of=score.as_of)
+            pointer = {"product": score.product, "score_id": score.id, "as_of": score.as_of, "scored_at": at}
+            _insert(connection, "current_score", **owner, **pointer)
 
 
 def _observe(connection, table: str, tenant_id: uuid.UUID, firm: Firm, **facts) -> None:

@@ -105,3 +105,22 @@ def test_a_run_begins_after_what_is_being_published(database, bank):
     begun = within(database, bank, lambda s: use_cases.list_runs(s)[0].run)
     published = within(database, bank, lambda s: get_run(s, middle).history[-1].at)
     assert (begun.as_of, begun.started_at > published) == (THIRD, True)
+
+
+def test_of_two_who_score_a_firm_at_once_the_last_counts(database, bank):
+    """The second waits for the first's pointer, whose score it does not see, and yet knows that its own is newer."""
+    firm, made = firm_id_of(bank, "F0000003"), []
+
+    def score(session):
+        made.append(score_firm(session, firm, PRODUCT, FIRST, "officer").score.id)
+
+    within(database, bank, score)
+    with (
+        beside(lambda: within(database, bank, score)) as rival,
+        database.session(bank, Author("officer")) as session,
+    ):
+        score(session)
+        rival.start()
+        wait_until_somebody_waits(database)
+    assert within(database, bank, lambda s: current_score(s, firm, PRODUCT)).score.id == made[-1]
+    assert len(set(made)) == 3

@@ -20,15 +20,15 @@ MOVE = """
 ALERT = """
     insert into alert (tenant_id, id, rule, firm_id, product, severity, fingerprint, as_of, raised_at, run_id, text,
       evidence, version)
-    select tenant_id, gen_random_uuid(), 'grade-drop', firm_id, product, 'H', id, as_of, scored_at, run_id, '{}', '{}',
-      1
+    select tenant_id, gen_random_uuid(), 'grade-drop', firm_id, product, 'H', id, as_of, scored_at, run_id, '{}',
+      '{}', 1
     from score where run_id = :run
 """
 
 
 @pytest.fixture
 def half_done(empty_database):
-    """Make a bank of version 0.2 with a finished run, and one that has moved eight firms' grades, one of a new firm."""
+    """Make a bank of version 0.2 with a finished run, and one that moved eight firms' grades, one of them the first."""
     migrations.upgrade(empty_database.engine)
     bank = make_bank(empty_database, 12)
     keys = [f"F{number:07}" for number in range(1, 12)]

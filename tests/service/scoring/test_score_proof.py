@@ -71,7 +71,7 @@ def origin(session):
         )
     loaded = live_model(session, PRODUCT)
     run_id = uuid.uuid4()
-    repository.publish(session, run_id, PRODUCT, AS_OF, is_whole=True)
+    repository.publish(session, run_id, PRODUCT, AS_OF, clock.now(), is_whole=True)
     return Origin(tenant_id, loaded, context.id, AS_OF, clock.now(), "nightly", run_id)
 
 
