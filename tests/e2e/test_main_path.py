@@ -17,6 +17,7 @@ from features.consent import refused_automated
 from models.grades import DEFAULTED, NAMES, grade_of, pd_of, stable_grade
 from service.alerts.use_cases import list_alerts, note_findings
 from service.audit import merkle
+from service.audit.use_cases import get_entry
 from service.firms.use_cases import add_inputs, add_invoices, firm_id_of, list_keys, read_inputs
 from service.identity.access import Role
 from service.identity.actor import Reach
@@ -124,13 +125,12 @@ def test_http_gives_the_same_score(officer, bank, scores):
 def test_scores_of_a_run_and_online_ones_are_proven_by_the_audit_log(database, bank, officer, scores):
     request = {"firm_id": str(firm_id_of(bank.tenant_id, sorted(scores)[5])), "product": PRODUCT, "as_of": str(SECOND)}
     online = officer.post("/v1/scores", request).json()["id"]
-    entry = text("select body::json from audit_pending where id = :id")
     with database.session(bank.tenant_id) as session:
         query = text("select id from score where run_id = :run order by firm_id")
         ids = session.execute(query, {"run": bank.runs[1].run_id}).scalars().all()
         for score_id in (*ids[::30], uuid.UUID(online)):
             proof = prove_score(session, score_id)
-            root = bytes.fromhex(session.execute(entry, {"id": proof.entry_id}).scalar_one()["after"])
+            root = bytes.fromhex(json.loads(get_entry(session, proof.entry_id).body)["after"])
             assert merkle.verify_inclusion(merkle.leaf_hash(proof.row), proof.index, proof.size, proof.path, root)
 
 
