@@ -417,7 +417,7 @@ def add_bank(database: Database, keyring: Keyring, bank: str, tenant: str) -> di
     for day in (FIRST, SECOND):
         run = rescore(database, tenant_id, PRODUCT, day, "nightly")
         assert (run.scored, run.state) == (len(owners), "published")
-    states = {"run": True, "checked_run": False, "spare_run": False, "published_run": True}
+    states = {"run": True, "published_run": True, "checked_run": False, "spare_run": False}
     runs = {
         name: str(rescore(database, tenant_id, PRODUCT, FIRST, "nightly", is_published=is_published).run_id)
         for name, is_published in states.items()
