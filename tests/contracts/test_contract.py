@@ -40,7 +40,8 @@ CHECKS = {
 def own_app(database, app):
     """Return the application with the limits that it is shipped with, but for those of requests a minute."""
     no_limit = {"requests_per_minute": 0, "tenant_requests_per_minute": 0, "failed_requests_per_minute": 0}
-    return create_app(Settings(keyring_dir=app.state.keyring.folder, event_stream_seconds=1, **no_limit), database)
+    folders = {"keyring_dir": app.state.keyring.folder, "signing_dir": app.state.keyring.folder / "signing"}
+    return create_app(Settings(event_stream_seconds=1, **folders, **no_limit), database)
 
 
 @pytest.fixture

@@ -45,7 +45,9 @@ def trusted(app):
     return {app.state.signing_keys.signer().public.id}
 
 
-def test_it_holds_what_is_on_record_and_is_proven(statement, trusted, officer, home):
+def test_it_holds_what_is_on_record_and_is_proven(database, trusted, officer, home):
+    number_all(database)
+    statement = officer.get(f"/v1/firms/{home['firm']}/statement").json()
     proven = verify_audit.verify_statement(json.dumps(statement).encode(), trusted)
     said = proven.said
     assert said == json.loads(statement["signed"])
