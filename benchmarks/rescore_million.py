@@ -54,7 +54,7 @@ TENANT, PRODUCT, AS_OF = "bench", "credit-score", date(2026, 6, 30)
 FIRMS, CHUNK, WORKERS = 1_000_000, 10_000, 2
 TRAINING_ROWS, PEER_ROWS = 12_000, 2_000
 MOST_SECONDS_A_MILLION, MOST_KIB = 180, 2 << 20
-MOST_OF_BULK_WRITE, LEAST_OF_USUAL_STACK = 12.0
+MOST_OF_BULK_WRITE, LEAST_OF_USUAL_STACK = 2.0, 12.0
 """14 to 22 times were measured, by load; the target is 30 (docs/adr/0026)."""
 
 
@@ -125,7 +125,10 @@ def check(firms: int, rates: dict[str, float]) -> None:
     of_bulk, of_usual = rates["written alone"] / rates["scored"], rates["scored"] / rates["usual stack"]
     print(f"a million firms: {seconds:.0f} s (limit {MOST_SECONDS_A_MILLION})")
     print(f"time of the bulk write alone: {of_bulk:.2f} x (limit {MOST_OF_BULK_WRITE})")
-    print(f"LightGBM + TreeSHAP + ORM add_all: {of_usual:.0f} x as fast (at least {LEAST_OF_USUAL_STACK:.0f})")
+    print(
+        f"LightGBM + TreeSHAP + ORM add_all: {of_usual:.0f} x as fast"
+        f" (at least {LEAST_OF_USUAL_STACK:.0f}; the target is 30)"
+    )
     if firms == FIRMS:
         assert seconds <= MOST_SECONDS_A_MILLION
         assert of_bulk <= MOST_OF_BULK_WRITE
