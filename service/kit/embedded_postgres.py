@@ -18,6 +18,7 @@ import subprocess
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -108,9 +109,24 @@ class EmbeddedPostgres:
         self._stopped.unlink(missing_ok=True)
         if not (self.data / "PG_VERSION").exists():
             self._initialise()
+        self._bring_up(lambda: True)
+        self._create_database("clustercredit")
+        return self.url()
+
+    def revive(self) -> None:
+        """Start a server that is gone, unless it is stopped on purpose meanwhile.
+
+        Raises
+        ------
+        EmbeddedPostgresError
+            If the server stops while starting; the message ends with its log.
+        """
+        self._bring_up(lambda: not self.is_stopped_on_purpose)
+
+    def _bring_up(self, is_wanted: Callable[[], bool]) -> None:
         deadline = time.monotonic() + START_SECONDS
         tries = 0
-        while not self.is_ready():
+        while is_wanted() and not self.is_ready():
             if not self._is_alive():
                 tries += 1
                 if tries > 3:
@@ -121,8 +137,6 @@ class EmbeddedPostgres:
             if time.monotonic() > deadline:
                 raise EmbeddedPostgresError(f"PostgreSQL is still recovering; see {self.home / 'server.log'}.")
             time.sleep(0.1)
-        self._create_database("clustercredit")
-        return self.url()
 
     def stop(self) -> bool:
         """Stop the server, which no `Keeper` starts again then; return whether it was running."""
@@ -248,7 +262,7 @@ class Keeper:
             if not is_down:
                 log.error("database_down", folder=str(self._server.home))
             try:
-                self._server.start()
+                self._server.revive()
             except (EmbeddedPostgresError, OSError, subprocess.SubprocessError) as error:
                 if not is_down:
                     log.warning("database_does_not_start", why=str(error))

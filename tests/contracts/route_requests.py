@@ -365,7 +365,11 @@ def _(owner: Owner) -> Call:
     return Call(f"/v1/people/{owner['person']}/records", record)
 
 
-_reads("GET /v1/audit/entries", Of.LIST, "audit_entry")
+@request("GET /v1/audit/entries", Of.LIST, "audit_entry")
+def _(owner: Owner) -> Call:
+    return Call("/v1/audit/entries?limit=1000")
+
+
 _reads("GET /v1/audit/checkpoints", Of.NOTHING, "")
 _reads("GET /v1/audit/keys", Of.NOTHING, "")
 

@@ -158,6 +158,7 @@ def test_serving_numbers_the_audit_log(run, database, tenant, keyring, monkeypat
     monkeypatch.setenv("CLUSTERCREDIT_LOG_LEVEL", "ERROR")
     monkeypatch.setattr("service.cli.database.check_port", lambda *_: None)
     monkeypatch.setattr("service.cli.database.server.run", serve)
+    monkeypatch.setenv("CLUSTERCREDIT_SIGNING_DIR", str(keyring.folder / "signing"))  # it signs every tenant's log
     run("serve", "--port", "0")
     assert numbered
 
