@@ -8,7 +8,7 @@ from typing import Final
 from uuid import UUID
 
 from sqlalchemy import text, tuple_
-from sqlmodel import col, func, select
+from sqlmodel import col, select
 
 from service.audit.merkle import Span, Subtree, complete_subtrees, fold
 from service.audit.tables import Checkpoint, Entry, Node, PendingEntry
@@ -233,8 +233,3 @@ def newest_checkpoint(session: TenantSession, tenant_id: UUID) -> Checkpoint | N
     )
     # Also for the sequencer, which works for no tenant; row-level security still holds.
     return session.exec(query.limit(1), execution_options=ANY_TENANT).one_or_none()
-
-
-def count_pending(session: TenantSession) -> int:
-    """Return how many entries of the tenant's wait for a number."""
-    return session.exec(select(func.count()).select_from(PendingEntry)).one()

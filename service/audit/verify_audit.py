@@ -113,13 +113,13 @@ class UnusableError(Exception):
 
 
 class UntrustedError(UnusableError):
-    """A checkpoint names a key that is not trusted."""
+    """A file names a key that is not trusted."""
 
     def __init__(self, key_id: str) -> None:
         super().__init__(
-            f"The checkpoint names the key {key_id}, which you have not said that you trust. Only if this "
-            f"is the id that was handed to you earlier, by another way than this file: --key-id {key_id}",
-            f"检查点使用的密钥 {key_id} 未被您声明为可信。仅当该编号与您先前通过其他途径获得的一致时，"
+            f"The file names the key {key_id}, which you have not said that you trust. Only if this is the id that was "
+            f"handed to you earlier, by another way than this file: --key-id {key_id}",
+            f"文件使用的密钥 {key_id} 未被您声明为可信。仅当该编号与您先前通过其他途径获得的一致时，"
             f"才可加上 --key-id {key_id}",
         )
         self.key_id = key_id
@@ -369,6 +369,10 @@ def _is_among(leaf: bytes | None, known: bytes, start: int) -> bool:
     return place >= 0
 
 
+_UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
+"""What taking hostile JSON apart may raise."""
+
+
 def read_checkpoint(data: bytes, trusted: Collection[str]) -> Checkpoint:
     """Take a checkpoint apart and verify its signature, and its leaf hashes if it has some.
 
@@ -385,21 +389,15 @@ def read_checkpoint(data: bytes, trusted: Collection[str]) -> Checkpoint:
         If it is no checkpoint, or not signed with a trusted key.
     """
     try:
-        outer = json.loads(data, object_pairs_hook=_object)
-        signed, signature = outer["signed"].encode(), bytes.fromhex(outer["signature"])
-        packed = outer.get("leaves")
-        checkpoint, key = _said(signed, None if packed is None else base64.b64decode(packed, validate=True))
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        seal, packed = _sealed(data)
+        checkpoint = _checkpoint(seal.said, None if packed is None else base64.b64decode(packed, validate=True))
+    except _UNREADABLE:
         raise UnusableError("This is not a checkpoint of an audit log.", "这不是审计日志的检查点文件。") from None
-    if checkpoint.key_id not in trusted:
-        raise UntrustedError(checkpoint.key_id)
-    try:
-        Ed25519PublicKey.from_public_bytes(key).verify(signature, signed)
-    except (InvalidSignature, ValueError):
+    if not seal.holds(trusted):
         raise UnusableError(
             "The checkpoint's signature is wrong: it was changed after it was signed, or never was signed.",
             "检查点的签名无效：它在签名后被改动，或从未被签名。",
-        ) from None
+        )
     if checkpoint.leaves is not None and not _are_leaves_of(checkpoint.leaves, checkpoint):
         raise UnusableError(
             "The leaf hashes in the checkpoint are not those of its signed root.", "检查点中的叶哈希与其签名的根不符。"
@@ -407,18 +405,44 @@ def read_checkpoint(data: bytes, trusted: Collection[str]) -> Checkpoint:
     return checkpoint
 
 
-def _said(signed: bytes, leaves: bytes | None) -> tuple[Checkpoint, bytes]:
-    """Return what was signed, and by which key; ValueError, KeyError or TypeError if it is none."""
+class _Seal(NamedTuple):
+    """A signed text, what it says, and the key that it names; the key's id is its hash."""
+
+    signed: bytes
+    signature: bytes
+    said: dict[str, Any]
+    key: bytes
+
+    def holds(self, trusted: Collection[str]) -> bool:
+        """Tell whether the key signed the text; UntrustedError if nobody said that it is to be trusted."""
+        if self.said["key_id"] not in trusted:
+            raise UntrustedError(self.said["key_id"])
+        try:
+            Ed25519PublicKey.from_public_bytes(self.key).verify(self.signature, self.signed)
+        except (InvalidSignature, ValueError):
+            return False
+        return True
+
+
+def _sealed(data: bytes) -> tuple[_Seal, Any]:
+    """Take a signed file apart, into what is sealed and the leaves beside it; one of `_UNREADABLE` if it is none."""
+    outer = json.loads(data, object_pairs_hook=_object)
+    signed = outer["signed"].encode()
     said = json.loads(signed, object_pairs_hook=_object)
+    key = bytes.fromhex(said["public_key"])
+    if hashlib.sha256(key).hexdigest() != said["key_id"]:
+        raise ValueError("the key is not the one of the id")
+    return _Seal(signed, bytes.fromhex(outer["signature"]), said, key), outer.get("leaves")
+
+
+def _checkpoint(said: dict[str, Any], leaves: bytes | None) -> Checkpoint:
+    """Return the checkpoint that was signed; one of `_UNREADABLE` if it is none."""
     size, forms = said["size"], {"key_id": _HEX64, "root": _HEX64, "tenant_id": _UUID, "at": _AT}
     if (said["type"], said["version"]) != ("clustercredit-checkpoint", 1) or type(size) is not int:
         raise ValueError("not a checkpoint")
     if not 0 <= size <= LARGEST_LOG or not all(form.fullmatch(said[name]) for name, form in forms.items()):
         raise ValueError("not a checkpoint")
-    key = bytes.fromhex(said["public_key"])
-    if hashlib.sha256(key).hexdigest() != said["key_id"]:
-        raise ValueError("the key is not the one of the id")
-    return Checkpoint(size, bytes.fromhex(said["root"]), said["at"], said["tenant_id"], said["key_id"], leaves), key
+    return Checkpoint(size, bytes.fromhex(said["root"]), said["at"], said["tenant_id"], said["key_id"], leaves)
 
 
 def _are_leaves_of(leaves: bytes, checkpoint: Checkpoint) -> bool:
@@ -521,35 +545,22 @@ def verify_statement(data: bytes, trusted: Collection[str], checkpoints: Sequenc
         If it was changed, a score is not in the log, or the log does not begin with a checkpoint's.
     """
     try:
-        outer = json.loads(data, object_pairs_hook=_object)
-        signed, signature = outer["signed"].encode(), bytes.fromhex(outer["signature"])
-        said = json.loads(signed, object_pairs_hook=_object)
+        seal, _ = _sealed(data)
+        said = seal.said
         is_statement = (said["type"], said["version"]) == ("clustercredit-statement", 1)
-        key, key_id = bytes.fromhex(said["public_key"]), str(said["key_id"])
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        is_statement, said, key, key_id = False, {}, b"", ""
+    except _UNREADABLE:
+        is_statement = False
     if not is_statement:
         raise UnusableError("This is not a statement of credit history.", "这不是信用历史证明文件。")
-    if key_id not in trusted or hashlib.sha256(key).hexdigest() != key_id:
-        raise UnusableError(
-            f"It names the key {key_id[:64]}, which you have not said that you trust. Only if this is the id that was "
-            f"handed to you earlier, by another way than this file: --key-id {key_id[:64]}",
-            "文件使用的密钥未被您声明为可信。仅当该编号与您先前通过其他途径获得的一致时，才可加上 "
-            f"--key-id {key_id[:64]}",
-        )
-    try:
-        Ed25519PublicKey.from_public_bytes(key).verify(signature, signed)
-    except (InvalidSignature, ValueError):
-        raise ForgedError(
-            "the signature is wrong: it was changed after it was signed", "签名无效：签署后被改动"
-        ) from None
+    if not seal.holds(trusted):
+        raise ForgedError("the signature is wrong: it was changed after it was signed", "签名无效：签署后被改动")
     try:
         _check_names(said)
         kept = _kept(said, checkpoints)
         roots = [_proven_batch(entry, said) for entry in said["entries"]]
         for place, score in enumerate(said["scores"]):
             _check_score(place, score, roots[score["entry"]], said)
-    except (ValueError, KeyError, TypeError, IndexError, AttributeError, struct.error, OverflowError):
+    except (*_UNREADABLE, IndexError, struct.error, OverflowError):
         raise ForgedError("its proofs are not whole", "其证明不完整") from None
     return Proven(dict(said), kept)
 

@@ -10,9 +10,8 @@ from typing import Annotated, Self
 import typer
 
 from service.app import KINDS
-from service.cli.runtime import open_database
+from service.cli.runtime import kept_running, open_database
 from service.jobs.worker import Worker
-from service.kit.embedded_postgres import EmbeddedPostgres
 from service.kit.logs import configure_logging
 from service.settings import Settings
 
@@ -39,11 +38,11 @@ def worker(
     settings = Settings()
     configure_logging(settings.log_level)
     database = open_database(settings)
-    revive = EmbeddedPostgres(settings.local_dir).start if settings.database_url is None else lambda: None
-    working = Worker(database, settings, KINDS, concurrency=concurrency, revive=revive)
+    working = Worker(database, settings, KINDS, concurrency=concurrency)
     if with_parent:
         threading.Thread(target=_stop_with_parent, args=(working,), daemon=True).start()
-    working.run()
+    with kept_running(settings):
+        working.run()
 
 
 def _stop_with_parent(working: Worker) -> None:

@@ -7,7 +7,7 @@ and one too few is made good by the next sweep of any worker.
 import asyncio
 import signal
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from time import monotonic
 from typing import Any, LiteralString
@@ -55,8 +55,6 @@ class Worker:
         An open one; the worker has connections of its own beside it.
     concurrency
         Jobs at a time, each in a thread.
-    revive
-        Called after the database failed, before the worker tries again: starts an embedded server that is down.
     """
 
     def __init__(
@@ -66,11 +64,10 @@ class Worker:
         kinds: Mapping[str, Kind],
         *,
         concurrency: int = 1,
-        revive: Callable[[], object] = lambda: None,
     ) -> None:
         self._database, self._settings, self._kinds = database.beside(concurrency + 2), settings, kinds
         self._tidied_at = float("-inf")
-        self._concurrency, self._revive = concurrency, revive
+        self._concurrency = concurrency
         self._sweep_seconds = min(SWEEP_SECONDS, settings.job_lease_seconds / 4)
         self._stop_at: float | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -107,8 +104,6 @@ class Worker:
             if self._stop_at is None:
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._stopped.wait(), RESTART_SECONDS)
-                with suppress(Exception):
-                    await asyncio.to_thread(self._revive)
 
     async def _serve(self) -> None:
         """Work until told to stop, or until procrastinate's worker gives up: its heartbeat found no database."""

@@ -142,7 +142,7 @@ def conclude(
     may_be = despite is not None or not checks.has_failed(_checks(checked))
     held_up = None
     if is_published and may_be and checked.state == "checked":
-        held_up = _obstacle(session, checked) or _newer(session, checked)
+        held_up = _held_up(session, checked)
         if held_up is None:
             publish(session, run_id, actor, despite)
     return replace(_summary(session, run_id, is_resumed=is_resumed), held_up=held_up)
@@ -351,8 +351,8 @@ def publish(
             f"These checks failed: {', '.join(failed)}. Withdraw the run, mend the cause and run it again; or publish"
             " it all the same, with a reason why."
         )
-    if obstacle := _obstacle(session, run) or _newer(session, run):
-        raise Conflict(obstacle)
+    if held_up := _held_up(session, run):
+        raise Conflict(held_up)
     publication.publish(session, run.id, run.product, run.as_of, run.started_at, is_whole=run.kind == "all")
     raised = raise_alerts(session, run.id)
     repository.move(session, run_id, ["checked"], "published", actor, despite)
@@ -437,6 +437,11 @@ def _obstacle(session: TenantSession, run: Run) -> str | None:
         f"The run {later.id} of {later.as_of} is being prepared and compares with what is published. Let it be"
         " finished, or withdraw it; then publish this one."
     )
+
+
+def _held_up(session: TenantSession, run: Run) -> str | None:
+    """Say which other run keeps this one from being published."""
+    return _obstacle(session, run) or _newer(session, run)
 
 
 def _newer(session: TenantSession, run: Run) -> str | None:

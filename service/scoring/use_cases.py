@@ -300,10 +300,20 @@ def prove_score(session: TenantSession, score_id: UUID) -> ScoreProof:
     Conflict
         If the score is older than such entries, or is not what was entered.
     """
-    score = _find_score(session, score_id)
+    return prove(session, _find_score(session, score_id))
+
+
+def prove(session: TenantSession, score: Score) -> ScoreProof:
+    """Prove a score that was read already.
+
+    Raises
+    ------
+    Conflict
+        If the score is older than entries over scores, or is not what was entered.
+    """
     if score.batch_id is None:
         raise Conflict("The score was made before scores were entered in the audit log. Score the firm again.")
-    frame = repository.read_row(session, score_id, binary_row.COLUMNS)
+    frame = repository.read_row(session, score.id, binary_row.COLUMNS)
     row = binary_row.encode(frame)
     (leaf,) = binary_row.leaves(row)
     leaves = repository.read_leaves(session, score.batch_id)

@@ -27,7 +27,7 @@ from service.firms.use_cases import FirmView, get_firm, read_inputs
 from service.identity.use_cases import own_organisation
 from service.kit import clock
 from service.kit.db import TenantSession, author_of
-from service.scoring.use_cases import ScoreProof, ScoreView, is_stale, list_scores, prove_score
+from service.scoring.use_cases import ScoreProof, ScoreView, is_stale, list_scores, prove
 
 STATEMENT: Final = "clustercredit-statement"
 SHOWN: Final = (
@@ -101,7 +101,7 @@ def make_statement(
     firm = get_firm(session, firm_id)
     newest = list_scores(session, firm_id, product, None, limit + 1)
     views = [view for view in newest[:limit] if view.score.batch_id is not None]
-    proofs = [prove_score(session, view.score.id) for view in views]
+    proofs = [prove(session, view.score) for view in views]
     found = {entry_id: get_entry(session, entry_id) for entry_id in sorted({proof.entry_id for proof in proofs})}
     if any(is_pending(entry) for entry in found.values()):
         return None
