@@ -1,13 +1,13 @@
 """Who is asking, and how far it reaches."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
 from pydantic import Field
 
 from service.identity.access import BRANCH_ROLES, ROLES_OF, Organisation, Role
-from service.kit.db import Author, TenantSession, author_of, set_author
+from service.kit.db import TenantSession, author_of, set_author
 from service.kit.http import Schema, Yuan
 
 
@@ -59,7 +59,7 @@ def act(session: TenantSession, actor: Actor) -> None:
     """Let the session reach what the actor may reach, and no more."""
     session.info["asker_id"] = actor.id
     session.info["reach"] = actor.reach
-    set_author(session, Author(actor.name, actor.id, author_of(session).request_id))
+    set_author(session, replace(author_of(session), name=actor.name, id=actor.id))
 
 
 def check_holder(

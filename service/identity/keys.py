@@ -20,7 +20,7 @@ from service.identity.actor import Actor, ApprovalLimit, Reach, act, check_holde
 from service.identity.tables import ApiKey, AppUser, Holder
 from service.identity.use_cases import get_branch, own_organisation
 from service.kit import clock
-from service.kit.db import ANY_TENANT, TenantSession, enter_tenant, present, tenant_of
+from service.kit.db import ANY_TENANT, TenantSession, author_of, enter_tenant, present, tenant_of
 from service.kit.etag import Precondition, save
 
 KEY_PREFIX = "cck_"
@@ -174,7 +174,7 @@ def authenticate(session: TenantSession, token: str) -> Actor:
     if key.revoked_at is not None or key.expires_at <= now:
         ended = "was revoked" if key.revoked_at is not None else f"ended on {key.expires_at:%Y-%m-%d}"
         raise Unauthenticated(f"The API key {ended}. Ask your administrator for another.")
-    enter_tenant(session, key.tenant_id)
+    enter_tenant(session, key.tenant_id, replace(author_of(session), name=key.name, id=key.id))
     actor = replace(actor_of(session, key), seen_at=key.last_used_at)
     act(session, actor)
     return actor

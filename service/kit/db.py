@@ -194,8 +194,12 @@ def _follow(act: Callable[[], None]) -> None:
         raise Unfinished(error) from error
 
 
-def enter_tenant(session: Session, tenant_id: UUID) -> None:
-    """Let the session's present and later transactions see the rows of this tenant, and no others."""
+def enter_tenant(session: Session, tenant_id: UUID, author: Author | None = None) -> None:
+    """Let the session's present and later transactions see the rows of this tenant, and no others.
+
+    An author that is known by then is set with it, in one call to the database.
+    """
+    session.info["author"] = author or author_of(session)
     session.info["tenant_id"] = tenant_id
     session.info["secret_sha256"] = ""
     session.connection().execute(_SETTINGS, _settings_of(session))
@@ -203,6 +207,8 @@ def enter_tenant(session: Session, tenant_id: UUID) -> None:
 
 def set_author(session: Session, author: Author) -> None:
     """Let the session's present and later transactions change rows on behalf of this author."""
+    if author == author_of(session):
+        return
     session.info["author"] = author
     session.connection().execute(_SETTINGS, _settings_of(session))
 
