@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from datetime import datetime, time, timedelta
 from itertools import groupby
 from threading import Event, Thread
-from typing import Final
+from types import TracebackType
+from typing import Final, Self
 from uuid import UUID
 
 import structlog
@@ -122,25 +123,30 @@ class Sequencer:
     database
         Whose log it is.
     keys
-        What signs the daily checkpoints.
+        What signs the daily checkpoints; None where the keys are not at home, and nothing is signed.
+
+    Examples
+    --------
+    >>> with Sequencer(database, keys):  # doctest: +SKIP
+    ...     serve()
     """
 
-    def __init__(self, database: Database, keys: SigningKeys) -> None:
+    def __init__(self, database: Database, keys: SigningKeys | None) -> None:
         self._database, self._keys = database.beside(1), keys
         self._damaged: set[UUID] = set()
         self._stopped = Event()
         self._thread = Thread(target=self._run, name="sequencer", daemon=True)
         self._sign_at = clock.now()
 
-    def start(self) -> None:
+    def __enter__(self) -> Self:
         """Start the thread."""
         self._thread.start()
+        return self
 
-    def stop(self) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         """Let the round at hand end, and wait for it."""
         self._stopped.set()
-        if self._thread.is_alive():
-            self._thread.join()
+        self._thread.join()
 
     def _run(self) -> None:
         wait = 0.0
@@ -164,7 +170,8 @@ class Sequencer:
             waiting = count_waiting(self._database)
             if waiting.seconds > LATE_SECONDS:
                 log.warning("audit_entries_wait", entries=waiting.entries, oldest_seconds=round(waiting.seconds))
-            sign_due(self._database, self._keys)
+            if self._keys is not None:
+                sign_due(self._database, self._keys)
         except SigningKeyError as error:
             log.warning("audit_not_signed", why=error.detail)
         except Exception as error:  # noqa: BLE001 - as above

@@ -93,13 +93,8 @@ def run_server(settings: Settings, database: Database, host: str, port: int) -> 
     """
     configure_logging(settings.log_level)
     sweep(database, Keyring(settings.keyring))
-    sequencer = Sequencer(database, SigningKeys(settings.signing))
-    sequencer.start()
-    try:
-        with kept_running(settings):
-            server.run(create_app(settings, database), settings, host, port)
-    finally:
-        sequencer.stop()
+    with Sequencer(database, SigningKeys(settings.signing)), kept_running(settings):
+        server.run(create_app(settings, database), settings, host, port)
 
 
 def migrate() -> None:

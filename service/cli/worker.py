@@ -4,12 +4,14 @@ import os
 import subprocess
 import sys
 import threading
+from contextlib import nullcontext
 from types import TracebackType
 from typing import Annotated, Self
 
 import typer
 
 from service.app import KINDS
+from service.audit.sequencer import Sequencer
 from service.cli.runtime import kept_running, open_database
 from service.jobs.worker import Worker
 from service.kit.logs import configure_logging
@@ -31,7 +33,8 @@ def worker(
     """Run the jobs that HTTP requests start: imports, trainings, rescorings. Log lines are JSON on standard error.
 
     Run as many as you like, on as many machines, on one database. SIGTERM lets the jobs at work finish for five
-    seconds, and gives them back to other workers after that.
+    seconds, and gives them back to other workers after that. A worker also numbers the audit log's entries while no
+    server does; signing its checkpoints is left to `serve` and `audit checkpoint`, where the keys are.
 
     Example: clustercredit worker --concurrency 2
     """
@@ -41,7 +44,9 @@ def worker(
     working = Worker(database, settings, KINDS, concurrency=concurrency)
     if with_parent:
         threading.Thread(target=_stop_with_parent, args=(working,), daemon=True).start()
-    with kept_running(settings):
+    # A worker beside a server leaves the audit log to it. One that stands alone numbers entries, and never signs: a
+    # machine without the signing keys would make new ones.
+    with nullcontext() if with_parent else Sequencer(database, keys=None), kept_running(settings):
         working.run()
 
 

@@ -205,18 +205,14 @@ def test_a_thread_outlives_every_error(database, tenant_id, keys, monkeypatch):
     monkeypatch.setattr(sequencer, "sign_due", fail)
     monkeypatch.setattr(sequencer, "SIGNING_EVERY", timedelta())
     monkeypatch.setattr(repository, "insert_nodes", fail)
-    thread = Sequencer(database, keys)
     _append(database, tenant_id)
-    thread.start()
-    try:
+    with Sequencer(database, keys):
         assert signed.wait(20)
         monkeypatch.undo()
         until = time.monotonic() + 20
         while len(_log(database, tenant_id)[0]) < 2:
             assert time.monotonic() < until
             time.sleep(0.02)
-    finally:
-        thread.stop()
 
 
 @pytest.mark.parametrize(
@@ -233,9 +229,7 @@ def test_the_sequencers_role_can_do_nothing_else(database, statement):
 
 
 def test_a_thread_numbers_within_a_second_and_stops(database, tenant_id, keys):
-    thread = Sequencer(database, keys)
-    thread.start()
-    try:
+    with Sequencer(database, keys) as thread:
         (entry,) = _append(database, tenant_id)
         begun = time.monotonic()
         while True:
@@ -244,8 +238,6 @@ def test_a_thread_numbers_within_a_second_and_stops(database, tenant_id, keys):
                     break
             assert time.monotonic() - begun < 20, "not numbered"
             time.sleep(0.02)
-    finally:
-        thread.stop()
     assert not thread._thread.is_alive()
     _append(database, tenant_id)
     with database.session(tenant_id) as session:
@@ -259,8 +251,7 @@ def test_it_goes_on_when_the_database_comes_back(database, tenant_id, own_keys, 
     thread = Sequencer(database, own_keys)
     away = Database("postgresql://nobody@127.0.0.1:1/none")
     here, thread._database = thread._database, away
-    thread.start()
-    try:
+    with thread:
         time.sleep(0.1)
         assert thread._thread.is_alive()
         _append(database, tenant_id)
@@ -269,9 +260,7 @@ def test_it_goes_on_when_the_database_comes_back(database, tenant_id, own_keys, 
         while len(_log(database, tenant_id)[0]) < 2:
             assert time.monotonic() < until
             time.sleep(0.02)
-    finally:
-        thread.stop()
-        away.dispose()
+    away.dispose()
 
 
 def _checkpoints(database, tenant_id):
@@ -327,3 +316,15 @@ def test_processes_that_start_together_make_one_key(keys):
     with ThreadPoolExecutor(8) as pool:
         made = set(pool.map(lambda _: keys.signer().public.id, range(16)))
     assert len(made) == 1
+
+
+def test_without_keys_it_numbers_and_signs_nothing(database, tenant_id, own_keys, monkeypatch):
+    monkeypatch.setattr(sequencer, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(sequencer, "SIGNING_EVERY", timedelta())
+    with Sequencer(database, keys=None):
+        _append(database, tenant_id)
+        until = time.monotonic() + 20
+        while len(_log(database, tenant_id)[0]) < 2:
+            assert time.monotonic() < until
+            time.sleep(0.02)
+    assert _checkpoints(database, tenant_id) == []

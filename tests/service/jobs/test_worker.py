@@ -12,11 +12,12 @@ import pytest
 from http_client import make_client
 from sqlalchemy import text
 
+from service.audit.sequencer import count_waiting
 from service.identity.access import Role
 from service.identity.use_cases import create_tenant
 from service.jobs.rules import State
 from service.jobs.use_cases import cancel
-from tests.chaos.own_server import HOST, OwnServer
+from tests.chaos.own_server import HOST, OwnServer, OwnWorker
 from tests.service.jobs.conftest import TENANT, working
 from tests.service.jobs.desk import KIND, Desk
 
@@ -166,6 +167,22 @@ def test_a_server_keeps_a_worker_that_ends_with_it(own_app, own_database, tmp_pa
     while workers():
         assert time.monotonic() < deadline, "the worker outlives its server"
         time.sleep(0.1)
+
+
+def test_a_worker_that_stands_alone_numbers_the_audit_log(own_database, tmp_path):
+    with own_database.session() as session:
+        create_tenant(session, "numbered by a worker")
+    assert count_waiting(own_database).entries > 0
+    worker = OwnWorker(own_database.url, tmp_path, 1)
+    worker.start()
+    try:
+        deadline = time.monotonic() + WITHIN
+        while count_waiting(own_database).entries:
+            assert time.monotonic() < deadline, "the worker numbers nothing"
+            time.sleep(0.1)
+    finally:
+        worker.kill()
+    assert not (tmp_path / "signing").exists()
 
 
 def test_a_worker_leaves_kinds_that_it_does_not_know(desk, own_settings):
