@@ -14,9 +14,8 @@ from uuid import UUID, uuid4
 import polars as pl
 from sqlalchemy import text
 
-from features.inputs import KINDS
+from features.kinds import KINDS
 from service.audit.sequencer import number_all
-from service.firms import repository
 from service.firms.repository import Stage
 from service.firms.use_cases import register_firms
 from service.identity.use_cases import create_tenant
@@ -94,7 +93,7 @@ def of_bulk(database: Database, tenant_id: UUID) -> None:
                 else:
                     columns = ", ".join([*stage.kind.schema, "content_sha256"])
                     insert = text(
-                        f"insert into {repository.TABLES['invoice']} (tenant_id, ingested_at, {columns})"
+                        f"insert into invoice (tenant_id, ingested_at, {columns})"
                         f" select :tenant, now(), {columns} from {stage.table} order by content_sha256, known_on"
                         " on conflict do nothing"
                     )

@@ -29,7 +29,9 @@ from sklearn.preprocessing import StandardScaler
 from features.as_of import months_ago
 from features.build import CATALOG, build_matrix
 from features.context import build_context
-from features.inputs import FIRM, INVOICE, Inputs
+from features.inputs import Inputs
+from features.kinds.parties import FIRM
+from features.kinds.trade import INVOICE
 from features.supply_chain import valid_invoices
 from models.products.credit_score import CREDIT_SCORE
 from models.train import ESTIMATORS, eligible

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from sqlalchemy import text
 
-from features.inputs import INVOICE
+from features.kinds.trade import INVOICE
 from service.firms.repository import Stage
 from service.firms.use_cases import read_inputs
 from service.identity.use_cases import create_tenant, tenant_id_of

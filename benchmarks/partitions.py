@@ -15,7 +15,7 @@ import polars as pl
 from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
-from features.inputs import INVOICE
+from features.kinds.trade import INVOICE
 from service.firms.repository import Stage, firm_id_of, read_inputs
 from service.firms.use_cases import register_firms
 from service.identity.use_cases import create_tenant, tenant_id_of

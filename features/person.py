@@ -7,7 +7,8 @@ import polars as pl
 
 from features.as_of import latest
 from features.context import Context
-from features.inputs import NOTHING_ON_FILE, Inputs
+from features.inputs import Inputs
+from features.kinds.parties import NOTHING_ON_FILE
 from features.policy import PERSONAL_RECORD_YEARS, UNSTATED_DAYS_PAST_DUE
 from features.spec import ValueFormat, feature
 

@@ -11,7 +11,7 @@ from sqlalchemy.exc import OperationalError
 from models.train import TrainingError
 from service.cli import audit, backup, data, database, demo, modelling, people, reference, runs, users, worker
 from service.errors import Problem
-from service.imports.csv_reader import ImportFailedError
+from service.imports.chunks import ImportFailedError
 from service.kit.backup import BackupError
 from service.kit.embedded_postgres import EmbeddedPostgresError
 

@@ -8,7 +8,7 @@ import typer
 from rich.table import Table
 
 from features.build import build_matrix
-from features.inputs import KINDS
+from features.kinds import KINDS
 from service.cli.runtime import Day, Tenant, console, open_database, progress_bar, tenant_session
 from service.firms.use_cases import read_inputs
 from service.imports.adapters import ADAPTERS

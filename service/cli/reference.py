@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from features.build import CATALOG
-from features.inputs import KINDS
+from features.kinds import KINDS
 from features.policy import POLICIES
 from models.products import PRODUCTS
 from service.alerts.rules import RULES

@@ -49,17 +49,10 @@ from datetime import date
 import numpy as np
 import polars as pl
 
-from features.inputs import (
-    CONSENT,
-    FIRM,
-    INVOICE,
-    LOAN,
-    NOTHING_ON_FILE,
-    PERSON,
-    PERSONAL_RECORD,
-    REPAYMENT_STATUS,
-    Inputs,
-)
+from features.inputs import Inputs
+from features.kinds.credit import LOAN, REPAYMENT_STATUS
+from features.kinds.parties import CONSENT, FIRM, NOTHING_ON_FILE, PERSON, PERSONAL_RECORD
+from features.kinds.trade import INVOICE
 from service.demo import trades
 from service.demo.hazard import Ints, simulate
 from service.demo.invoicing import N_OUTSIDE_BUYERS, N_OUTSIDE_SUPPLIERS, Invoices, issue_invoices

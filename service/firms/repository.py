@@ -12,7 +12,10 @@ from sqlalchemy.dialects.postgresql import distinct_on
 from sqlmodel import col, select
 
 from features.consent import PURPOSE, SCOPES
-from features.inputs import KINDS, NOTHING_ON_FILE, PERSONAL_RECORD, Inputs, Kind
+from features.inputs import Inputs
+from features.kinds import KINDS
+from features.kinds.contract import Kind
+from features.kinds.parties import NOTHING_ON_FILE, PERSONAL_RECORD
 from features.policy import PERSONAL_RECORD_YEARS
 from service.audit import use_cases as audit
 from service.firms import reach
@@ -20,15 +23,6 @@ from service.firms.tables import Consent, Firm, FirmObservation, Loan, PersonObs
 from service.kit.db import LockSeed, TenantSession, copy_in, read_groups, tenant_of, wait_for_lock
 from service.kit.personal_id import PSEUDONYM
 
-TABLES = {
-    "firm": "firm_observation",
-    "person": "person_observation",
-    "invoice": "invoice",
-    "loan": "loan",
-    "repayment_status": "repayment_status",
-    "consent": "consent",
-    "personal_record": "personal_record",
-}
 _NOT_WITHDRAWN = """
     (firm_id, person_id) not in (
         select c.firm_id, c.person_id from (
@@ -173,9 +167,9 @@ class Stage:
     def __init__(self, session: TenantSession, kind: Kind) -> None:
         self.session, self.kind, self.received = session, kind, 0
         self.firm_ids: set[str] = set()
-        self.table = f"staged_{TABLES[kind.name]}"
+        self.table = f"staged_{kind.table}"
         without = "tenant_id, ingested_at"
-        session.execute(text(f"create temp table {self.table} (like {TABLES[kind.name]}) on commit drop"))
+        session.execute(text(f"create temp table {self.table} (like {kind.table}) on commit drop"))
         for column in without.split(", "):
             session.execute(text(f"alter table {self.table} drop column {column}"))
 
@@ -186,19 +180,22 @@ class Stage:
 
     def prepared(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Return rows as the ledger has them: the firm's id for its key, and the hash of the content."""
+        rows = self.kind.check(frame)
+        hashes = content_sha256(self.kind, rows)
+        if not self.kind.is_of_firms:
+            return rows.with_columns(hashes)
         tenant_id = tenant_of(self.session)
         ids = {key: str(firm_id_of(tenant_id, key)) for key in frame["firm_id"].unique()}
         self.firm_ids.update(ids.values())
-        rows = self.kind.check(frame)
         firm_ids = pl.col("firm_id").replace_strict(ids, return_dtype=pl.String)
-        return rows.with_columns(content_sha256(self.kind, rows), firm_ids)
+        return rows.with_columns(hashes, firm_ids)
 
     def insert(self, ingested_at: datetime) -> Added:
         """Move the rows into the ledger, each content once, note that in the audit log, and say what was new."""
         columns = ", ".join([*self.kind.schema, "content_sha256"])
         distinct = self.session.execute(text(f"select count(distinct content_sha256) from {self.table}")).scalar_one()  # noqa: S608
         insert = text(
-            f"with added as (insert into {TABLES[self.kind.name]} (tenant_id, ingested_at, {columns})"  # noqa: S608
+            f"with added as (insert into {self.kind.table} (tenant_id, ingested_at, {columns})"  # noqa: S608
             f" select :tenant, :at, {columns} from {self.table}"
             " order by date_part('year', observed_on), content_sha256, known_on"
             f" on conflict do nothing returning content_sha256) {_DIGEST}"
@@ -211,7 +208,7 @@ class Stage:
         return done
 
     def _record(self, done: Added, digest: bytes, ingested_at: datetime) -> None:
-        table = TABLES[self.kind.name]
+        table = self.kind.table
         facts: dict[str, str | int | bool | None] = {
             "added": done.added,
             "already_known": done.already_known,
@@ -250,7 +247,7 @@ def read_inputs(
         if name in SCOPES:
             limits += " and " + _NOT_WITHDRAWN % {"limits": of_firms}
         scoped = {**values, "scope": SCOPES.get(name)}
-        source = _RECORDS % {"limits": of_firms} if name == PERSONAL_RECORD.name else TABLES[name]
+        source = _RECORDS % {"limits": of_firms} if name == PERSONAL_RECORD.name else KINDS[name].table
         frame = read_groups(session, f"{source} where {limits}", columns, "firm_id", scoped)
         frames[name] = frame.with_columns(pl.col("firm_id").replace_strict(keys, return_dtype=pl.String))
     return Inputs.of_frames(frames)
@@ -259,7 +256,7 @@ def read_inputs(
 def count_arrivals(session: TenantSession, kind: str, as_of: date, days: int, periods: int) -> list[int]:
     """Return the rows of a kind that became known in each of some periods of equal length, the last one first."""
     query = text(f"""
-        select (:as_of - known_on) / :days as period, count(*) as known from {TABLES[kind]}
+        select (:as_of - known_on) / :days as period, count(*) as known from {KINDS[kind].table}
         where tenant_id = :tenant and known_on <= :as_of and known_on > :as_of - :days * :periods group by 1
     """)  # noqa: S608 - our own names
     values = {"tenant": tenant_of(session), "as_of": as_of, "days": days, "periods": periods}

@@ -4,11 +4,28 @@ Amounts are whole fen (`_fen`), the unit that features are computed in.
 """
 
 from datetime import date, datetime
+from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import BigInteger, DateTime, ForeignKeyConstraint, Index, LargeBinary, Text, UniqueConstraint
+import polars as pl
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Date,
+    DateTime,
+    Double,
+    ForeignKeyConstraint,
+    Index,
+    LargeBinary,
+    PrimaryKeyConstraint,
+    Text,
+    UniqueConstraint,
+)
 from sqlmodel import Field
+from sqlmodel.main import SQLModelMetaclass
 
+from features.kinds import KINDS
+from features.kinds.contract import Kind
 from service.kit.rows import FirmRow, MutableRow, TenantRow
 
 
@@ -29,13 +46,17 @@ class Firm(TenantRow, MutableRow, table=True):
     created_at: datetime = Field(sa_type=DateTime(timezone=True))
 
 
-class Observation(FirmRow):
-    """What every observation has: its three times, and the hash of its content as its identity."""
+class Known(TenantRow):
+    """What every row of the ledger has: its three times, and the hash of its content as its identity."""
 
     content_sha256: bytes = Field(primary_key=True, sa_type=LargeBinary)
     observed_on: date
     known_on: date
     ingested_at: datetime = Field(sa_type=DateTime(timezone=True))
+
+
+class Observation(FirmRow, Known):
+    """A row about a firm."""
 
 
 def _of_firm(table: str) -> tuple[ForeignKeyConstraint, Index]:
@@ -146,3 +167,47 @@ class RepaymentStatus(Observation, table=True):
     default_event: str | None = Field(sa_type=Text)
     is_closed: bool
     is_undated: bool
+
+
+_SQL = {pl.String: Text, pl.Date: Date, pl.Int64: BigInteger, pl.Boolean: Boolean, pl.Float64: Double}
+_PYTHON = {pl.String: str, pl.Date: date, pl.Int64: int, pl.Boolean: bool, pl.Float64: float}
+
+
+def _table_of(kind: Kind) -> type[Known]:
+    """Make the table of a kind whose columns stand in its layout alone."""
+    own = [column for column in kind.columns if column.name not in {"firm_id", "observed_on", "known_on"}]
+    hints = {
+        column.name: _PYTHON[type(column.dtype)] if column.is_required else _PYTHON[type(column.dtype)] | None
+        for column in own
+    }
+    body: dict[str, Any] = {column.name: Field(sa_type=_SQL[type(column.dtype)]) for column in own}
+    constraints: tuple[Any, ...] = ()
+    if kind.is_of_firms:
+        hints["firm_id"], body["firm_id"] = UUID, Field(primary_key=True)
+        constraints = (
+            PrimaryKeyConstraint("tenant_id", "firm_id", "content_sha256"),
+            ForeignKeyConstraint(["tenant_id", "firm_id"], ["firm.tenant_id", "firm.id"]),
+        )
+    body |= {
+        "__tablename__": kind.table,
+        "__table_args__": constraints,
+        "__annotations__": hints,
+        "__module__": __name__,
+        "__doc__": f"{kind.words.en.capitalize()}.",
+    }
+    name = "".join(map(str.capitalize, kind.table.split("_")))
+    base = Observation if kind.is_of_firms else Known
+    return cast("type[Known]", SQLModelMetaclass(name, (base,), body, table=True))
+
+
+LEDGER: dict[str, type[Known]] = {
+    "firm": FirmObservation,
+    "person": PersonObservation,
+    "invoice": Invoice,
+    "loan": Loan,
+    "repayment_status": RepaymentStatus,
+    "consent": Consent,
+    "personal_record": PersonalRecord,
+}
+"""The table of each kind. Those made here have no class of their own: their columns are the kind's."""
+LEDGER |= {name: _table_of(kind) for name, kind in KINDS.items() if name not in LEDGER}

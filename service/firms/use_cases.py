@@ -10,7 +10,8 @@ from uuid import UUID
 import polars as pl
 
 from features.consent import PURPOSE, SCOPES, consenting, refused_automated
-from features.inputs import KINDS, Inputs
+from features.inputs import INPUT_KINDS, Inputs
+from features.kinds import KINDS
 from service.errors import Conflict, InvalidPayload, NotFound
 from service.firms import reach, repository
 from service.firms.repository import Added, Stage
@@ -420,7 +421,7 @@ def read_inputs(
     as_of: date,
     first_key: str | None = None,
     last_key: str | None = None,
-    kinds: tuple[str, ...] = tuple(KINDS),
+    kinds: tuple[str, ...] = tuple(INPUT_KINDS),
 ) -> Inputs:
     """Read what was known on a date about the firms with keys from ``first_key`` to ``last_key``, or about all."""
     return repository.read_inputs(session, as_of, clock.today(), kinds, (first_key, last_key))

@@ -6,20 +6,59 @@ from datetime import date
 
 import polars as pl
 
-from features.inputs import NOTHING_ON_FILE, Kind
+from features.kinds.contract import CODE, Column, Fault, Kind, Rule
 from service.firms.use_cases import check_firm_key, is_national_id
-from service.imports.csv_reader import HIDDEN, REJECTS, hidden
+from service.imports.chunks import HIDDEN, REJECTS, SHOWN, fault, hidden, said
 from service.kit.personal_id import BETWEEN, PSEUDONYM, holds_national_id
 
-EARLIEST = date(1990, 1, 1)
-LARGEST_FEN = 10**15
-CODE = r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$"
 _MANY_DIGITS = BETWEEN.join([r"\d"] * 17)
 _LOOKS_LIKE = re.compile(r"\d{17}[\dXx]|\d{15}")
 CONTROL = r"[\x00-\x1f\x7f-\x9f]"
+NUMBER = r"^[+-]?[0-9]{1,15}(\.[0-9]{1,15})?([eE][+-]?[0-9]{1,2})?$"
+
+REQUIRED = fault("a value is required", "必填", "fill it in", "请填写")
+_EXPECTED: dict[type[pl.DataType], Fault] = {
+    pl.Date: fault(
+        "not a date YYYY-MM-DD", "不是 YYYY-MM-DD 格式的日期", "write it like 2024-05-31, or map its format",
+        "请写成 2024-05-31，或在映射文件中说明格式",
+    ),
+    pl.Boolean: fault("not true or false", "不是 true 或 false", "write true or false", "请写 true 或 false"),
+    pl.Int64: fault(
+        "not a whole number", "不是整数", "write digits alone, money in fen; or map its unit",
+        "请只写数字，金额以分为单位；或在映射文件中说明单位",
+    ),
+    pl.Float64: fault(
+        "not a number", "不是数字", "write digits with a point, without separators of thousands",
+        "请写带小数点的数字，不用千位分隔符",
+    ),
+    pl.String: fault("not text", "不是文本", "write text", "请写文本"),
+}  # fmt: skip
+_CODE = fault(
+    "up to 64 letters, digits, '.', '_', ':' or '-'", "最多 64 个字母、数字或“._:-”",
+    "leave out other characters, blanks too", "请去掉其他字符（包括空格）",
+)  # fmt: skip
+_CONTROL = fault(
+    "has control characters", "含控制字符", "write it on one line, without tabs", "请写在一行之内，不含制表符"
+)
+_FUTURE = fault("lies in the future", "晚于今天", "give the day on which it was known", "请填写得知的日期")
+_TOO_EARLY = fault(
+    "known before it was true", "可知日期早于发生日期", "known_on is observed_on or later", "可知日期不得早于发生日期"
+)
+_ERASABLE = fault(
+    "is, looks like or holds a national identity number, which is never kept; give a pseudonym",
+    "是、形似或含有身份证号，系统从不保存；请使用代号",
+    "enter the person over HTTP, which gives a pseudonym, and use that",
+    "请通过接口登记人员，并使用其代号",
+)
+_PERSONAL = fault(
+    "holds a person's identity number, which is never kept; people are entered over HTTP",
+    "含有个人身份证号，系统从不保存；人员须通过接口登记",
+    "remove the number",
+    "请删去该号码",
+)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Check:
     """A reason to reject a row: the column at fault, where it is at fault, and the words.
 
@@ -28,7 +67,7 @@ class Check:
 
     column: str
     is_bad: pl.Expr
-    reason: str
+    fault: Fault
     is_secret: bool = False
 
 
@@ -47,29 +86,34 @@ def split(frame: pl.DataFrame, checks: list[Check], file: str) -> tuple[pl.DataF
     """
     if not checks:
         return frame, pl.DataFrame(schema=REJECTS)
-    fault = pl.coalesce(
+    number = pl.coalesce(
         pl.when(check.is_bad.fill_null(value=False)).then(pl.lit(number, dtype=pl.Int32))
         for number, check in enumerate(checks)
     )
-    marked = frame.with_columns(fault.alias("__fault"))
+    marked = frame.with_columns(number.alias("__fault"))
     bad = marked.filter(pl.col("__fault").is_not_null())
     rejects = [
-        bad.filter(pl.col("__fault") == number).select(
-            pl.lit(file).alias("file"),
-            "line",
-            pl.lit(checks[number].column).alias("column"),
-            _shown(bad.filter(pl.col("__fault") == number)[checks[number].column], checks[number]),
-            pl.lit(checks[number].reason).alias("reason"),
-        )
+        _rejects(bad.filter(pl.col("__fault") == number), checks[number], file)
         for number in bad["__fault"].unique().sort()
     ]
     good = marked.filter(pl.col("__fault").is_null()).drop("__fault")
     return good, pl.concat([pl.DataFrame(schema=REJECTS), *rejects]).sort("line")
 
 
+def _rejects(rows: pl.DataFrame, check: Check, file: str) -> pl.DataFrame:
+    words = zip(("reason", "remedy", "reason_zh", "remedy_zh"), said(check.fault), strict=True)
+    return rows.select(
+        pl.lit(file).alias("file"),
+        "line",
+        pl.lit(check.column).alias("column"),
+        _shown(rows[check.column], check),
+        *(pl.lit(text).alias(name) for name, text in words),
+    )
+
+
 def _shown(values: pl.Series, check: Check) -> pl.Series:
     texts = values.cast(pl.String).fill_null("")
-    shown = [HIDDEN if check.is_secret else hidden(text)[:200] for text in texts]
+    shown = [HIDDEN if check.is_secret else hidden(text)[:SHOWN] for text in texts]
     return pl.Series("value", shown, dtype=pl.String)
 
 
@@ -99,97 +143,69 @@ def typed(texts: pl.DataFrame, kind: Kind, file: str, today: date) -> tuple[pl.D
     stripped = [_text_or_null(name) for name in texts.columns if name != "line"]
     frame = texts.with_columns(stripped).with_columns(absent)
     frame = frame.with_columns(pl.col("known_on").fill_null(pl.col("observed_on")))
-    parsed = {name: _parse(name, dtype) for name, dtype in kind.schema.items()}
-    values = frame.with_columns(expression.alias(f"__{name}") for name, expression in parsed.items())
-    unread = [
-        Check(name, pl.col(name).is_not_null() & pl.col(f"__{name}").is_null(), _expected(dtype))
-        for name, dtype in kind.schema.items()
-    ]
-    absent_values = [
-        Check(column.name, pl.col(column.name).is_null(), "a value is required")
-        for column in kind.columns
-        if column.is_required
-    ]
-    strange = [
-        Check(c.name, ~pl.col(c.name).is_in(list(c.choices)), f"not one of {', '.join(c.choices)}")
-        for c in kind.columns
-        if c.choices
-    ]
-    good, bad = split(values, [*absent_values, *unread, *strange], file)
+    values = frame.with_columns(_parse(name, dtype).alias(f"__{name}") for name, dtype in kind.schema.items())
+    good, bad = split(values, [check for column in kind.columns for check in _readable(column)], file)
     rows = good.select("line", *(pl.col(f"__{name}").alias(name) for name in kind.schema))
     fine, wrong = split(rows, canonical_checks(rows, kind, today), file)
     return fine, pl.concat([bad, wrong])
 
 
+def _readable(column: Column) -> list[Check]:
+    """Return what the text of a column must satisfy to be read."""
+    name = column.name
+    checks = [Check(name, pl.col(name).is_not_null() & pl.col(f"__{name}").is_null(), _EXPECTED[type(column.dtype)])]
+    if column.is_required:
+        checks.insert(0, Check(name, pl.col(name).is_null(), REQUIRED))
+    if column.choices:
+        one_of = ", ".join(column.choices)
+        strange = fault(f"not one of {one_of}", f"不是以下之一：{one_of}", "write one of them", "请填写其中之一")
+        checks.append(Check(name, ~pl.col(name).is_in(list(column.choices)), strange))
+    return checks
+
+
 def canonical_checks(rows: pl.DataFrame, kind: Kind, today: date) -> list[Check]:
     """Return what every row of a kind must satisfy, wherever it comes from."""
-    checks = [
-        Check("observed_on", ~pl.col("observed_on").is_between(EARLIEST, today), f"not between {EARLIEST} and today"),
-        Check("known_on", pl.col("known_on") < pl.col("observed_on"), "known before it was true"),
-        Check("known_on", pl.col("known_on") > today, "lies in the future"),
-        *_key_checks(rows),
+    out_of_time = fault(
+        f"not between {kind.earliest} and today", f"不在 {kind.earliest} 与今天之间", "check the day", "请核对日期"
+    )
+    return [
+        Check("observed_on", ~pl.col("observed_on").is_between(kind.earliest, today), out_of_time),
+        Check("known_on", pl.col("known_on") < pl.col("observed_on"), _TOO_EARLY),
+        Check("known_on", pl.col("known_on") > today, _FUTURE),
+        *(_key_checks(rows) if kind.is_of_firms else []),
         *(_person_checks(rows) if "person_id" in kind.schema else []),
+        *(check for column in kind.columns for check in _limits(rows, column)),
+        *map(_check_of, kind.rules),
     ]
-    for name, dtype in kind.schema.items():
-        if dtype == pl.String:
-            checks.append(Check(name, pl.col(name).str.contains(CONTROL), "has control characters"))
-            checks.append(Check(name, pl.col(name).str.len_chars() > 200, "longer than 200 characters"))
-            checks.append(_impersonal(rows, name))
-        if name.endswith("_fen"):
-            checks.append(
-                Check(
-                    name, ~pl.col(name).is_between(1 - LARGEST_FEN, LARGEST_FEN - 1), "ten million million yuan or more"
-                )
-            )
-    return checks + _OF_KIND.get(kind.name, [])
 
 
-_OF_KIND = {
-    "invoice": [
-        Check(
-            "gross_fen",
-            (pl.col("net_fen") + pl.col("vat_fen") - pl.col("gross_fen")).abs() > 1,
-            "amount and VAT do not add up to the total (more than 0.01 apart)",
-        )
-    ],
-    "loan": [
-        Check("principal_fen", pl.col("principal_fen") <= 0, "must be above zero"),
-        Check("loan_id", ~pl.col("loan_id").str.contains(CODE), "up to 64 letters, digits, '.', '_', ':' or '-'"),
-        Check("matures_on", pl.col("matures_on") <= pl.col("observed_on"), "not after the loan's start"),
-    ],
-    "repayment_status": [
-        Check("days_past_due", ~pl.col("days_past_due").is_between(0, 20_000), "not between 0 and 20,000"),
-        Check("balance_fen", pl.col("balance_fen") < 0, "must not be negative"),
-        Check(
-            "days_past_due",
-            pl.col("days_past_due").is_null()
-            & pl.col("default_event").is_null()
-            & ~pl.col("is_closed")
-            & ~pl.col("is_undated"),
-            "says nothing: give days_past_due, default_event or is_closed",
-        ),
-    ],
-    "personal_record": [
-        Check("days_past_due", ~pl.col("days_past_due").is_between(0, 20_000), "not between 0 and 20,000"),
-        Check(
-            "days_past_due",
-            (pl.col("record") == "late_payment") & pl.col("days_past_due").is_null(),
-            "a late payment needs its days past due",
-        ),
-        *(
-            Check(
-                name, (pl.col("record") == NOTHING_ON_FILE) & pl.col(name).is_not_null(), "nothing on file has no such"
-            )
-            for name in ("days_past_due", "ended_on")
-        ),
-        Check("ended_on", pl.col("ended_on") < pl.col("observed_on"), "ended before it began"),
-        Check(
-            "known_on",
-            pl.col("known_on") < pl.col("ended_on"),
-            "known before it ended; give the day on which the end could be known",
-        ),
-    ],
-}
+def _check_of(rule: Rule) -> Check:
+    return Check(rule.column, rule.is_bad, rule.fault)
+
+
+def _limits(rows: pl.DataFrame, column: Column) -> list[Check]:
+    """Return what the values of a column must satisfy, once they are read."""
+    name = column.name
+    if column.dtype == pl.String:
+        most = column.most_characters
+        too_long = fault(f"longer than {most} characters", f"超过 {most} 个字符", "shorten it", "请缩短")
+        checks = [
+            Check(name, pl.col(name).str.contains(CONTROL), _CONTROL),
+            Check(name, pl.col(name).str.len_chars() > most, too_long),
+            _impersonal(rows, name),
+        ]
+        return [*checks, Check(name, ~pl.col(name).str.contains(CODE), _CODE)] if column.is_code else checks
+    if column.low is None or column.high is None:
+        return []
+    low, high = f"{column.low:,.15g}", f"{column.high:,.15g}"
+    unit = f" {column.unit}" if column.unit else ""
+    out_of_range = fault(
+        f"not between {low} and {high}{unit}",
+        f"不在 {low} 与 {high}{unit} 之间",
+        "check value and unit",
+        "请核对数值与单位",
+    )
+    return [Check(name, ~pl.col(name).is_between(column.low, column.high), out_of_range)]
 
 
 def _key_checks(rows: pl.DataFrame) -> list[Check]:
@@ -199,20 +215,30 @@ def _key_checks(rows: pl.DataFrame) -> list[Check]:
             check_firm_key(key)
         except ValueError as error:
             faults.setdefault(str(error), []).append(key)
-    return [Check("firm_id", pl.col("firm_id").is_in(keys), reason) for reason, keys in faults.items()]
+    return [
+        Check(
+            "firm_id",
+            pl.col("firm_id").is_in(keys),
+            fault(
+                reason,
+                "企业编号无效",
+                "give the unified social credit code, or a local id",
+                "请填写统一社会信用代码或本行编号",
+            ),
+        )
+        for reason, keys in faults.items()
+    ]
 
 
 def _person_checks(rows: pl.DataFrame) -> list[Check]:
     plain = [text for text in rows["person_id"].drop_nulls().unique() if _is_plain_id(text)]
-    reason = "is, looks like or holds a national identity number, which is never kept; give a pseudonym"
-    return [Check("person_id", pl.col("person_id").is_in(plain), reason, is_secret=True)]
+    return [Check("person_id", pl.col("person_id").is_in(plain), _ERASABLE, is_secret=True)]
 
 
 def _impersonal(rows: pl.DataFrame, name: str) -> Check:
     long = rows.filter(pl.col(name).str.contains(_MANY_DIGITS))[name].unique()
     numbers = [text for text in long if holds_national_id(text)]
-    reason = "holds a person's identity number, which is never kept; people are entered over HTTP"
-    return Check(name, pl.col(name).is_in(numbers), reason, is_secret=True)
+    return Check(name, pl.col(name).is_in(numbers), _PERSONAL, is_secret=True)
 
 
 def _is_plain_id(text: str) -> bool:
@@ -234,9 +260,7 @@ def _parse(name: str, dtype: pl.DataType) -> pl.Expr:
         return pl.when(lower.is_in(["true", "1"])).then(True).when(lower.is_in(["false", "0"])).then(False)
     if dtype == pl.Int64:
         return pl.col(name).cast(pl.Int64, strict=False)
+    if dtype == pl.Float64:
+        is_number = pl.col(name).str.contains(NUMBER)
+        return pl.when(is_number).then(pl.col(name)).cast(pl.Float64, strict=False) + 0.0
     return pl.col(name)
-
-
-def _expected(dtype: pl.DataType) -> str:
-    words = {pl.Date: "a date YYYY-MM-DD", pl.Boolean: "true or false", pl.Int64: "a whole number"}
-    return f"not {words.get(type(dtype), 'text')}"

@@ -3,73 +3,19 @@
 import csv
 import gzip
 import io
-import re
-import unicodedata
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 import polars as pl
 
-from service.kit.personal_id import BETWEEN
+from features.kinds.contract import Fault
+from service.imports.chunks import Advance, Chunk, ImportFailedError, fault, hidden, no_rejects, reject
 
 CHUNK_ROWS = 100_000
 LONGEST_LINE = 1 << 20
-REJECTS = {
-    "file": pl.String(),
-    "line": pl.Int64(),
-    "column": pl.String(),
-    "value": pl.String(),
-    "reason": pl.String(),
-}
-Advance = Callable[[int], None]
-HIDDEN = "***"
-_DIGIT = r"\d"
-_BORN = (
-    rf"(?:0{BETWEEN}[1-9]|1{BETWEEN}[0-2])",
-    rf"(?:0{BETWEEN}[1-9]|[12]{BETWEEN}\d|3{BETWEEN}[01])",
-)
-_CARD = (*[_DIGIT] * 6, rf"(?:1{BETWEEN}[89]|2{BETWEEN}0)", *[_DIGIT] * 2, *_BORN, *[_DIGIT] * 3, r"[\dXx]")
-_OLD_CARD = (*[_DIGIT] * 8, *_BORN, *[_DIGIT] * 3)
-NATIONAL_ID = re.compile(rf"(?<!\d)(?:{BETWEEN.join(_CARD)}|{BETWEEN.join(_OLD_CARD)})(?!\d)")
-"""What has the form of an identity card's number, in half-width digits; its check character may be wrong."""
-
-
-class ImportFailedError(Exception):
-    """The file as a whole cannot be imported; the message names file, place and reason. Nothing was loaded."""
-
-
-@dataclass(frozen=True)
-class Chunk:
-    """Some rows of a file: ``line`` and its columns as text (empty text is null), and the rows that are no rows."""
-
-    rows: pl.DataFrame
-    rejects: pl.DataFrame
-
-
-def no_rejects() -> pl.DataFrame:
-    """Return a table of rejected rows without any."""
-    return pl.DataFrame(schema=REJECTS)
-
-
-def reject(file: str, line: int, column: str, value: str, reason: str) -> pl.DataFrame:
-    """Return a table of one rejected row."""
-    return pl.DataFrame([(file, line, column, hidden(value)[:200], reason)], schema=REJECTS, orient="row")
-
-
-def hidden(text: str) -> str:
-    """Return a text without national identity numbers: rejected rows are written to a file, and these never are.
-
-    Examples
-    --------
-    >>> hidden("E1,110105194912310021,owner"), hidden("E1,7")
-    ('E1,***,owner', 'E1,7')
-    """
-    plain = unicodedata.normalize("NFKC", text)
-    return NATIONAL_ID.sub(HIDDEN, plain) if NATIONAL_ID.search(plain) else text
 
 
 def read_csv(
@@ -171,8 +117,7 @@ def _next_chunk(file: str, reader: "csv._reader", header: list[str], wanted: lis
             rejects.append(_swallowed(file, first, reader.line_num))
             continue
         if len(row) != len(header):
-            reason = f"{len(row)} fields where the header has {len(header)}"
-            rejects.append(reject(file, reader.line_num, "", _readable(",".join(row)), reason))
+            rejects.append(reject(file, reader.line_num, "", _readable(",".join(row)), _ragged(len(row), len(header))))
             continue
         lines.append(reader.line_num)
         rows.append(row)
@@ -184,8 +129,22 @@ def _next_chunk(file: str, reader: "csv._reader", header: list[str], wanted: lis
 
 def _swallowed(file: str, first: int, last: int) -> pl.DataFrame:
     """Reject every line of a record that spans several: a quote left open swallows the rows that follow it."""
-    reason = f"inside a quoted field that opens on line {first} and spans lines to {last}; a quote left open?"
-    return pl.concat([reject(file, line, "", "", reason) for line in range(first, last + 1)])
+    swallowed = fault(
+        f"inside a quoted field that opens on line {first} and spans lines to {last}; a quote left open?",
+        f"位于第 {first} 行开始、至第 {last} 行结束的引号内；引号是否未闭合？",
+        f"close or double the quote on line {first}; a text stands on one line",
+        f"请闭合第 {first} 行的引号，或改写为两个引号；文本须在一行之内",
+    )
+    return pl.concat([reject(file, line, "", "", swallowed) for line in range(first, last + 1)])
+
+
+def _ragged(found: int, expected: int) -> Fault:
+    return fault(
+        f"{found} fields where the header has {expected}",
+        f"有 {found} 个字段，而表头有 {expected} 个",
+        "put texts that hold the separator into quotes; give every row as many fields as the header",
+        "含分隔符的文本请加引号；每行的字段数须与表头一致",
+    )
 
 
 def _frame(
@@ -197,18 +156,16 @@ def _frame(
         texts = {name: pl.Series(name, columns[name], dtype=pl.String) for name in wanted}
     except UnicodeEncodeError:
         bad = [index for index, row in enumerate(rows) if any(map(_is_undecodable, row))]
-        rejects = [
-            reject(
-                file, lines[index], "", _readable(",".join(rows[index])), "not UTF-8 text; save the file as 'CSV UTF-8'"
-            )
-            for index in bad
-        ]
+        rejects = [reject(file, lines[index], "", _readable(",".join(rows[index])), _NOT_TEXT) for index in bad]
         keep = [index for index in range(len(rows)) if index not in set(bad)]
         frame, _ = _frame(file, header, wanted, [lines[i] for i in keep], [rows[i] for i in keep])
         return frame, rejects
     frame = pl.DataFrame({"line": pl.Series(lines, dtype=pl.Int64), **texts})
     empty_is_null = [pl.when(pl.col(name) != "").then(pl.col(name)).alias(name) for name in wanted]
     return frame.with_columns(empty_is_null), rejects
+
+
+_NOT_TEXT = fault("not UTF-8 text", "不是 UTF-8 文本", "save the file as 'CSV UTF-8'", "请将文件另存为“CSV UTF-8”")
 
 
 def _is_undecodable(text: str) -> bool:

@@ -4,10 +4,10 @@ from collections.abc import Iterable
 from dataclasses import asdict, fields
 from uuid import UUID
 
-from features.inputs import KINDS
+from features.kinds import KINDS
 from service.identity.actor import Actor
 from service.imports.adapters.contract import Options
-from service.imports.csv_reader import ImportFailedError
+from service.imports.chunks import ImportFailedError
 from service.imports.uploads import Uploads, check_size, is_gzipped
 from service.imports.use_cases import FileSummary, ImportSummary, import_stream
 from service.jobs.context import Context, Kind

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import AfterValidator
 
-from features.inputs import KINDS
+from features.kinds import KINDS
 from service.errors import InvalidPayload, UnsupportedMediaType
 from service.identity.guard import Acting
 from service.imports.jobs import start_import

@@ -16,7 +16,7 @@ from uuid import UUID
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from service.errors import Conflict
-from service.imports.csv_reader import ImportFailedError
+from service.imports.chunks import ImportFailedError
 from service.jobs.rules import FINAL
 from service.jobs.use_cases import states
 from service.kit import clock

@@ -9,19 +9,34 @@ from typing import IO
 
 import polars as pl
 
-from features.inputs import KINDS, Kind
+from features.kinds import KINDS
+from features.kinds.contract import Kind
 from service.audit.use_cases import append
 from service.firms.use_cases import Stage, list_keys, loan_owners, register_firms
 from service.imports.adapters import ADAPTERS
 from service.imports.adapters.contract import Adapter, Batch, Options
 from service.imports.checks import Check, split, typed
-from service.imports.csv_reader import Advance, Chunk, ImportFailedError, no_rejects, read_csv, read_stream
+from service.imports.chunks import Advance, Chunk, ImportFailedError, fault, no_rejects
+from service.imports.csv_reader import read_csv, read_stream
 from service.kit import clock
 from service.kit.db import TenantSession
 from service.kit.personal_id import holds_national_id
 from service.people.use_cases import erased_among
 
 Progress = Callable[[str, int, int], None]
+_UNKNOWN_FIRM = fault("no such firm", "没有该企业", "import firms first", "请先导入企业（kind firm）")
+_ANOTHERS_LOAN = fault(
+    "another firm has a loan of this number; loan numbers are unique in the whole bank",
+    "另一企业已有此编号的贷款；贷款编号全行唯一",
+    "check firm and number",
+    "请核对企业与贷款编号",
+)
+_ERASED = fault(
+    "this person has been erased; only a withdrawal is taken",
+    "该人员信息已删除，只接受撤回同意的记录",
+    "leave the row out",
+    "请删去该行",
+)
 
 
 @dataclass
@@ -149,11 +164,9 @@ class _Door:
         rows, unknown = batch.rows, no_rejects()
         if batch.kind.name == "firm":
             self.keys.update(rows["firm_id"])
-        else:
-            is_unknown = Check(
-                "firm_id", ~pl.col("firm_id").is_in(sorted(self.keys)), "no such firm; import firms first"
-            )
-            rows, unknown = split(rows, [is_unknown], batch.file)
+        elif batch.kind.is_of_firms:
+            is_unknown = ~pl.col("firm_id").is_in(sorted(self.keys))
+            rows, unknown = split(rows, [Check("firm_id", is_unknown, _UNKNOWN_FIRM)], batch.file)
         if batch.kind.name == "loan":
             rows, foreign = self._of_their_owners(rows, batch.file)
             unknown = pl.concat([unknown, foreign])
@@ -177,8 +190,7 @@ class _Door:
         for loan_id, key in rows.select("loan_id", "firm_id").iter_rows():
             self.owners.setdefault(loan_id, key)
         owner = pl.col("loan_id").replace_strict(self.owners, default=None, return_dtype=pl.String)
-        reason = "another firm has a loan of this number; loan numbers are unique in the whole bank"
-        return split(rows, [Check("loan_id", owner != pl.col("firm_id"), reason)], file)
+        return split(rows, [Check("loan_id", owner != pl.col("firm_id"), _ANOTHERS_LOAN)], file)
 
     def _of_the_unerased(self, rows: pl.DataFrame, batch: Batch) -> tuple[pl.DataFrame, pl.DataFrame]:
         """Part rows about erased persons from the others; a withdrawal or refusal of theirs is taken."""
@@ -186,8 +198,7 @@ class _Door:
         is_theirs = pl.col("person_id").is_in(erased)
         if batch.kind.name == "consent":
             is_theirs &= pl.col("is_given")
-        reason = "this person has been erased; only a withdrawal is taken"
-        return split(rows, [Check("person_id", is_theirs, reason)], batch.file)
+        return split(rows, [Check("person_id", is_theirs, _ERASED)], batch.file)
 
     def _line(self, batch: Batch) -> FileSummary:
         if self.line is None or (self.line.file, self.line.kind) != (batch.file, batch.kind.name):

@@ -16,7 +16,7 @@ from pydantic import (
     model_validator,
 )
 
-from features.inputs import NOTHING_ON_FILE
+from features.kinds.parties import NOTHING_ON_FILE
 from service.firms.schemas import Observed
 from service.firms.use_cases import ConsentView
 from service.kit import clock

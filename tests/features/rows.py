@@ -9,7 +9,7 @@ import polars as pl
 
 from features.build import build_matrix
 from features.context import build_context
-from features.inputs import KINDS, Inputs
+from features.inputs import INPUT_KINDS, Inputs
 
 DAY = date(2024, 6, 15)
 
@@ -113,7 +113,7 @@ def inputs(*rows):
     return Inputs.of_frames(
         {
             name: pl.DataFrame([row for kind_name, row in rows if kind_name == name], schema=kind.schema)
-            for name, kind in KINDS.items()
+            for name, kind in INPUT_KINDS.items()
         }
     )
 

@@ -9,7 +9,9 @@ import pytest
 
 from features.build import CATALOG, build_matrix
 from features.context import build_context
-from features.inputs import FIRM, INVOICE, Inputs
+from features.inputs import Inputs
+from features.kinds.parties import FIRM
+from features.kinds.trade import INVOICE
 from features.sufficiency import insufficient
 from tests.features import oracle
 

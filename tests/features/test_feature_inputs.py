@@ -6,14 +6,17 @@ import polars as pl
 import pytest
 
 from features.as_of import known, latest, months_after, months_ago
-from features.inputs import FIRM, INVOICE, KINDS, Inputs
+from features.inputs import Inputs
+from features.kinds import KINDS
+from features.kinds.parties import FIRM
+from features.kinds.trade import INVOICE
 from tests.features import oracle
 from tests.features.rows import DAY, consent, firm, inputs, loan, person, record, sale, status
 
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
 def test_columns_are_described(kind):
-    assert [column.name for column in kind.columns[:3]] == ["firm_id", "observed_on", "known_on"]
+    assert [column.name for column in kind.columns[1:3]] == ["observed_on", "known_on"]
     assert kind.empty().schema == pl.Schema(kind.schema)
     for column in kind.columns:
         assert column.en

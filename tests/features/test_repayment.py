@@ -4,7 +4,8 @@ from datetime import date
 
 import polars as pl
 
-from features.inputs import REPAYMENT_STATUS, Inputs
+from features.inputs import Inputs
+from features.kinds.credit import REPAYMENT_STATUS
 from features.repayment import dated_statuses, in_default
 
 

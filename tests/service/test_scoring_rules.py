@@ -7,7 +7,9 @@ import polars as pl
 import pytest
 
 from features.build import BUREAU_FEATURES
-from features.inputs import FIRM, REPAYMENT_STATUS, Inputs
+from features.inputs import Inputs
+from features.kinds.credit import REPAYMENT_STATUS
+from features.kinds.parties import FIRM
 from service.firms.use_cases import firm_id_of
 from service.identity.use_cases import tenant_id_of
 from service.scoring.rows import families_of

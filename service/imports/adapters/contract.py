@@ -7,8 +7,8 @@ from pathlib import Path
 
 import polars as pl
 
-from features.inputs import Kind
-from service.imports.csv_reader import Advance
+from features.kinds.contract import Kind
+from service.imports.chunks import Advance
 
 
 @dataclass(frozen=True)

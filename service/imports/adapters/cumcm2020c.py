@@ -11,10 +11,13 @@ from pathlib import Path
 
 import polars as pl
 
-from features.inputs import FIRM, INVOICE, REPAYMENT_STATUS
+from features.kinds.credit import REPAYMENT_STATUS
+from features.kinds.parties import FIRM
+from features.kinds.trade import INVOICE
 from service.imports.adapters.contract import Adapter, Batch, Options
-from service.imports.checks import Check, canonical_checks, parse_day, parse_yuan, split
-from service.imports.csv_reader import Advance, Chunk, ImportFailedError, read_csv
+from service.imports.checks import REQUIRED, Check, canonical_checks, parse_day, parse_yuan, split
+from service.imports.chunks import Advance, Chunk, ImportFailedError, fault
+from service.imports.csv_reader import read_csv
 
 BOOKS_OPEN_ON = date(2016, 10, 1)
 """The files date no firm; this is the month of their first invoice."""
@@ -28,6 +31,19 @@ INVOICE_FILES = {
 KEY, NAME, LABEL = "企业代号", "企业名称", "是否违约"
 NUMBER, ISSUED, NET, VAT, GROSS, STATUS = "发票号码", "开票日期", "金额", "税额", "价税合计", "发票状态"
 VALID, VOID = "有效发票", "作废发票"
+_CHECK_SOURCE = ("compare with the source", "请与来源核对")
+_NO_AMOUNT = fault(
+    "not an amount in yuan with at most two decimal places", "不是最多两位小数的金额（元）", *_CHECK_SOURCE
+)
+_UNLISTED = fault("no such firm in the lists of firms", "企业名单中没有该企业", *_CHECK_SOURCE)
+_NO_DAY = fault("not a date YYYY-MM-DD", "不是 YYYY-MM-DD 格式的日期", *_CHECK_SOURCE)
+_DOES_NOT_ADD_UP = fault(
+    f"{NET} and {VAT} do not add up to {GROSS} (more than 0.01 apart)",
+    f"{NET}与{VAT}之和不等于{GROSS}（相差超过 0.01 元）",
+    *_CHECK_SOURCE,
+)
+_NO_STATUS = fault(f"neither {VALID} nor {VOID}", f"既非{VALID}也非{VOID}", *_CHECK_SOURCE)
+_NO_LABEL = fault("neither 是 nor 否", "既非“是”也非“否”", *_CHECK_SOURCE)
 
 
 def read(folder: Path, options: Options, advance: Advance) -> Iterator[Batch]:
@@ -72,7 +88,7 @@ def _firms(file: str, chunk: Chunk, options: Options) -> Batch:
         founded_on=pl.lit(None, dtype=pl.Date),
         is_lead=pl.lit(None, dtype=pl.Boolean),
     )
-    required = [Check(name, pl.col(name).is_null(), "a value is required") for name in ("firm_id", "name")]
+    required = [Check(name, pl.col(name).is_null(), REQUIRED) for name in ("firm_id", "name")]
     good, bad = split(rows, [*required, *canonical_checks(rows, FIRM, options.today)], file)
     return Batch(file, FIRM, good, pl.concat([chunk.rejects, bad]), len(chunk.rows) + len(chunk.rejects))
 
@@ -81,24 +97,21 @@ def _invoices(file: str, chunk: Chunk, direction: str, counterparty: str, firms:
     status = pl.col(STATUS).str.strip_chars()
     texts = chunk.rows.with_columns(status, *(pl.col(name).str.strip_chars() for name in (KEY, NUMBER, counterparty)))
     columns = (KEY, NUMBER, ISSUED, counterparty, NET, VAT, GROSS, STATUS)
-    required = [Check(name, pl.col(name).is_null(), "a value is required") for name in columns]
-    amounts = [
-        Check(name, parse_yuan(name).is_null(), "not an amount in yuan with at most two decimal places")
-        for name in (NET, VAT, GROSS)
-    ]
+    required = [Check(name, pl.col(name).is_null(), REQUIRED) for name in columns]
+    amounts = [Check(name, parse_yuan(name).is_null(), _NO_AMOUNT) for name in (NET, VAT, GROSS)]
     readable, bad = split(
         texts,
         [
             *required,
-            Check(KEY, ~pl.col(KEY).is_in(sorted(firms)), "no such firm in the lists of firms"),
-            Check(ISSUED, parse_day(ISSUED).is_null(), "not a date YYYY-MM-DD"),
+            Check(KEY, ~pl.col(KEY).is_in(sorted(firms)), _UNLISTED),
+            Check(ISSUED, parse_day(ISSUED).is_null(), _NO_DAY),
             *amounts,
             Check(
                 GROSS,
                 (parse_yuan(NET) + parse_yuan(VAT) - parse_yuan(GROSS)).abs() > 1,
-                f"{NET} and {VAT} do not add up to {GROSS} (more than 0.01 apart)",
+                _DOES_NOT_ADD_UP,
             ),
-            Check(STATUS, ~pl.col(STATUS).is_in([VALID, VOID]), f"neither {VALID} nor {VOID}"),
+            Check(STATUS, ~pl.col(STATUS).is_in([VALID, VOID]), _NO_STATUS),
         ],
         file,
     )
@@ -123,7 +136,7 @@ def _invoices(file: str, chunk: Chunk, direction: str, counterparty: str, firms:
 
 def _labels(file: str, chunk: Chunk, outcome_on: date, firms: set[str], options: Options) -> Batch:
     texts = chunk.rows.filter(pl.col(KEY).is_in(sorted(firms)))
-    readable, bad = split(texts, [Check(LABEL, ~pl.col(LABEL).is_in(["是", "否"]), "neither 是 nor 否")], file)
+    readable, bad = split(texts, [Check(LABEL, ~pl.col(LABEL).is_in(["是", "否"]), _NO_LABEL)], file)
     rows = readable.select(
         "line",
         firm_id=pl.col(KEY),

@@ -13,7 +13,8 @@ from polars.testing import assert_frame_equal
 import service.demo
 from features.as_of import months_after
 from features.consent import permitted, refused_automated
-from features.inputs import KINDS, Inputs
+from features.inputs import Inputs
+from features.kinds import KINDS
 from features.repayment import is_default
 from features.sufficiency import insufficient
 from service.demo import economy as module

@@ -1,0 +1,287 @@
+"""What a kind of observation is: its columns, described for readers and importers, and what its rows must satisfy."""
+
+from dataclasses import dataclass
+from datetime import date
+from typing import Final, Literal
+
+import polars as pl
+
+EARLIEST: Final = date(1949, 10, 1)
+LARGEST_FEN: Final = 10**15
+SHORT, LONG = 200, 2_000
+CODE: Final = r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$"
+
+
+@dataclass(frozen=True)
+class Words:
+    """What a reader is told, in both languages."""
+
+    en: str
+    zh: str
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What is wrong with a value, and what to do about it."""
+
+    reason: Words
+    remedy: Words
+
+
+Group = Literal["value", "balance", "time"]
+"""What a rule is about, for the data-quality report: one value, several that must add up, or the order of days."""
+
+
+@dataclass(frozen=True, eq=False)
+class Rule:
+    """A row that must not be: true where it is at fault; null counts as no fault.
+
+    Attributes
+    ----------
+    column
+        The column that is named.
+    is_bad
+        Over the kind's typed columns.
+    """
+
+    column: str
+    is_bad: pl.Expr
+    fault: Fault
+    group: Group = "value"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """One column of a kind.
+
+    Attributes
+    ----------
+    choices
+        The only values there are; empty: any.
+    low, high
+        The least and greatest value, of numbers.
+    most_characters
+        The length of the longest text.
+    is_code
+        Whether the text is a code: letters, digits, '.', '_', ':' and '-'.
+    """
+
+    name: str
+    dtype: pl.DataType
+    is_required: bool
+    unit: str
+    en: str
+    zh: str
+    example: str
+    choices: tuple[str, ...] = ()
+    low: float | None = None
+    high: float | None = None
+    most_characters: int = SHORT
+    is_code: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Kind:
+    """One kind of observation: its name, the version of its layout, its columns and rules.
+
+    Attributes
+    ----------
+    table
+        The ledger's table.
+    earliest
+        No row is of a day before.
+    """
+
+    name: str
+    version: int
+    words: Words
+    columns: tuple[Column, ...]
+    rules: tuple[Rule, ...] = ()
+    table: str = ""
+    earliest: date = EARLIEST
+
+    def __post_init__(self) -> None:
+        """Name the table as the kind, unless it has another name."""
+        object.__setattr__(self, "table", self.table or self.name)
+
+    @property
+    def schema(self) -> dict[str, pl.DataType]:
+        """Column names and types, in order."""
+        return {column.name: column.dtype for column in self.columns}
+
+    @property
+    def is_of_firms(self) -> bool:
+        """Whether each row is about a firm; else it is about the lender's whole world."""
+        return self.columns[0].name == "firm_id"
+
+    def empty(self) -> pl.DataFrame:
+        """Return a table of this kind without rows."""
+        return pl.DataFrame(schema=self.schema)
+
+    def check(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Check a table against the kind.
+
+        Parameters
+        ----------
+        frame
+            Any table; columns the kind does not know are left out of the result.
+
+        Returns
+        -------
+        polars.DataFrame
+            The kind's columns, in its order.
+
+        Raises
+        ------
+        ValueError
+            Naming the first column that is missing, of another type, null where a value is required, or
+            outside its list of values.
+
+        Examples
+        --------
+        >>> kind = Kind("note", 1, Words("a note", "备注"), (text("words", "words", "内容", "x"),))
+        >>> kind.check(pl.DataFrame())
+        Traceback (most recent call last):
+        ...
+        ValueError: note.words: column is missing
+        """
+        for column in self.columns:
+            problem = _problem(column, frame)
+            if problem:
+                raise ValueError(f"{self.name}.{column.name}: {problem}")
+        return frame.select(self.schema.keys())
+
+
+def _problem(column: Column, frame: pl.DataFrame) -> str | None:
+    if column.name not in frame.columns:
+        return "column is missing"
+    values = frame[column.name]
+    if values.dtype != column.dtype:
+        return f"type {values.dtype} where {column.dtype} is expected"
+    if column.is_required and values.null_count():
+        return f"null in {values.null_count()} rows where a value is required"
+    if column.choices:
+        strange = values.filter(~values.is_in(column.choices))
+        if len(strange):
+            return f"{strange[0]!r} is not one of {', '.join(column.choices)}"
+    return None
+
+
+def text(name: str, en: str, zh: str, example: str, *, is_required: bool = True, most: int = SHORT) -> Column:
+    """Describe a column of words."""
+    return Column(
+        name=name, dtype=pl.String(), is_required=is_required, unit="", en=en, zh=zh, example=example,
+        most_characters=most,
+    )  # fmt: skip
+
+
+def code(name: str, en: str, zh: str, example: str, *, is_required: bool = True) -> Column:
+    """Describe a column of codes."""
+    return Column(
+        name=name, dtype=pl.String(), is_required=is_required, unit="", en=en, zh=zh, example=example, is_code=True
+    )
+
+
+def choice(name: str, en: str, zh: str, example: str, choices: tuple[str, ...], *, is_required: bool = True) -> Column:
+    """Describe a column of few values."""
+    return Column(
+        name=name, dtype=pl.String(), is_required=is_required, unit="", en=en, zh=zh, example=example, choices=choices
+    )
+
+
+def day(name: str, en: str, zh: str, example: str, *, is_required: bool = True) -> Column:
+    """Describe a column of days."""
+    return Column(name=name, dtype=pl.Date(), is_required=is_required, unit="", en=en, zh=zh, example=example)
+
+
+def flag(name: str, en: str, zh: str, example: str, *, is_required: bool = True) -> Column:
+    """Describe a column that is true or false."""
+    return Column(name=name, dtype=pl.Boolean(), is_required=is_required, unit="", en=en, zh=zh, example=example)
+
+
+def fen(
+    name: str, en: str, zh: str, example: str, *, is_required: bool = True, low: float | None = 1 - LARGEST_FEN
+) -> Column:
+    """Describe a column of money, in whole fen."""
+    return Column(
+        name=name, dtype=pl.Int64(), is_required=is_required, unit="fen", en=en, zh=zh, example=example, low=low,
+        high=LARGEST_FEN - 1,
+    )  # fmt: skip
+
+
+def count(
+    name: str, en: str, zh: str, example: str, *, is_required: bool = True, unit: str = "", low: float = 0,
+    high: float = 10**9,
+) -> Column:  # fmt: skip
+    """Describe a column of whole numbers."""
+    return Column(
+        name=name, dtype=pl.Int64(), is_required=is_required, unit=unit, en=en, zh=zh, example=example, low=low,
+        high=high,
+    )  # fmt: skip
+
+
+def share(name: str, en: str, zh: str, example: str, *, is_required: bool = True) -> Column:
+    """Describe a column of shares, in whole basis points of 1."""
+    return count(name, en, zh, example, is_required=is_required, unit="bp", high=10_000)
+
+
+def number(
+    name: str, en: str, zh: str, example: str, *, is_required: bool = True, unit: str = "", low: float = -1e15,
+    high: float = 1e15,
+) -> Column:  # fmt: skip
+    """Describe a column of numbers that need not be whole."""
+    return Column(
+        name=name, dtype=pl.Float64(), is_required=is_required, unit=unit, en=en, zh=zh, example=example, low=low,
+        high=high,
+    )  # fmt: skip
+
+
+OBSERVED_ON = day("observed_on", "date the fact was true", "发生日期", "2024-05-31")
+KNOWN_ON = day("known_on", "date the lender could know it", "可知日期", "2024-06-15")
+OF_FIRM = (code("firm_id", "the firm's id", "企业编号", "F000123"), OBSERVED_ON, KNOWN_ON)
+"""What every row about a firm begins with."""
+PERIOD_FROM = day("period_from", "first day of the period; observed_on is its last", "期间起始日", "2024-05-01")
+PERIOD_IN_ORDER = Rule(
+    "period_from",
+    pl.col("period_from") > pl.col("observed_on"),
+    Fault(
+        Words("the period ends before it begins", "期间起始日晚于发生日期"),
+        Words("give its first day as period_from, its last as observed_on", "period_from 填首日，observed_on 填末日"),
+    ),
+    "time",
+)
+
+
+def not_before(column: str, first: str = "observed_on") -> Rule:
+    """Make the rule that a day is not before another."""
+    return Rule(
+        column,
+        pl.col(column) < pl.col(first),
+        Fault(
+            Words(f"before {first}", f"早于 {first}"),
+            Words(f"check the two days; {column} cannot be earlier", f"请核对两个日期，{column} 不得早于 {first}"),
+        ),
+        "time",
+    )
+
+
+def needed(column: str, when: pl.Expr, en: str, zh: str) -> Rule:
+    """Make the rule that a column has a value where a condition holds, which the words name."""
+    return Rule(
+        column,
+        when & pl.col(column).is_null(),
+        Fault(Words(f"a value is required {en}", f"{zh}时必填"), Words(f"fill in {column}", f"请填写 {column}")),
+    )
+
+
+def adds_up(total: str, parts: pl.Expr, en: str, zh: str, *, within: int) -> Rule:
+    """Make the rule that parts sum to a total, where all of them are given, within so many fen."""
+    return Rule(
+        total,
+        (parts - pl.col(total)).abs() > within,
+        Fault(
+            Words(f"{en} (more than {within / 100:.2f} yuan apart)", f"{zh}（相差超过 {within / 100:.2f} 元）"),
+            Words("correct the amounts, or leave the wrong part empty", "请更正金额，或将有误的分项留空"),
+        ),
+        "balance",
+    )

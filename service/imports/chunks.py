@@ -1,0 +1,89 @@
+"""What readers of files hand on: rows as text, each with its number in the file, and the rows that are no rows."""
+
+import re
+import unicodedata
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import polars as pl
+
+from features.kinds.contract import Fault, Words
+from service.kit.personal_id import BETWEEN
+
+REJECTS = {
+    "file": pl.String(),
+    "line": pl.Int64(),
+    "column": pl.String(),
+    "value": pl.String(),
+    "reason": pl.String(),
+    "remedy": pl.String(),
+    "reason_zh": pl.String(),
+    "remedy_zh": pl.String(),
+}
+"""A rejected row: where it is, the value at fault, what is wrong with it and what to do about it."""
+SHOWN = 200
+"""Characters of a value that are shown."""
+Advance = Callable[[int], None]
+HIDDEN = "***"
+_DIGIT = r"\d"
+_BORN = (
+    rf"(?:0{BETWEEN}[1-9]|1{BETWEEN}[0-2])",
+    rf"(?:0{BETWEEN}[1-9]|[12]{BETWEEN}\d|3{BETWEEN}[01])",
+)
+_CARD = (*[_DIGIT] * 6, rf"(?:1{BETWEEN}[89]|2{BETWEEN}0)", *[_DIGIT] * 2, *_BORN, *[_DIGIT] * 3, r"[\dXx]")
+_OLD_CARD = (*[_DIGIT] * 8, *_BORN, *[_DIGIT] * 3)
+NATIONAL_ID = re.compile(rf"(?<!\d)(?:{BETWEEN.join(_CARD)}|{BETWEEN.join(_OLD_CARD)})(?!\d)")
+"""What has the form of an identity card's number, in half-width digits; its check character may be wrong."""
+
+
+class ImportFailedError(Exception):
+    """The file as a whole cannot be imported; the message names file, place, reason and remedy. Nothing was loaded."""
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Some rows of a file.
+
+    Attributes
+    ----------
+    rows
+        ``line`` (the row's number in the file, from 1 and with the header) and its columns as text; null: empty.
+    rejects
+        The rows that are no rows, as `REJECTS`.
+    """
+
+    rows: pl.DataFrame
+    rejects: pl.DataFrame
+
+
+def no_rejects() -> pl.DataFrame:
+    """Return a table of rejected rows without any."""
+    return pl.DataFrame(schema=REJECTS)
+
+
+def reject(file: str, line: int, column: str, value: str, fault: Fault) -> pl.DataFrame:
+    """Return a table of one rejected row."""
+    shown = hidden(value)[:SHOWN]
+    return pl.DataFrame([(file, line, column, shown, *said(fault))], schema=REJECTS, orient="row")
+
+
+def said(fault: Fault) -> tuple[str, str, str, str]:
+    """Return a fault's words in the order of `REJECTS`."""
+    return fault.reason.en, fault.remedy.en, fault.reason.zh, fault.remedy.zh
+
+
+def fault(en: str, zh: str, remedy_en: str, remedy_zh: str) -> Fault:
+    """Make a fault of its reason and remedy in both languages."""
+    return Fault(Words(en, zh), Words(remedy_en, remedy_zh))
+
+
+def hidden(text: str) -> str:
+    """Return a text without national identity numbers: rejected rows are written to a file, and these never are.
+
+    Examples
+    --------
+    >>> hidden("E1,110105194912310021,owner"), hidden("E1,7")
+    ('E1,***,owner', 'E1,7')
+    """
+    plain = unicodedata.normalize("NFKC", text)
+    return NATIONAL_ID.sub(HIDDEN, plain) if NATIONAL_ID.search(plain) else text
