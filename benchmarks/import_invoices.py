@@ -187,6 +187,8 @@ def by_psql(database: Database, server: EmbeddedPostgres, staged: Path, *, is_fi
 
 def by_import(database: Database, file: Path, *, is_first: bool) -> dict[str, float]:
     """Return what a process of its own measures that imports a file, its memory among it."""
+    if is_first:
+        empty(database)
     command = [
         sys.executable,
         __file__,
