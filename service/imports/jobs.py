@@ -8,7 +8,7 @@ from features.kinds import KINDS
 from service.identity.actor import Actor
 from service.imports.adapters.contract import Options
 from service.imports.chunks import ImportFailedError
-from service.imports.uploads import Uploads, check_size, is_gzipped
+from service.imports.uploads import Uploads, check_size
 from service.imports.use_cases import FileSummary, ImportSummary, import_stream
 from service.jobs.context import Context, Kind
 from service.jobs.tables import Job
@@ -40,13 +40,9 @@ def _run(context: Context) -> None:
     uploads = Uploads(Keyring(context.settings.keyring))
     with context.session() as session:
         file = uploads.open(context.tenant_id, context.job_id, context.upload(session))
-    packed = is_gzipped(file.getbuffer()[:2].tobytes())
-    if packed:
-        check_size(file, name)
+    check_size(file, name)
     with context.session() as session:
-        summary = import_stream(
-            session, kind, file, name, Options(today=clock.today()), context.progress, is_gzipped=packed
-        )
+        summary = import_stream(session, kind, file, name, Options(today=clock.today()), context.progress)
         context.finish(session, _result(summary), _counts(summary))
     if summary.added:
         context.database.analyze()

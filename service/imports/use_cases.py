@@ -17,7 +17,7 @@ from service.imports.adapters import ADAPTERS
 from service.imports.adapters.contract import Adapter, Batch, Options
 from service.imports.checks import Check, split, typed
 from service.imports.chunks import Advance, Chunk, ImportFailedError, fault, no_rejects
-from service.imports.csv_reader import read_csv, read_stream
+from service.imports.readers import read, read_path
 from service.kit import clock
 from service.kit.db import TenantSession
 from service.kit.personal_id import holds_national_id
@@ -228,8 +228,6 @@ def import_stream(
     file: str,
     options: Options,
     progress: Progress = lambda *_: None,
-    *,
-    is_gzipped: bool,
 ) -> ImportSummary:
     """Load an open file of a canonical kind into the session's transaction, as `import_source` does.
 
@@ -258,9 +256,7 @@ def import_stream(
 
     door = _Door(session)
     required, optional = _columns(kind)
-    for batch in _batches(
-        read_stream(raw, file, required, advance, optional, is_gzipped=is_gzipped), kind, file, options
-    ):
+    for batch in _batches(read(raw, file, required, optional, advance), kind, file, options):
         door.take(batch)
     progress(file, total, total)
     summary = door.close(())
@@ -286,12 +282,12 @@ def _canonical(name: str) -> Adapter:
 
     def read(path: Path, options: Options, advance: Advance) -> Iterator[Batch]:
         required, optional = _columns(kind)
-        chunks = read_csv(path, required, advance, optional)
+        chunks = read_path(path, required, optional, advance)
         return _batches(chunks, kind, path.name, options)
 
     return Adapter(
         name=name,
-        summary=f"Canonical '{name}' rows, layout version {kind.version}: CSV, UTF-8, plain or gzipped.",
+        summary=f"Canonical '{name}' rows, layout version {kind.version}: CSV, XLSX, NDJSON or Parquet.",
         left_out=(),
         files=lambda path: [path],
         read=read,

@@ -17,7 +17,7 @@ from features.kinds.trade import INVOICE
 from service.imports.adapters.contract import Adapter, Batch, Options
 from service.imports.checks import REQUIRED, Check, canonical_checks, parse_day, parse_yuan, split
 from service.imports.chunks import Advance, Chunk, ImportFailedError, fault
-from service.imports.csv_reader import read_csv
+from service.imports.readers.csv import read_csv
 
 BOOKS_OPEN_ON = date(2016, 10, 1)
 """The files date no firm; this is the month of their first invoice."""
