@@ -115,6 +115,7 @@ class _Rows:
             if row is not None:
                 self._lines.append(self._line)
                 self._rows.append(row)
+                self._rejected.good += 1
 
     def chunk(self) -> Chunk:
         lines, rows = self._lines, self._rows

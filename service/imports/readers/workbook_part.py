@@ -40,6 +40,8 @@ class Part:
     """Of the workbook: the sheets' names, and the ids of their relations."""
     targets: dict[str, str] = field(default_factory=dict)
     """Of relations: their ids, and where they lead."""
+    roots: set[str] = field(default_factory=set)
+    """Where the relations lead that name the workbook."""
     oddities: Oddities = field(default_factory=dict)
 
 
@@ -61,6 +63,8 @@ class _Reader:
         self._parser.buffer_text = True
         self._parser.StartElementHandler = self._in_strings if is_strings else self._in_other
         self._ended: list[str] = []
+        self._written: list[str] = []
+        """Texts in the value of the cell that is being read, and after it."""
         self._parser.EndElementHandler = self._ended.append
         self._parser.StartDoctypeDeclHandler = self._refuse_doctype
         if name.startswith("xl/"):
@@ -108,10 +112,11 @@ class _Reader:
         if len(attributes) > _MOST_ATTRIBUTES:
             raise PartError("has a tag with too many attributes")
         if name.rpartition(":")[2] == "si":
+            if not self._strings.lengths:
+                self._parser.CharacterDataHandler = self._add_length
             if len(self._strings.lengths) == MOST_CELLS:
                 raise PartError(f"has more than {MOST_CELLS:,} texts")
             self._strings.lengths.append(0)
-            self._parser.CharacterDataHandler = self._add_length
 
     def _add_length(self, text: str) -> None:
         self._strings.lengths[-1] += len(text)
@@ -136,13 +141,20 @@ class _Reader:
             self._row = self._row + 1 if place is None else _row_number(place)
             self._is_row_told = place is not None
             self._column = 0
-        elif name == "si":
+        elif name in {"si", "sheet", "Relationship"}:
+            self._note_link(name, attributes)
+
+    def _note_link(self, name: str, attributes: dict[str, str]) -> None:
+        if name == "si":
             raise PartError("has shared texts in an unusual place")
-        elif name == "sheet":
+        if name == "sheet":
             relation = next((value for key, value in attributes.items() if key.rpartition(":")[2] == "id"), "")
             self._part.sheets[attributes.get("name", "")] = relation
-        elif name == "Relationship":
-            self._part.targets[attributes.get("Id", "")] = attributes.get("Target", "")
+        else:
+            target = attributes.get("Target", "")
+            self._part.targets[attributes.get("Id", "")] = target
+            if attributes.get("Type", "").endswith("/officeDocument"):
+                self._part.roots.add(target)
 
     def _begin_cell(self, attributes: dict[str, str]) -> None:
         self._end_cell()
@@ -166,26 +178,28 @@ class _Reader:
         is_outside = self._last_row > MOST_ROWS or self._last_column > MOST_COLUMNS
         if is_outside or self._last_row * self._last_column > MOST_CELLS:
             raise PartError(f"has more than {MOST_CELLS:,} cells from A1 to its last row and column")
-        if self._cell == "s":
-            self._parser.CharacterDataHandler = self._add_text
-        elif self._cell == "e":
-            self._parser.CharacterDataHandler = self._add_error
+        if self._cell in {"s", "e"}:
+            self._parser.CharacterDataHandler = self._written.append
 
     def _add_text(self, index: str) -> None:
-        self._parser.CharacterDataHandler = None
         lengths = self._strings.lengths
         if index.isdecimal() and len(index) < 9 and int(index) < len(lengths):
             self._text += lengths[int(index)]
         if self._text > MOST_UNPACKED:
             raise PartError(f"repeats texts to more than {MOST_UNPACKED:,} characters")
 
-    def _add_error(self, text: str) -> None:
-        self._parser.CharacterDataHandler = None
-        self._note(text.strip()[:32] or "#N/A")
-
     def _end_cell(self) -> None:
+        """Note what the cell that was being read turned out to be; a handler cannot be changed while it is called."""
         if self._has_formula and not self._has_value:
             self._note("")
+        if self._has_value and self._cell in {"s", "e"}:
+            self._parser.CharacterDataHandler = None
+            value = self._written[0].strip() if self._written else ""
+            self._written.clear()
+            if self._cell == "s":
+                self._add_text(value)
+            else:
+                self._note(value[:32] or "#N/A")
         self._has_formula = self._has_value = False
         self._cell = ""
 
