@@ -193,6 +193,8 @@ def test_the_plain_parts_are_no_bomb():
           "xl/worksheets/a.bin": PLAIN[SHEET]}, "its sheet 'S' is no part of it"),
         ({SHEET: PLAIN[SHEET].replace("UTF-8", "UTF-7")}, "is not UTF-8|is damaged"),
         ({SHEET: "junk" + PLAIN[SHEET]}, "is damaged"),
+        ({SHEET: PLAIN[SHEET].replace("sheetData", "data")}, "the sheet is empty"),
+        ({"xl/others.xml": "<sst><si/></sst>"}, "shared texts in an unusual place"),
     ],
 )  # fmt: skip
 def test_what_would_lead_around_the_check(change, words):

@@ -156,7 +156,6 @@ MANY_ATTRIBUTES = " ".join(f"a{number}=''" for number in range(300))
         (f"<row {MANY_ATTRIBUTES}/>", "too many attributes"),
         (f'<row a="{random.Random(1).randbytes(1 << 20).hex()}"/>', "a tag that is too long"),
         ("<row>", "is damaged"),
-        ("<si/>", "shared texts in an unusual place"),
     ],
 )
 def test_a_sheet_that_no_program_writes(sheet, words):
