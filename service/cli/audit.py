@@ -180,8 +180,9 @@ def rotate_key() -> None:
     """
     settings = Settings()
     database = open_database(settings)
-    handover = SigningKeys(settings.signing).rotate()
-    tenants = use_cases.record_handover(database, handover, Author(operator()))
+    keys = SigningKeys(settings.signing)
+    handover = keys.rotate()
+    tenants = use_cases.record_handovers(database, keys.handovers(), Author(operator()))
     console.print(
         f"Checkpoints are signed by the key {handover.new.id} now; it is on record in {tenants} logs.", soft_wrap=True
     )
