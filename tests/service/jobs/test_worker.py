@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from sqlalchemy import text
 from service.audit.sequencer import count_waiting
 from service.identity.access import Role
 from service.identity.use_cases import create_tenant
+from service.jobs.context import Kind
 from service.jobs.rules import State
 from service.jobs.use_cases import cancel
 from tests.chaos.own_server import HOST, OwnServer, OwnWorker
@@ -221,3 +223,29 @@ def test_a_tenant_does_not_wait_for_all_of_anothers_jobs(desk, server, own_setti
         done_at = wait_for(small, job_id, State.SUCCEEDED).finished_at
         ends = [wait_for(desk, of_many, State.SUCCEEDED).finished_at for of_many in many]
     assert sum(end < done_at for end in ends) <= 2
+
+
+def test_a_long_queue_gets_its_turns_while_others_go_on_starting_jobs(desk, own_settings):
+    """Two other tenants start a job whenever one of theirs is at work, each with none of the tenant's own before it."""
+    with desk.database.session() as session:
+        names = [f"busy bank {number}" for number in range(2)]
+        for name in names:
+            create_tenant(session, name)
+    many, is_over, busy = [desk.start() for _ in range(4)], threading.Event(), []
+
+    def work(context):
+        if context.tenant_id != desk.tenant_id and not is_over.is_set():
+            time.sleep(0.02)
+            other = next(one for one in busy if one.tenant_id != context.tenant_id)
+            other.start()
+        desk.work(context)
+
+    busy.extend(Desk(desk.database, name, work) for name in names)
+    kind = Kind(KIND, work)
+    busy[0].start()
+    with working(desk.database, own_settings, {KIND: kind}):
+        try:
+            for job_id in many:
+                wait_for(desk, job_id, State.SUCCEEDED)
+        finally:
+            is_over.set()
