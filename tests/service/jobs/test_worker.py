@@ -53,8 +53,8 @@ def desk(own_database) -> Desk:
     return Desk(own_database, TENANT, job_lease_seconds=2)
 
 
-def wait_for(desk, job_id, *states, within=WITHIN):
-    deadline = time.monotonic() + within
+def wait_for(desk, job_id, *states):
+    deadline = time.monotonic() + WITHIN
     while (job := desk.job(job_id)).state not in states:
         assert time.monotonic() < deadline, (job.state, job.attempt, job.leased_until)
         time.sleep(0.05)
@@ -204,7 +204,7 @@ def test_jobs_that_nobody_here_can_do_keep_no_other_from_being_found(desk, serve
     job_id = desk.start()
     server.psql("set search_path = jobs; delete from procrastinate_jobs", name)
     with working(desk.database, own_settings, {KIND: desk.kind}):
-        wait_for(desk, job_id, State.SUCCEEDED, within=5)
+        wait_for(desk, job_id, State.SUCCEEDED)
     for other in unknown:
         with desk.database.session(desk.tenant_id) as session:
             cancel(session, other)
