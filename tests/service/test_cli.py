@@ -22,7 +22,9 @@ from service.identity.use_cases import tenant_id_of
 from service.kit import migrations
 from service.kit.db import Database
 from service.kit.embedded_postgres import EmbeddedPostgresError
+from service.rescoring import use_cases
 from service.settings import Settings
+from tests.service.rescoring.house import FIRST, PRODUCT, make_bank
 
 
 @pytest.fixture
@@ -305,6 +307,32 @@ def test_train_rescore_grades_and_card(run, database, tenant):
     assert json.loads(run("card", "credit-score"))["product"] == "credit-score"
     assert "credit-score/2: candidate" in run("train", "credit-score", "--as-of", "2025-12-31", "--seed", "2")
     assert "is live" in run("promote", "credit-score", "2")
+
+
+def test_rescoring_succeeds_only_if_the_run_is_published(run, database, monkeypatch):
+    """Somebody withdraws it before it is concluded; or rolls it back before the command has heard of its end."""
+    bank = make_bank(database, 5)
+    with database.session(bank) as session:
+        name = session.execute(text("select name from tenant")).scalar_one()
+    arguments = ("rescore", "--product", PRODUCT, "--as-of", str(FIRST), "--tenant", name)
+    conclude = use_cases.conclude
+
+    def after_withdrawal(session, run_id, *args, **options):
+        use_cases.withdraw(session, run_id, "manager", "a broken feed")
+        return conclude(session, run_id, *args, **options)
+
+    def twice(session, run_id, *args, **options):
+        conclude(session, run_id, *args, **options)
+        use_cases.roll_back(session, run_id, "manager", "a broken feed")
+        return conclude(session, run_id, *args, **options)
+
+    monkeypatch.setattr(use_cases, "conclude", after_withdrawal)
+    assert "a broken feed" in str(_failure(*arguments))
+    monkeypatch.setattr(use_cases, "conclude", twice)
+    run(*arguments, code=2)
+    monkeypatch.setattr(use_cases, "conclude", conclude)
+    run(*arguments, "--no-publish")
+    run(*arguments)
 
 
 @pytest.fixture
