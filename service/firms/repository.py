@@ -16,11 +16,12 @@ from features.inputs import Inputs
 from features.kinds import KINDS
 from features.kinds.contract import Kind
 from features.kinds.parties import NOTHING_ON_FILE, PERSONAL_RECORD
+from features.kinds.world import DOCUMENT
 from features.policy import PERSONAL_RECORD_YEARS
 from service.audit import use_cases as audit
 from service.firms import reach
-from service.firms.tables import Consent, Firm, FirmObservation, Loan, PersonObservation
-from service.kit.db import LockSeed, TenantSession, copy_in, read_groups, tenant_of, wait_for_lock
+from service.firms.tables import LEDGER, Consent, Firm, FirmObservation, Known, Loan, PersonObservation
+from service.kit.db import LockSeed, TenantSession, copy_in, of_row, read_groups, tenant_of, wait_for_lock
 from service.kit.personal_id import PSEUDONYM
 
 _NOT_WITHDRAWN = """
@@ -295,6 +296,32 @@ def newest_observations(session: TenantSession, firm_ids: Sequence[UUID]) -> dic
         .order_by(col(FirmObservation.firm_id), *newest, col(FirmObservation.content_sha256))
     )
     return {seen.firm_id: seen for seen in session.exec(query)}
+
+
+def page_observations(
+    session: TenantSession,
+    kind: Kind,
+    firm_id: UUID | None,
+    known_by: date | None,
+    before: tuple[date, bytes] | None,
+    limit: int,
+) -> list[Known]:
+    """Return rows of a kind, of firms within reach, newest first, from the one before a place on."""
+    table = LEDGER[kind.name]
+    place = (col(table.observed_on), col(table.content_sha256))
+    query = select(table).order_by(*(column.desc() for column in place)).limit(limit)
+    if firm_id is not None:
+        query = query.where(of_row(table, "firm_id") == firm_id)
+    if known_by is not None:
+        query = query.where(col(table.known_on) <= known_by)
+    return list(session.exec(query if before is None else query.where(tuple_(*place) < tuple_(*before))))
+
+
+def find_documents(session: TenantSession, sha256: str) -> list[Known]:
+    """Return what is known of a document's file, about firms within reach, newest first."""
+    table = LEDGER[DOCUMENT.name]
+    newest = (col(table.observed_on).desc(), col(table.known_on).desc(), col(table.content_sha256))
+    return list(session.exec(select(table).where(of_row(table, "sha256") == sha256).order_by(*newest)))
 
 
 def page_firms(session: TenantSession, after: str | None, limit: int) -> list[Firm]:

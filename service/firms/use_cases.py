@@ -12,6 +12,8 @@ import polars as pl
 from features.consent import PURPOSE, SCOPES, consenting, refused_automated
 from features.inputs import INPUT_KINDS, Inputs
 from features.kinds import KINDS
+from features.kinds.contract import Kind
+from features.kinds.world import DOCUMENT
 from service.errors import Conflict, InvalidPayload, NotFound
 from service.firms import reach, repository
 from service.firms.repository import Added, Stage
@@ -98,6 +100,18 @@ class ConsentView:
     observed_on: date
     known_on: date
     content_sha256: bytes
+
+
+@dataclass(frozen=True)
+class ObservationView:
+    """A row of the ledger: whom it is about, its times, and what it says by column."""
+
+    firm_id: UUID | None
+    content_sha256: bytes
+    observed_on: date
+    known_on: date
+    ingested_at: datetime
+    values: dict[str, Any]
 
 
 def check_firm_key(key: str) -> str:
@@ -439,6 +453,52 @@ def impossible_balances(session: TenantSession, as_of: date) -> tuple[int, dict[
     ``of_no_loan``: no loan of this number is known.
     """
     return repository.count_impossible(session, as_of)
+
+
+def add_observation(session: TenantSession, kind: Kind, rows: pl.DataFrame) -> tuple[str, Added]:
+    """Add one checked row of a kind, ``firm_id`` being the firm's key; return its content's hash in hexadecimal."""
+    stage = Stage(session, kind)
+    stage.add(rows)
+    return repository.content_sha256(kind, rows).item().removeprefix("\\x"), stage.insert(clock.now())
+
+
+def list_observations(
+    session: TenantSession,
+    kind: Kind,
+    *,
+    firm_id: UUID | None,
+    known_by: date | None,
+    before: tuple[date, bytes] | None,
+    limit: int,
+) -> list[ObservationView]:
+    """Return rows of a kind about a firm within reach, or about the lender's whole world, newest first.
+
+    Raises
+    ------
+    NotFound
+        If there is no such firm within reach.
+    """
+    if firm_id is not None:
+        get_firm(session, firm_id)
+    rows = repository.page_observations(session, kind, firm_id, known_by, before, limit)
+    return [_observation(kind, row) for row in rows]
+
+
+def documents_of(session: TenantSession, sha256: str) -> list[ObservationView]:
+    """Return what is known of a document's file, by its hash, about firms within reach, newest first."""
+    return [_observation(DOCUMENT, row) for row in repository.find_documents(session, sha256)]
+
+
+def _observation(kind: Kind, row: Any) -> ObservationView:
+    own = [name for name in kind.schema if name not in {"firm_id", "observed_on", "known_on"}]
+    return ObservationView(
+        firm_id=row.firm_id if kind.is_of_firms else None,
+        content_sha256=row.content_sha256,
+        observed_on=row.observed_on,
+        known_on=row.known_on,
+        ingested_at=row.ingested_at,
+        values={name: getattr(row, name) for name in own},
+    )
 
 
 def add_inputs(session: TenantSession, inputs: Inputs, progress: Callable[[str, int, int], None]) -> dict[str, Added]:

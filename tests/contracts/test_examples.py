@@ -7,6 +7,7 @@ from service.associations.schemas import AssociationActIn, AssociationActOut, Pe
 from service.firms.schemas import FirmIn, InvoicesIn, LoanIn, RepaymentStatusIn
 from service.identity.user_schemas import PasswordChange, SignIn, UserIn, UserPatch
 from service.jobs.schemas import JobOut
+from service.observations.schemas import MODELS
 from service.people.schemas import ConsentIn, IdIn, PersonIn, PersonOut, RecordIn
 from service.rescoring.schemas import RescoringIn
 from service.reviews.schemas import AutomatedDecisionIn, AutomatedDecisionOut, DecisionIn, ReviewIn, ReviewOut
@@ -20,6 +21,7 @@ SCHEMAS = (
     *(ReviewIn, ReviewOut, DecisionIn, AutomatedDecisionIn, AutomatedDecisionOut),
     *(AssociationActIn, AssociationActOut, PeerReportIn, PeerReportOut),
     *(IdIn, PersonIn, PersonOut, ConsentIn, RecordIn),
+    *MODELS.values(),
 )
 
 

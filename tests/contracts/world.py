@@ -24,6 +24,7 @@ from service.associations import use_cases as associations
 from service.audit import use_cases as audit
 from service.audit.sequencer import number_all
 from service.audit.signing import SigningKeys
+from service.documents import use_cases as documents
 from service.firms import use_cases as firms
 from service.funds import use_cases as funds
 from service.identity import sessions
@@ -38,6 +39,8 @@ from service.kit.db import Database, TenantSession, tenant_of
 from service.kit.etag import Precondition
 from service.kit.idempotency import Once
 from service.kit.keyring import Keyring
+from service.observations import use_cases as observations
+from service.observations.schemas import EXAMPLES, MODELS, facts_of
 from service.people import use_cases as people
 from service.people.sealing import Identity
 from service.rescoring.use_cases import rescore
@@ -241,6 +244,44 @@ def _records(session: TenantSession, owner: Owner) -> str:
     record = {"record": "late_payment", "days_past_due": 45, "ended_on": None}
     firms._add(session, "personal_record", [{**of_person, **record}])
     return owner["_key"]
+
+
+@seed
+def _ledger(session: TenantSession, owner: Owner) -> str:
+    """One row of each kind that is added one by one, of its own examples."""
+    for name in observations.ADDED:
+        _observe(session, owner, name)
+    return owner["_key"]
+
+
+@seed
+def observation(session: TenantSession, owner: Owner) -> str:
+    return _observe(session, owner, "event", reference=owner["firm"])
+
+
+def _observe(session: TenantSession, owner: Owner, name: str, **change: object) -> str:
+    body = MODELS[name].model_validate(EXAMPLES[name] | change)
+    kind, _, values = facts_of(body)
+    return observations.observe(
+        session, kind, uuid.UUID(owner["firm"]) if kind.is_of_firms else None, values
+    ).content_sha256
+
+
+@seed
+def document(session: TenantSession, owner: Owner) -> str:
+    return _document(session, owner, "kept")
+
+
+@seed
+def spare_document(session: TenantSession, owner: Owner) -> str:
+    return _document(session, owner, "to be destroyed")
+
+
+def _document(session: TenantSession, owner: Owner, title: str) -> str:
+    facts = {"document_type": "visit", "title": title, "observed_on": FIRST, "known_on": FIRST, "words": None}
+    vault, content = documents.vault_of(session.info["keyring"]), f"{title}: {owner['firm']}".encode()
+    firm_id = uuid.UUID(owner["firm"])
+    return documents.add_document(session, vault, firm_id, content, "text/plain", facts).sha256
 
 
 @seed

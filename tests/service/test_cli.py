@@ -60,10 +60,27 @@ def test_help_shows_examples(run):
         "key",
         "user",
         "person",
+        "document",
         "audit",
     ):
         assert command in run("--help")
         assert run(command, "--help")
+
+
+def test_a_document_is_stored_and_named_by_its_hash(run, tmp_path):
+    firms, path = tmp_path / "firms.csv", tmp_path / "order.PDF"
+    firms.write_text("firm_id,observed_on,name\nE1,2024-01-01,甲\n")
+    run("import", "firm", str(firms))
+    path.write_bytes(b"%PDF-1.7 order")
+    options = ("--type", "contract", "--observed-on", "2024-05-31")
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    assert run("document", "add", "E1", str(path), *options).strip() == digest
+    assert run("document", "add", "E1", str(path), *options, "--title", "Order").strip() == digest
+    assert len(list((tmp_path / "keyring" / "documents").glob("*/*/*.key"))) == 1
+    assert "0 keys" in run("document", "sweep")
+    assert "--type is one of" in run("document", "add", "E1", str(path), "--type", "poem", code=2)
+    assert "name ends in" in run("document", "add", "E1", str(tmp_path), "--type", "photo", code=2)
+    run("document", "add", "E2", str(path), *options, code=1)
 
 
 def test_import_names_what_it_did(run, tmp_path):
