@@ -15,6 +15,7 @@ from service.audit.use_cases import append
 from service.firms.use_cases import Stage, list_keys, loan_owners, register_firms
 from service.imports.adapters import ADAPTERS
 from service.imports.adapters.contract import Adapter, Batch, Options
+from service.imports.ahead import ahead
 from service.imports.checks import Check, split, typed
 from service.imports.chunks import Advance, Chunk, ImportFailedError, fault, no_rejects
 from service.imports.csv_reader import read_csv, read_stream
@@ -109,12 +110,12 @@ def import_source(
     def advance(count: int) -> None:
         nonlocal done
         done += count
-        progress(current, done, total)
 
     current = path.name
     door = _Door(session)
-    for batch in source.read(path, options, advance):
+    for batch in ahead(source.read(path, options, advance)):
         current = batch.file
+        progress(current, done, total)
         door.take(batch)
     progress(current, total, total)
     summary = door.close(source.left_out)
@@ -254,13 +255,12 @@ def import_stream(
     def advance(count: int) -> None:
         nonlocal done
         done += count
-        progress(file, done, total)
 
     door = _Door(session)
     required, optional = _columns(kind)
-    for batch in _batches(
-        read_stream(raw, file, required, advance, optional, is_gzipped=is_gzipped), kind, file, options
-    ):
+    chunks = read_stream(raw, file, required, advance, optional, is_gzipped=is_gzipped)
+    for batch in ahead(_batches(chunks, kind, file, options)):
+        progress(file, done, total)
         door.take(batch)
     progress(file, total, total)
     summary = door.close(())
