@@ -21,13 +21,8 @@ from features.kinds.world import DOCUMENT
 from features.policy import PERSONAL_RECORD_YEARS
 from service.audit import use_cases as audit
 from service.firms import reach
-<<<<<<< HEAD
 from service.firms.tables import LEDGER, Consent, Firm, FirmObservation, Known, Loan, PersonObservation
 from service.kit.db import LockSeed, TenantSession, copy_in, of_row, read_groups, tenant_of, wait_for_lock
-=======
-from service.firms.tables import LEDGER, Consent, Firm, FirmObservation, Loan, PersonObservation
-from service.kit.db import LockSeed, TenantSession, copy_in, read_groups, tenant_of, wait_for_lock
->>>>>>> perf
 from service.kit.personal_id import PSEUDONYM
 
 _NOT_WITHDRAWN = """
