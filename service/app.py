@@ -12,6 +12,7 @@ from service.associations.router import router as associations
 from service.audit.router import router as audit
 from service.audit.signing import SigningKeys
 from service.errors import ProblemOut, install_handlers, problem, responses
+from service.exports.router import router as exports
 from service.firms.router import router as firms
 from service.funds.router import router as funds
 from service.identity.access import ACCESS, PUBLIC
@@ -52,6 +53,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     people,
     associations,
     imports,
+    exports,
     models,
     scores,
     rescorings,
