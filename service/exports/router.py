@@ -1,6 +1,7 @@
 """The route of exports."""
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from tempfile import SpooledTemporaryFile
 from typing import Annotated, Any, BinaryIO, Final, Literal, cast
 
@@ -65,12 +66,14 @@ def get_export(
     XLSX. That it was made, and the file's hash, goes into the audit log.
     """
     day, chosen = known_by or clock.today(), FORMS[form]
-    file = cast("BinaryIO", SpooledTemporaryFile(_IN_MEMORY))  # noqa: SIM115 - it is sent after this returns
     name = f"{kind}-{day}.{chosen.ending}"
     instead = f"On the server: clustercredit export {kind} {name}"
-    export_kind(session, KINDS[kind], chosen, file, day, most_rows=MOST_ROWS, instead=instead)
-    size = file.tell()
-    file.seek(0)
+    with ExitStack() as stack:
+        file = cast("BinaryIO", stack.enter_context(SpooledTemporaryFile(_IN_MEMORY)))
+        export_kind(session, KINDS[kind], chosen, file, day, most_rows=MOST_ROWS, instead=instead)
+        size = file.tell()
+        file.seek(0)
+        stack.pop_all()  # it is closed when it is sent
     headers = {"Content-Disposition": f'attachment; filename="{name}"', "Content-Length": str(size)}
     return StreamingResponse(_parts(file), media_type=chosen.media_type, headers=headers)
 

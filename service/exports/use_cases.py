@@ -71,7 +71,7 @@ def export_kind(
         raise TooManyRows(f"There are {total:,} rows of '{kind.name}', and {most_rows:,} are the most here. {instead}")
     if form.most_rows is not None and total > form.most_rows:
         raise TooManyRows(
-            f"There are {total:,} rows of '{kind.name}', and a {form.ending.upper()} file holds {form.most_rows:,}. "
+            f"There are {total:,} rows of '{kind.name}', and a file in {form.ending.upper()} holds {form.most_rows:,}. "
             "Export CSV, NDJSON or Parquet."
         )
     rows = 0

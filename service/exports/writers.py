@@ -1,9 +1,10 @@
 """Write a kind's rows to a file, in a form: the same rows give the same bytes."""
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
-from itertools import count
+from itertools import count, pairwise
 from typing import Any, BinaryIO, Final
 
 import polars as pl
@@ -12,7 +13,7 @@ from xlsxwriter import Workbook
 from xlsxwriter.worksheet import Worksheet
 
 from features.kinds.contract import Kind
-from service.exports import numbers
+from service.kit import numbers
 from service.kit.formulas import guarded
 
 Frames = Iterable[pl.DataFrame]
@@ -22,6 +23,8 @@ ROW_GROUP: Final = 100_000
 _CREATED: Final = datetime(2000, 1, 1)  # noqa: DTZ001 - XLSX keeps no zone
 _FIRST_DAY_OF_SHEETS: Final = date(1900, 3, 1)
 """Before it spreadsheets count days in two ways: 1900 had no 29 February."""
+_ESCAPE_AHEAD: Final = re.compile(r"_(?=x[0-9A-Fa-f]{4}_)")
+"""What begins like ``_x0041_``, which XLSX reads as the letter A."""
 
 
 @dataclass(frozen=True)
@@ -79,11 +82,15 @@ def _write_xlsx(frames: Frames, kind: Kind, file: BinaryIO) -> None:
 
 
 def _text(sheet: Worksheet, line: int, column: int, value: str, formats: dict[str, Any]) -> None:
-    # XlsxWriter takes what is framed like this for markup of its own, and would not escape it.
+    """Write a text; in parts where XlsxWriter would take it for markup of its own, or spreadsheets for an escape."""
+    cuts = [match.end() for match in _ESCAPE_AHEAD.finditer(value)]
     if value.startswith("<r>") and value.endswith("</r>"):
-        sheet.write_rich_string(line, column, formats["part"], value[0], value[1:])
-    else:
+        cuts = [1, *cuts]
+    if not cuts:
         sheet.write_string(line, column, value)
+        return
+    parts = [value[begin:end] for begin, end in pairwise([0, *cuts, len(value)])]
+    sheet.write_rich_string(line, column, *(item for part in parts for item in (formats["part"], part)))
 
 
 def _day(sheet: Worksheet, line: int, column: int, value: date, formats: dict[str, Any]) -> None:

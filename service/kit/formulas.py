@@ -6,8 +6,7 @@ import polars as pl
 
 STARTS: Final = "'=+-@\t\r\n＝＋－＠"
 """What a formula may begin with, full-width forms among them; and the apostrophe itself, so that it comes back."""
-_DANGEROUS = f"^[{STARTS.replace('-', chr(92) + '-')}]"
-_GUARDED = f"^'[{STARTS.replace('-', chr(92) + '-')}]"
+_ANY: Final = f"[{STARTS.replace('-', chr(92) + '-')}]"
 
 
 def guarded(text: pl.Expr) -> pl.Expr:
@@ -19,7 +18,7 @@ def guarded(text: pl.Expr) -> pl.Expr:
     >>> texts.select(guarded(pl.col("text"))).to_series().to_list()
     ["'=1+1", "''tis", "'－5", 'a=b', None]
     """
-    return pl.when(text.str.contains(_DANGEROUS)).then("'" + text).otherwise(text)
+    return text.str.replace(f"^({_ANY})", "'$1")
 
 
 def unguarded(text: pl.Expr) -> pl.Expr:
@@ -33,4 +32,4 @@ def unguarded(text: pl.Expr) -> pl.Expr:
     >>> texts.select(unguarded(pl.col("text"))).to_series().to_list()
     ['=1+1', "'tis", "'tis", 'a', None]
     """
-    return pl.when(text.str.contains(_GUARDED)).then(text.str.slice(1)).otherwise(text)
+    return text.str.replace(f"^'({_ANY})", "$1")

@@ -116,6 +116,11 @@ def _(owner: Owner) -> Call:
     return Call("/v1/imports?kind=firm", "firm_id,observed_on,name\nE-1,2024-01-31,甲\n".encode())
 
 
+@request("GET /v1/exports/{kind}", Of.LIST, "own_loan")
+def _(owner: Owner) -> Call:
+    return Call("/v1/exports/loan?format=csv")
+
+
 @request("POST /v1/models", Of.NOTHING)
 def _(owner: Owner) -> Call:
     return Call("/v1/models", {"product": PRODUCT, "as_of": str(SECOND)})
