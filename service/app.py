@@ -13,6 +13,7 @@ from service.audit.router import router as audit
 from service.audit.signing import SigningKeys
 from service.documents.router import router as documents
 from service.errors import ProblemOut, install_handlers, problem, responses
+from service.exports.router import router as exports
 from service.firms.router import router as firms
 from service.funds.router import router as funds
 from service.identity.access import ACCESS, PUBLIC
@@ -56,6 +57,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     imports,
     observations,
     documents,
+    exports,
     models,
     scores,
     rescorings,

@@ -16,6 +16,7 @@ from service.cli import (
     database,
     demo,
     documents,
+    exports,
     modelling,
     people,
     reference,
@@ -36,7 +37,21 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
     rich_markup_mode="markdown",
 )
-for part in (database, backup, worker, users, data, documents, modelling, runs, people, audit, demo, reference):
+for part in (
+    database,
+    backup,
+    worker,
+    users,
+    data,
+    documents,
+    exports,
+    modelling,
+    runs,
+    people,
+    audit,
+    demo,
+    reference,
+):
     part.add_to(app)
 
 

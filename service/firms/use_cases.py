@@ -1,7 +1,7 @@
 """Add to the ledger, and read what was known on a date."""
 
 import re
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import date, datetime
 from typing import Any
@@ -13,6 +13,7 @@ from features.consent import PURPOSE, SCOPES, consenting, refused_automated
 from features.inputs import INPUT_KINDS, Inputs
 from features.kinds import KINDS
 from features.kinds.contract import Kind
+from features.kinds.parties import PERSONAL_RECORD
 from features.kinds.world import DOCUMENT
 from service.errors import Conflict, InvalidPayload, NotFound
 from service.firms import reach, repository
@@ -502,9 +503,17 @@ def _observation(kind: Kind, row: Any) -> ObservationView:
 
 
 def add_inputs(session: TenantSession, inputs: Inputs, progress: Callable[[str, int, int], None]) -> dict[str, Added]:
-    """Add observations of every kind; firms that are new are registered."""
-    now, frames = clock.now(), inputs.frames()
-    register_firms(session, frames["firm"]["firm_id"])
+    """Add observations of every kind that features read; firms that are new are registered."""
+    return add_rows(session, inputs.frames(), progress)
+
+
+def add_rows(
+    session: TenantSession, frames: Mapping[str, pl.DataFrame], progress: Callable[[str, int, int], None]
+) -> dict[str, Added]:
+    """Add rows by the name of their kind; firms that have a row of kind ``firm`` and are new are registered."""
+    now = clock.now()
+    if "firm" in frames:
+        register_firms(session, frames["firm"]["firm_id"])
     added = {}
     for done, (name, frame) in enumerate(frames.items()):
         progress(f"loading {frame.height:,} rows of kind {name}", done, len(frames))
@@ -512,6 +521,37 @@ def add_inputs(session: TenantSession, inputs: Inputs, progress: Callable[[str, 
         stage.add(frame)
         added[name] = stage.insert(now)
     return added
+
+
+def count_known(session: TenantSession, kind: Kind, known_by: date) -> dict[str, int]:
+    """Return how many rows of a kind the ledger gives out, by the keys of the firms within reach, in order of these.
+
+    Of a kind that is of no firm: in all, under the empty key. It may give out fewer: of rows that are alike once what
+    they may not tell is withheld, one.
+    """
+    counts = repository.count_rows(session, kind, known_by, clock.today())
+    if not kind.is_of_firms:
+        return counts
+    ids = repository.read_ids(session, None, None)
+    return {key: counts[str(firm_id)] for key, firm_id in ids if str(firm_id) in counts}
+
+
+def read_known(session: TenantSession, kind: Kind, known_by: date, keys: Sequence[str]) -> pl.DataFrame:
+    """Return what the ledger gives out of a kind, of some firms within reach, in the order of the kind's columns.
+
+    As `read_inputs`, it withholds the rows of people who withdrew, and what lapsed records say (docs/adr/0016). Of
+    records that are ``none`` since then, alike but for when they were known, the one known first is left: the ledger
+    takes them for one row.
+    """
+    by_id = None
+    if kind.is_of_firms:
+        ids = firm_ids_of(tenant_of(session), keys)
+        by_id = {str(UUID(hexed)): key for hexed, key in zip(ids, keys, strict=True)}
+    rows = repository.read_rows(session, kind, known_by, clock.today(), by_id).sort(list(kind.schema))
+    if kind is not PERSONAL_RECORD:
+        return rows
+    content = [name for name in kind.schema if name != "known_on"]
+    return rows.unique(content, keep="first", maintain_order=True)
 
 
 def _add(session: TenantSession, kind_name: str, rows: list[dict[str, Any]]) -> Added:

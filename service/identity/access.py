@@ -141,6 +141,7 @@ ACCESS: Final[dict[str, Roles]] = {
     "GET /v1/documents/{sha256}": _LENDING,
     "GET /v1/documents/{sha256}/content": _LENDING,
     "DELETE /v1/documents/{sha256}/content": _RISK_MANAGER | _ADMINISTRATOR,
+    "GET /v1/exports/{kind}": _RISK_MANAGER,
     "POST /v1/rescorings": _WHOLE_BANK,
     "GET /v1/jobs": _WATCHING,
     "GET /v1/jobs/{job_id}": _WATCHING,

@@ -162,6 +162,11 @@ def _(owner: Owner) -> Call:
     return Call(f"/v1/documents/{owner['spare_document']}/content")
 
 
+@request("GET /v1/exports/{kind}", Of.LIST, "own_loan")
+def _(owner: Owner) -> Call:
+    return Call("/v1/exports/loan?format=csv")
+
+
 @request("POST /v1/models", Of.NOTHING)
 def _(owner: Owner) -> Call:
     return Call("/v1/models", {"product": PRODUCT, "as_of": str(SECOND)})

@@ -15,9 +15,7 @@ from service.firms import repository
 from service.firms.use_cases import register_firms
 from service.identity.use_cases import create_tenant
 
-_WRITTEN = "\x1f".join(
-    ["invoice/1", "=E1", "=2026-01-01", "=input", "-", "=B1", "=false", "=1", "=0", "=1", "=false"]
-)
+_WRITTEN = "\x1f".join(["invoice/1", "=E1", "=2026-01-01", "=input", "-", "=B1", "=false", "=1", "=0", "=1", "=false"])
 AT = datetime(2026, 3, 1, tzinfo=UTC)
 ROW = st.tuples(st.sampled_from(["E1", "E2"]), st.integers(0, 3), st.integers(0, 2), st.booleans())
 CONTENT = text("select firm.key, observed_on, known_on, net_fen, encode(content_sha256, 'hex') from invoice"
@@ -30,7 +28,19 @@ AFTERS = text("select body::jsonb ->> 'after' as after from audit_pending"
 def invoices(rows):
     """Return invoices of a firm, of so many fen, known so late, this year or the last."""
     columns = [
-        (key, day := date(2025 + is_new, 1, 1), day.replace(day=1 + late), "input", None, "B1", False, fen, 0, fen, False)
+        (
+            key,
+            day := date(2025 + is_new, 1, 1),
+            day.replace(day=1 + late),
+            "input",
+            None,
+            "B1",
+            False,
+            fen,
+            0,
+            fen,
+            False,
+        )
         for key, fen, late, is_new in rows
     ]
     return pl.DataFrame(columns, schema=KINDS["invoice"].schema, orient="row")
