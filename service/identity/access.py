@@ -131,6 +131,7 @@ ACCESS: Final[dict[str, Roles]] = {
     "POST /v1/loans": _OFFICERS | {Role.BATCH},
     "POST /v1/loans/{loan_id}/status": _OFFICERS | {Role.BATCH},
     "POST /v1/imports": _WHOLE_BANK,
+    "GET /v1/imports/{job_id}/report": _WHOLE_BANK,
     "POST /v1/rescorings": _WHOLE_BANK,
     "GET /v1/jobs": _WATCHING,
     "GET /v1/jobs/{job_id}": _WATCHING,

@@ -1,0 +1,205 @@
+"""A bank's own columns turned into a kind's: names, values, dates and units, over whole columns, exact to the fen.
+
+`service/imports/mapping_file.py` reads a mapping from YAML; docs/import-door.md shows it in use.
+"""
+
+import re
+from dataclasses import dataclass, field
+from typing import Final
+
+import polars as pl
+
+from features.kinds.contract import Kind
+from service.imports.checks import Check, split
+from service.imports.chunks import HIDDEN, SHOWN, Chunk, fault, hidden, no_rejects
+from service.imports.reading import Reading
+
+PREFIX: Final = "\x00"
+"""No column of a file begins like this: ours stand beside theirs under it."""
+DIRECTIVE: Final = re.compile(r"%(.?)|[^%]+", re.DOTALL)
+PARTS: Final = {"Y": "year", "y": "year", "m": "month", "d": "day"}
+CLOCK: Final = {"H": r"(?:[01][0-9]|2[0-3])", "M": "[0-5][0-9]", "S": "[0-5][0-9]"}
+_PLACES = {"yuan": 2, "wan": 6, "percent": 2}
+
+_UNLISTED = fault(
+    "this value is not in the mapping", "映射文件中没有该取值", "add it under 'values', or correct the cell",
+    "请在映射文件的 values 中补充，或更正该单元格",
+)  # fmt: skip
+_NO_DAY = fault(
+    "fits none of the date formats in the mapping", "不符合映射文件中的任何日期格式",
+    "add its format under 'dates', or correct the cell", "请在映射文件的 dates 中补充格式，或更正该单元格",
+)  # fmt: skip
+_TWO_DAYS = fault(
+    "fits several of the date formats in the mapping, so the day is not certain",
+    "同时符合映射文件中的多个日期格式，无法确定是哪一天",
+    "leave one format in the mapping, or write the cell as 2024-05-31",
+    "请在映射文件中只保留一种格式，或写成 2024-05-31",
+)
+_NO_AMOUNT = {
+    "yuan": fault(
+        "not an amount in yuan with at most two decimal places", "不是最多两位小数的金额（元）",
+        "write it like 1234567.89 or 1,234,567.89", "请写成 1234567.89 或 1,234,567.89",
+    ),
+    "wan": fault(
+        "not an amount in 10,000 yuan with at most six decimal places", "不是最多六位小数的金额（万元）",
+        "write it like 1234.5 or 1,234.5", "请写成 1234.5 或 1,234.5",
+    ),
+    "percent": fault(
+        "not a percentage with at most two decimal places", "不是最多两位小数的百分数", "write it like 12.5 or 12.5%",
+        "请写成 12.5 或 12.5%",
+    ),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class ColumnMapping:
+    """How a bank's file becomes rows of a kind.
+
+    Attributes
+    ----------
+    columns
+        Our column -> theirs.
+    constants
+        Our column -> what every row has.
+    values
+        Our column -> their value -> ours; a value that is listed is replaced by ours as it stands.
+    dates
+        Our column -> formats; a value fits exactly one of them.
+    units
+        Our column -> the unit that theirs is in.
+    sha256
+        Of the mapping's text, in hexadecimal.
+    """
+
+    kind: Kind
+    columns: dict[str, str]
+    constants: dict[str, str] = field(default_factory=dict)
+    values: dict[str, dict[str, str]] = field(default_factory=dict)
+    dates: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    units: dict[str, str] = field(default_factory=dict)
+    reading: Reading = Reading()  # noqa: RUF009 - frozen
+    sha256: str = ""
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Their columns, each once: a file must have them all."""
+        return tuple(dict.fromkeys(self.columns.values()))
+
+    def apply(self, chunk: Chunk, file: str) -> Chunk:
+        """Turn rows with their columns into rows with ours; what cannot be converted is rejected under their names.
+
+        Parameters
+        ----------
+        chunk
+            ``line`` and at least `sources`, as text.
+        file
+            What rejects call the file.
+
+        Returns
+        -------
+        Chunk
+            ``line`` and the kind's columns that are mapped or constant, as canonical text.
+        """
+        texts = chunk.rows.with_columns(_stripped(name) for name in self.sources)
+        converted = {ours: self._conversion(ours, theirs) for ours, theirs in self.columns.items()}
+        checks = [check for _, checks in converted.values() for check in checks]
+        frame = texts.with_columns(value.alias(PREFIX + ours) for ours, (value, _) in converted.items())
+        good, bad = split(frame, checks, file)
+        constants = [pl.lit(text, dtype=pl.String).alias(ours) for ours, text in self.constants.items()]
+        rows = good.select("line", *(pl.col(PREFIX + ours).alias(ours) for ours in self.columns), *constants)
+        return Chunk(rows, pl.concat([chunk.rejects, bad]))
+
+    def in_their_words(self, rejects: pl.DataFrame, texts: pl.DataFrame) -> pl.DataFrame:
+        """Return rejects of canonical checks under their columns' names, with the values that stand in the file."""
+        parts = [no_rejects(), rejects.filter(~pl.col("column").is_in(list(self.columns)))]
+        for ours in rejects["column"].unique().sort():
+            if ours in self.columns:
+                theirs = self.columns[ours]
+                found = rejects.filter(pl.col("column") == ours)
+                stood = found.select("line").join(texts.select("line", value=theirs), on="line", how="left")["value"]
+                shown = [
+                    HIDDEN if was == HIDDEN else hidden(text or "")[:SHOWN]
+                    for was, text in zip(found["value"], stood, strict=True)
+                ]
+                named = pl.Series("value", shown, dtype=pl.String)
+                parts.append(found.with_columns(named, pl.lit(theirs).alias("column")))
+        return pl.concat(parts).sort("line", maintain_order=True)
+
+    def _conversion(self, ours: str, theirs: str) -> tuple[pl.Expr, list[Check]]:
+        """Return a column's canonical text, and what its values must satisfy."""
+        text = pl.col(theirs)
+        value, checks = text, []
+        if ours in self.dates:
+            days = pl.concat_list(_day(theirs, format_) for format_ in self.dates[ours]).list.drop_nulls()
+            value = days.list.first()
+            none, several = days.list.len() == 0, days.list.len() > 1
+            checks = [Check(theirs, text.is_not_null() & none, _NO_DAY), Check(theirs, several, _TWO_DAYS)]
+        elif (unit := self.units.get(ours)) in _PLACES:
+            value = _whole(theirs, _PLACES[unit], suffix="%?" if unit == "percent" else "")
+            checks = [Check(theirs, text.is_not_null() & value.is_null(), _NO_AMOUNT[unit])]
+        if ours not in self.values:
+            return value, checks
+        table = self.values[ours]
+        is_listed = text.is_in(list(table))
+        replaced = text.replace_strict(
+            list(table), [target or None for target in table.values()], default=None, return_dtype=pl.String
+        )
+        whole = pl.when(is_listed).then(replaced).when(text.is_null()).then(pl.lit(table.get("") or None))
+        if not checks:
+            return whole.otherwise(None), [Check(theirs, ~is_listed, _UNLISTED)]
+        others = [Check(theirs, check.is_bad & ~is_listed, check.fault) for check in checks]
+        return whole.otherwise(value), others
+
+
+def _stripped(name: str) -> pl.Expr:
+    text = pl.col(name).str.strip_chars()
+    return pl.when(text != "").then(text).alias(name)
+
+
+def _whole(column: str, places: int, *, suffix: str) -> pl.Expr:
+    """Read a decimal as text of a whole number of the unit that is ``10 ** -places`` of it; null where it is none.
+
+    The digits themselves are put together, so no float rounds them. Zeros may follow the last place.
+    """
+    number = (
+        rf"^(?<sign>[+-]?)(?<whole>[0-9]{{1,3}}(?:,[0-9]{{3}})+|[0-9]+)(?:\.(?<part>[0-9]{{1,{places}}})0*)?{suffix}$"
+    )
+    found = pl.col(column).str.extract_groups(number).struct
+    sign = pl.when(found.field("sign") == "-").then(pl.lit("-")).otherwise(pl.lit(""))
+    whole = found.field("whole").str.replace_all(",", "", literal=True)
+    part = found.field("part").fill_null("").str.pad_end(places, "0")
+    return pl.concat_str(sign, whole, part).cast(pl.Int64, strict=False).cast(pl.String)
+
+
+def _day(column: str, format_: str) -> pl.Expr:
+    """Read a day as text ``YYYY-MM-DD``; null where it does not fit the format."""
+    found = pl.col(column).str.extract_groups(_pattern(format_)).struct
+    year = found.field("year")
+    if "%y" in format_:
+        year = pl.when(year < "69").then(pl.lit("20") + year).otherwise(pl.lit("19") + year)
+    day = pl.concat_str(year, found.field("month").str.zfill(2), found.field("day").str.zfill(2), separator="-")
+    return day.str.to_date("%Y-%m-%d", strict=False).dt.to_string("%Y-%m-%d")
+
+
+def _pattern(format_: str) -> str:
+    """Return the regular expression of a date format, with groups year, month and day.
+
+    Month and day may have one digit where other characters part them from the next digits.
+
+    Examples
+    --------
+    >>> _pattern("%Y%m%d")
+    '^(?<year>[0-9]{4})(?<month>[0-9]{2})(?<day>[0-9]{2})$'
+    """
+    parts = [found.group() for found in DIRECTIVE.finditer(format_)]
+    is_literal = [not part.startswith("%") for part in parts]
+    patterns = []
+    for number, part in enumerate(parts):
+        letter = part[1:] if part.startswith("%") else ""
+        is_apart = all(is_literal[max(number - 1, 0) : number] + is_literal[number + 1 : number + 2])
+        width = {"Y": "{4}", "y": "{2}"}.get(letter, "{1,2}" if is_apart else "{2}")
+        if letter in PARTS:
+            patterns.append(f"(?<{PARTS[letter]}>[0-9]{width})")
+        else:
+            patterns.append(CLOCK.get(letter, pl.escape_regex(part)))
+    return f"^{''.join(patterns)}$"
