@@ -132,7 +132,7 @@ class Door:
             rows, forgotten = self._of_the_unerased(rows, batch)
             unknown = pl.concat([unknown, forgotten])
         unknown = unknown.with_columns(pl.col("column").replace(dict(batch.sources)))
-        rejects = pl.concat([batch.rejects, unknown])
+        rejects = pl.concat([batch.rejects, unknown]).sort("line", maintain_order=True)
         place.line.read += batch.rows_read or len(batch.rows) + len(batch.rejects)
         place.line.rejected += len(rejects)
         self.done.rejects.append(rejects)

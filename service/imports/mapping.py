@@ -16,6 +16,7 @@ from service.imports.reading import Reading
 
 PREFIX: Final = "\x00"
 """No column of a file begins like this: ours stand beside theirs under it."""
+_FITS = "\x00\x00"
 DIRECTIVE: Final = re.compile(r"%(.?)|[^%]+", re.DOTALL)
 PARTS: Final = {"Y": "year", "y": "year", "m": "month", "d": "day"}
 CLOCK: Final = {"H": r"(?:[01][0-9]|2[0-3])", "M": "[0-5][0-9]", "S": "[0-5][0-9]"}
@@ -100,10 +101,9 @@ class ColumnMapping:
         Chunk
             ``line`` and the kind's columns that are mapped or constant, as canonical text.
         """
-        texts = chunk.rows.with_columns(_stripped(name) for name in self.sources)
-        converted = {ours: self._conversion(ours, theirs) for ours, theirs in self.columns.items()}
-        checks = [check for _, checks in converted.values() for check in checks]
-        frame = texts.with_columns(value.alias(PREFIX + ours) for ours, (value, _) in converted.items())
+        frame = chunk.rows.with_columns(_stripped(name) for name in self.sources)
+        frame = frame.with_columns(value for ours, theirs in self.columns.items() for value in self._read(ours, theirs))
+        checks = [check for ours, theirs in self.columns.items() for check in self._checks(ours, theirs)]
         good, bad = split(frame, checks, file)
         constants = [pl.lit(text, dtype=pl.String).alias(ours) for ours, text in self.constants.items()]
         rows = good.select("line", *(pl.col(PREFIX + ours).alias(ours) for ours in self.columns), *constants)
@@ -125,30 +125,39 @@ class ColumnMapping:
                 parts.append(found.with_columns(named, pl.lit(theirs).alias("column")))
         return pl.concat(parts).sort("line", maintain_order=True)
 
-    def _conversion(self, ours: str, theirs: str) -> tuple[pl.Expr, list[Check]]:
-        """Return a column's canonical text, and what its values must satisfy."""
-        text = pl.col(theirs)
-        value, checks = text, []
+    def _read(self, ours: str, theirs: str) -> list[pl.Expr]:
+        """Return a column's canonical text, null where it has none, and of days how many formats fit."""
+        text, table = pl.col(theirs), self.values.get(ours, {})
+        days = [_day(theirs, format_) for format_ in self.dates.get(ours, ())]
+        value, unit = text, self.units.get(ours)
+        if days:
+            value = pl.coalesce(days)
+        elif unit in _PLACES:
+            value = _whole(theirs, _PLACES[unit], suffix=" ?%?" if unit == "percent" else "")
+        elif table:
+            value = pl.lit(None, dtype=pl.String)
+        if table:
+            targets = [target or None for target in table.values()]
+            replaced = text.replace_strict(list(table), targets, default=None, return_dtype=pl.String)
+            empty = pl.lit(table.get("") or None, dtype=pl.String)
+            value = (
+                pl.when(self._is_listed(ours, theirs)).then(replaced).when(text.is_null()).then(empty).otherwise(value)
+            )
+        fits = [pl.sum_horizontal(day.is_not_null() for day in days).alias(_FITS + ours)] if days else []
+        return [value.alias(PREFIX + ours), *fits]
+
+    def _checks(self, ours: str, theirs: str) -> list[Check]:
+        """Return what the values of a column must satisfy, once they are read."""
+        has_none = pl.col(theirs).is_not_null() & pl.col(PREFIX + ours).is_null() & ~self._is_listed(ours, theirs)
         if ours in self.dates:
-            days = pl.concat_list(_day(theirs, format_) for format_ in self.dates[ours]).list.drop_nulls()
-            value = days.list.first()
-            none, several = days.list.len() == 0, days.list.len() > 1
-            checks = [Check(theirs, text.is_not_null() & none, _NO_DAY), Check(theirs, several, _TWO_DAYS)]
-        elif (unit := self.units.get(ours)) in _PLACES:
-            value = _whole(theirs, _PLACES[unit], suffix="%?" if unit == "percent" else "")
-            checks = [Check(theirs, text.is_not_null() & value.is_null(), _NO_AMOUNT[unit])]
-        if ours not in self.values:
-            return value, checks
-        table = self.values[ours]
-        is_listed = text.is_in(list(table))
-        replaced = text.replace_strict(
-            list(table), [target or None for target in table.values()], default=None, return_dtype=pl.String
-        )
-        whole = pl.when(is_listed).then(replaced).when(text.is_null()).then(pl.lit(table.get("") or None))
-        if not checks:
-            return whole.otherwise(None), [Check(theirs, ~is_listed, _UNLISTED)]
-        others = [Check(theirs, check.is_bad & ~is_listed, check.fault) for check in checks]
-        return whole.otherwise(value), others
+            is_unsure = (pl.col(_FITS + ours) > 1) & ~self._is_listed(ours, theirs)
+            return [Check(theirs, has_none, _NO_DAY), Check(theirs, is_unsure, _TWO_DAYS)]
+        if (unit := self.units.get(ours)) in _PLACES:
+            return [Check(theirs, has_none, _NO_AMOUNT[unit])]
+        return [Check(theirs, has_none, _UNLISTED)] if ours in self.values else []
+
+    def _is_listed(self, ours: str, theirs: str) -> pl.Expr:
+        return pl.col(theirs).is_in(list(self.values[ours])) if ours in self.values else pl.lit(value=False)
 
 
 def _stripped(name: str) -> pl.Expr:

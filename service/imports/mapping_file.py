@@ -181,6 +181,7 @@ class _Reader:
         self.mistakes: list[Mistake] = []
         self.columns: dict[str, str] = {}
         self.of: dict[str, Column] = {}
+        self.refused: set[str] = set()
 
     def tree(self, content: bytes) -> dict[str, Any]:
         """Return the YAML as dicts, lists and texts."""
@@ -266,9 +267,11 @@ class _Reader:
     def _texts(self, tree: dict[str, Any], name: str, known: Iterable[str]) -> dict[str, str]:
         """Return a section that has one text a key."""
         section = self._section(tree, name, known)
-        for key, text in section.items():
-            self._say(f"{name}.{key}", None if isinstance(text, str) and text else _NO_TEXT)
-        return {key: text for key, text in section.items() if isinstance(text, str) and text}
+        texts = {key: text for key, text in section.items() if isinstance(text, str) and text}
+        self.refused |= section.keys() - texts.keys()
+        for key in section.keys() - texts.keys():
+            self._say(f"{name}.{key}", _NO_TEXT)
+        return texts
 
     def _check_columns(self, kind: Kind, constants: dict[str, str]) -> None:
         for ours, theirs in self.columns.items():
@@ -276,7 +279,7 @@ class _Reader:
         for ours, text in constants.items():
             self._say(f"constants.{ours}", _BOTH if ours in self.columns else _misfit(self.of[ours], text))
         for column in kind.columns:
-            if column.is_required and column.name not in {*self.columns, *constants, "known_on"}:
+            if column.is_required and column.name not in {*self.columns, *constants, *self.refused, "known_on"}:
                 words = (f"'{column.name}' ({column.en}) is required", f"“{column.name}”（{column.zh}）必填")
                 remedy = (
                     "name the column that holds it, or give it under 'constants'",
