@@ -2,6 +2,9 @@
 
 import errno
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from fcntl import LOCK_EX, flock
 from pathlib import Path
 
 
@@ -56,6 +59,17 @@ def overwrite(place: Path) -> bool:
         return False
     place.unlink(missing_ok=True)
     return True
+
+
+@contextmanager
+def locked(place: Path) -> Iterator[None]:
+    """Wait until nobody else, in this process or another, has this lock, and hold it: a file that stays."""
+    descriptor = os.open(place, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        flock(descriptor, LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def sync_folder(folder: Path) -> None:
