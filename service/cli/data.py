@@ -14,9 +14,9 @@ from service.firms.use_cases import read_inputs
 from service.imports.adapters import ADAPTERS
 from service.imports.adapters.contract import Options
 from service.imports.door import ImportSummary
-from service.imports.mapping_file import delimiter_of, is_encoding, parse_mapping
+from service.imports.mapping_file import parse_mapping
 from service.imports.page import page_of
-from service.imports.reading import Reading
+from service.imports.readers import Reading
 from service.imports.report import Report
 from service.imports.template import BINARY, TemplateFormat, template_of
 from service.imports.use_cases import Manner, import_source, source_of
@@ -80,7 +80,7 @@ def import_command(
     settings = Settings()
     manner = Manner(
         mapping=None if mapping is None else parse_mapping(mapping.read_bytes(), mapping.name),
-        reading=_reading(encoding, delimiter, sheet),
+        reading=Reading(encoding=encoding, delimiter=delimiter, sheet=sheet),
         is_preview=preview,
     )
     source_of(kind, manner)
@@ -101,17 +101,6 @@ def import_command(
     if summary.added:
         database.analyze()
     _print_summary(summary, rejected_to, report)
-
-
-def _reading(encoding: str | None, delimiter: str | None, sheet: str | None) -> Reading:
-    parted_by = delimiter_of(delimiter)
-    if encoding is not None and not is_encoding(encoding):
-        raise typer.BadParameter(
-            f"--encoding {encoding}: there is no such encoding; utf-8, gb18030 and utf-16 are some"
-        )
-    if parted_by is not None and len(parted_by) != 1:
-        raise typer.BadParameter("--delimiter is one character, or 'tab'")
-    return Reading(encoding=encoding, delimiter=parted_by, sheet=sheet)
 
 
 def template(

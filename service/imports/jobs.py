@@ -14,7 +14,7 @@ from service.imports.chunks import ImportFailedError
 from service.imports.door import FileSummary, ImportSummary
 from service.imports.mapping_file import parse_mapping
 from service.imports.report import NULL_SHOWN, Report
-from service.imports.uploads import Uploads, check_size, is_gzipped
+from service.imports.uploads import Uploads, check_size
 from service.imports.use_cases import Manner, import_stream
 from service.jobs.context import Context, Kind
 from service.jobs.rules import FINAL, State
@@ -87,8 +87,7 @@ def _run(context: Context) -> None:
     uploads = Uploads(Keyring(context.settings.keyring))
     with context.session() as session:
         file = uploads.open(context.tenant_id, context.job_id, context.upload(session))
-    if is_gzipped(file.getbuffer()[:2].tobytes()):
-        check_size(file, name)
+    check_size(file, name)
     with context.session() as session:
         summary = import_stream(session, kind, file, name, Options(today=clock.today()), context.progress, manner)
         context.finish(session, _result(summary), _counts(summary))

@@ -11,8 +11,8 @@ import polars as pl
 
 from features.kinds.contract import Kind
 from service.imports.checks import Check, split
-from service.imports.chunks import HIDDEN, SHOWN, Chunk, fault, hidden, no_rejects
-from service.imports.reading import Reading
+from service.imports.chunks import HIDDEN, Chunk, fault, no_rejects, shown
+from service.imports.readers import Reading
 
 PREFIX: Final = "\x00"
 """No column of a file begins like this: ours stand beside theirs under it."""
@@ -117,11 +117,11 @@ class ColumnMapping:
                 theirs = self.columns[ours]
                 found = rejects.filter(pl.col("column") == ours)
                 stood = found.select("line").join(texts.select("line", value=theirs), on="line", how="left")["value"]
-                shown = [
-                    HIDDEN if was == HIDDEN else hidden(text or "")[:SHOWN]
+                values = [
+                    HIDDEN if was == HIDDEN else shown(text or "")
                     for was, text in zip(found["value"], stood, strict=True)
                 ]
-                named = pl.Series("value", shown, dtype=pl.String)
+                named = pl.Series("value", values, dtype=pl.String)
                 parts.append(found.with_columns(named, pl.lit(theirs).alias("column")))
         return pl.concat(parts).sort("line", maintain_order=True)
 

@@ -4,7 +4,6 @@ Every scalar is taken as the text that stands there, so that a code 01 stays 01,
 YAML's own types, tags, anchors and aliases are not taken, and neither is a key that stands twice.
 """
 
-import codecs
 import hashlib
 import re
 from collections.abc import Iterable
@@ -20,13 +19,17 @@ from features.kinds.contract import Column, Fault, Kind
 from service.imports.checks import NUMBER
 from service.imports.chunks import ImportFailedError, fault, hidden
 from service.imports.mapping import CLOCK, DIRECTIVE, PARTS, PREFIX, ColumnMapping
-from service.imports.reading import Format, Reading
+from service.imports.readers import Reading
+from service.imports.readers.contract import Format
+from service.imports.readers.csv import DELIMITERS
 from service.kit.personal_id import holds_national_id
 
 MOST_BYTES: Final = 1 << 16
 _DEEPEST, _MOST_SHOWN = 3, 20
 _SECTIONS = ("kind", "version", "columns", "constants", "values", "dates", "units", "reading")
 _READING = ("format", "encoding", "delimiter", "sheet")
+_ENCODINGS = ("utf-8", "gb18030", "gbk", "utf-16", "utf-16-le", "utf-16-be")
+_DELIMITERS = (*(mark for mark in DELIMITERS if mark.strip()), "tab")
 _UNITS = {"fen": ("fen", "yuan", "wan"), "bp": ("bp", "percent")}
 _FILE = "the file"
 _NO_KEYS = fault(
@@ -68,10 +71,6 @@ _NO_FORMAT = fault(
     "须各用一次 %Y（或 %y）、%m、%d，可含 %H %M %S 及其间的字符",
 )  # fmt: skip
 _NO_UNIT = fault("this column holds neither money nor a share", "该列既非金额也非比例", "leave it out", "请删去")
-_NO_ENCODING = fault(
-    "there is no such encoding", "没有该编码", "write like utf-8, gb18030 or utf-16", "如 utf-8、gb18030、utf-16"
-)
-_NO_DELIMITER = fault("not one character", "不是单个字符", "write like ';', '|' or 'tab'", "如 ';'、'|' 或 'tab'")
 
 
 @dataclass(frozen=True)
@@ -147,31 +146,6 @@ def parse_mapping(content: bytes, name: str) -> ColumnMapping:
     if reader.mistakes:
         raise MappingError(name, reader.mistakes)
     return mapping
-
-
-def delimiter_of(text: str | None) -> str | None:
-    r"""Return a delimiter that may be written as ``tab`` or ``\t``, which are hard to type.
-
-    Examples
-    --------
-    >>> delimiter_of("tab") == delimiter_of("\\t") == "\t"
-    True
-    """
-    return "\t" if text in {"tab", "\\t"} else text
-
-
-def is_encoding(name: str) -> bool:
-    """Tell whether texts can be in an encoding of this name.
-
-    Examples
-    --------
-    >>> is_encoding("gb18030"), is_encoding("klingon"), is_encoding("zip")
-    (True, False, False)
-    """
-    try:
-        return bool(codecs.lookup(name)._is_text_encoding)  # noqa: SLF001 - what bytes.decode itself asks
-    except (LookupError, ValueError):
-        return False
 
 
 class _Reader:
@@ -335,9 +309,11 @@ class _Reader:
         format_: Any = given.get("format")
         if format_ not in {None, *get_args(Format)}:
             self._say("reading.format", _one_of("not a format of files", "不是文件格式", get_args(Format)))
-        encoding, delimiter = given.get("encoding"), delimiter_of(given.get("delimiter"))
-        self._say("reading.encoding", None if encoding is None or is_encoding(encoding) else _NO_ENCODING)
-        self._say("reading.delimiter", None if delimiter is None or len(delimiter) == 1 else _NO_DELIMITER)
+        encoding, delimiter = given.get("encoding"), given.get("delimiter")
+        if encoding is not None and encoding.lower() not in _ENCODINGS:
+            self._say("reading.encoding", _one_of("there is no such encoding", "没有该编码", _ENCODINGS))
+        if delimiter not in {None, "tab", *DELIMITERS}:
+            self._say("reading.delimiter", _one_of("there is no such delimiter", "没有该分隔符", _DELIMITERS))
         return Reading(format_, encoding, delimiter, given.get("sheet"))
 
 

@@ -27,11 +27,19 @@ from service.kit.receive import FILES
 router = APIRouter(prefix="/v1", tags=["imports"])
 _EXAMPLE = "firm_id,observed_on,name\nE00001,2024-01-31,路桥鞋业\n"
 _BODY: Final[dict[str, Any]] = {
-    "description": "A CSV file in UTF-8 with a header line, plain or gzipped: docs/reference/kinds.md.",
+    "description": (
+        "A file of CSV or NDJSON, plain or gzipped, or of XLSX or Parquet. Its content decides which, whatever type is"
+        " named, and the ending of its name must not contradict it. Columns: docs/reference/kinds.md; formats:"
+        " docs/import-files.md."
+    ),
     "required": True,
     "content": {
         "text/csv": {"schema": {"type": "string", "minLength": 1}, "examples": {"firms": {"value": _EXAMPLE}}},
-        "application/gzip": {"schema": {"type": "string", "format": "binary", "minLength": 1}},
+        **{
+            media: {"schema": {"type": "string", "format": "binary", "minLength": 1}}
+            for media in FILES
+            if media != "text/csv"
+        },
     },
 }
 _LONGEST_MAPPING: Final = 8192

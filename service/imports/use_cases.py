@@ -18,7 +18,7 @@ from service.imports.checks import typed
 from service.imports.chunks import Advance, Chunk, ImportFailedError
 from service.imports.door import Door, ImportSummary
 from service.imports.mapping import ColumnMapping
-from service.imports.reading import Reading, read
+from service.imports.readers import Reading, read, read_path
 from service.kit.db import TenantSession
 from service.kit.personal_id import holds_national_id
 
@@ -158,8 +158,9 @@ def import_stream(
         progress(file, done, total)
 
     door = Door(session, options.today, is_preview=manner.is_preview)
-    for batch in _batches(raw, file, kind, options, advance, manner):
-        door.take(batch)
+    required, optional = _wanted(kind, file, manner.mapping)
+    for chunk in read(raw, file, required, optional, advance, manner.how_to_read()):
+        door.take(_batch(chunk, file, kind, options, manner.mapping))
     progress(file, total, total)
     summary = door.close(())
     _record(session, summary, {file: digest}, manner)
@@ -192,18 +193,13 @@ def columns_of(kind: Kind) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return required, tuple(column for column in kind.schema if column not in required)
 
 
-def _batches(
-    raw: IO[bytes], file: str, kind: Kind, options: Options, advance: Advance, manner: Manner
-) -> Iterator[Batch]:
-    mapping = manner.mapping
+def _wanted(kind: Kind, file: str, mapping: ColumnMapping | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the columns that a file must have, and those that it may have."""
     if mapping is None:
-        required, optional = columns_of(kind)
-    elif mapping.kind is kind:
-        required, optional = mapping.sources, ()
-    else:
+        return columns_of(kind)
+    if mapping.kind is not kind:
         raise ImportFailedError(f"{file}: the mapping is for kind '{mapping.kind.name}', not '{kind.name}'.")
-    for chunk in read(raw, file, required, optional, advance, manner.how_to_read()):
-        yield _batch(chunk, file, kind, options, mapping)
+    return mapping.sources, ()
 
 
 def _batch(chunk: Chunk, file: str, kind: Kind, options: Options, mapping: ColumnMapping | None) -> Batch:
@@ -240,16 +236,13 @@ def _blanks(texts: pl.Series) -> int:
 
 def _canonical(kind: Kind, manner: Manner) -> Adapter:
     def read_file(path: Path, options: Options, advance: Advance) -> Iterator[Batch]:
-        try:
-            raw = path.open("rb")
-        except OSError as error:
-            raise ImportFailedError(f"{path}: {error.strerror or error}.") from None
-        with raw:
-            yield from _batches(raw, path.name, kind, options, advance, manner)
+        required, optional = _wanted(kind, path.name, manner.mapping)
+        for chunk in read_path(path, required, optional, advance, manner.how_to_read()):
+            yield _batch(chunk, path.name, kind, options, manner.mapping)
 
     return Adapter(
         name=kind.name,
-        summary=f"Canonical '{kind.name}' rows, layout version {kind.version}: CSV, UTF-8, plain or gzipped.",
+        summary=f"Canonical '{kind.name}' rows, layout version {kind.version}: CSV, XLSX, NDJSON or Parquet.",
         left_out=(),
         files=lambda path: [path],
         read=read_file,

@@ -70,8 +70,6 @@ def test_templates_are_printed_or_written(run, tmp_path):  # noqa: F811
         (("template", "nothing"), "there is no kind"),
         (("template", "loan", "--format", "xlsx"), "give --out loan.xlsx"),
         (("import", "firm", "f.csv", "--report", "q.pdf"), ".html or .json"),
-        (("import", "firm", "f.csv", "--encoding", "klingon"), "no such encoding"),
-        (("import", "firm", "f.csv", "--delimiter", "ab"), "one character"),
     ],
 )
 def test_what_cannot_be_asked_is_said(run, arguments, words):  # noqa: F811

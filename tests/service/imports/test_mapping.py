@@ -185,7 +185,7 @@ def test_any_bytes_are_a_mapping_or_a_clear_error(content):
         (("gross_fen: wan", "number: yuan"), "units.number", "neither money"),
         (("units: {", "units: {net_fen: wan, "), "units.net_fen (line 16)", "twice"),
         (("units:", "reading: {encoding: klingon}\nunits:"), "reading.encoding", "gb18030"),
-        (("units:", "reading: {delimiter: ';;'}\nunits:"), "reading.delimiter", "one character"),
+        (("units:", "reading: {delimiter: ';;'}\nunits:"), "reading.delimiter", "tab"),
         (("units:", "reading: {format: xls}\nunits:"), "reading.format", "xlsx"),
         (("units:", "reading: {colour: red}\nunits:"), "reading.colour", "delimiter"),
         (("constants: {", "constants: {known_on: 2024-13-01, "), "constants.known_on", "2024-05-31"),

@@ -10,8 +10,10 @@ from python_calamine import CalamineWorkbook
 from features.kinds import KINDS
 from service.imports.checks import typed
 from service.imports.mapping_file import parse_mapping
+from service.imports.readers import read
 from service.imports.template import template_of
-from tests.service.imports.test_kinds import TODAY
+from service.imports.use_cases import columns_of
+from tests.service.imports.test_kinds import TODAY, example
 
 
 def check(kind, rows: pl.DataFrame) -> None:
@@ -40,6 +42,16 @@ def test_every_template_is_a_valid_row(kind):
     check(kind, pl.DataFrame([rows[1]], schema=rows[0], orient="row"))
     assert [row[0] for row in about[1:]] == list(kind.schema)
     assert [row[1] == "yes 是" for row in about[1:]] == [c.is_required and c.name != "known_on" for c in kind.columns]
+
+
+@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
+@pytest.mark.parametrize("format_", ["csv", "xlsx", "ndjson", "parquet"])
+def test_the_door_reads_what_it_wrote(kind, format_):
+    names = columns_of(kind)
+    (chunk,) = read(BytesIO(template_of(kind, format_)), f"t.{format_}", *names, lambda _: None)
+    good, rejects = typed(chunk.rows, kind, "f", TODAY)
+    assert (good.height, rejects.rows(), chunk.rejects.rows()) == (1, [], [])
+    assert kind.check(good).rows() == kind.check(typed(example(kind), kind, "f", TODAY)[0]).rows()
 
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
