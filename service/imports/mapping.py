@@ -16,10 +16,8 @@ from service.imports.readers import Reading
 
 PREFIX: Final = "\x00"
 """No column of a file begins like this: ours stand beside theirs under it."""
-_FITS = "\x00\x00"
-DIRECTIVE: Final = re.compile(r"%(.?)|[^%]+", re.DOTALL)
-PARTS: Final = {"Y": "year", "y": "year", "m": "month", "d": "day"}
-CLOCK: Final = {"H": r"(?:[01][0-9]|2[0-3])", "M": "[0-5][0-9]", "S": "[0-5][0-9]"}
+DIRECTIVE: Final = re.compile(r"%.?|[^%]+", re.DOTALL)
+CLOCK: Final = {"%H": "(?:[01][0-9]|2[0-3])", "%M": "[0-5][0-9]", "%S": "[0-5][0-9]"}
 _PLACES = {"yuan": 2, "wan": 6, "percent": 2}
 
 _UNLISTED = fault(
@@ -102,7 +100,10 @@ class ColumnMapping:
             ``line`` and the kind's columns that are mapped or constant, as canonical text.
         """
         frame = chunk.rows.with_columns(_stripped(name) for name in self.sources)
-        frame = frame.with_columns(value for ours, theirs in self.columns.items() for value in self._read(ours, theirs))
+        frame = frame.with_columns(_day(self.columns[o], f).alias(n) for o in self.dates for n, f in self._days(o))
+        frame = frame.with_columns(
+            self._read(ours, theirs).alias(PREFIX + ours) for ours, theirs in self.columns.items()
+        )
         checks = [check for ours, theirs in self.columns.items() for check in self._checks(ours, theirs)]
         good, bad = split(frame, checks, file)
         constants = [pl.lit(text, dtype=pl.String).alias(ours) for ours, text in self.constants.items()]
@@ -125,33 +126,34 @@ class ColumnMapping:
                 parts.append(found.with_columns(named, pl.lit(theirs).alias("column")))
         return pl.concat(parts).sort("line", maintain_order=True)
 
-    def _read(self, ours: str, theirs: str) -> list[pl.Expr]:
-        """Return a column's canonical text, null where it has none, and of days how many formats fit."""
-        text, table = pl.col(theirs), self.values.get(ours, {})
-        days = [_day(theirs, format_) for format_ in self.dates.get(ours, ())]
-        value, unit = text, self.units.get(ours)
-        if days:
-            value = pl.coalesce(days)
+    def _days(self, ours: str) -> list[tuple[str, str]]:
+        """Return the formats of a column's days, each with the name under which what it reads stands meanwhile."""
+        return [(f"{PREFIX}{number} {ours}", format_) for number, format_ in enumerate(self.dates.get(ours, ()))]
+
+    def _read(self, ours: str, theirs: str) -> pl.Expr:
+        """Return a column's canonical text, null where it has none."""
+        text, table, unit = pl.col(theirs), self.values.get(ours, {}), self.units.get(ours)
+        value = text
+        if ours in self.dates:
+            value = pl.coalesce(pl.col(name) for name, _ in self._days(ours)).dt.to_string("%Y-%m-%d")
         elif unit in _PLACES:
             value = _whole(theirs, _PLACES[unit], suffix=" ?%?" if unit == "percent" else "")
         elif table:
             value = pl.lit(None, dtype=pl.String)
-        if table:
-            targets = [target or None for target in table.values()]
-            replaced = text.replace_strict(list(table), targets, default=None, return_dtype=pl.String)
-            empty = pl.lit(table.get("") or None, dtype=pl.String)
-            value = (
-                pl.when(self._is_listed(ours, theirs)).then(replaced).when(text.is_null()).then(empty).otherwise(value)
-            )
-        fits = [pl.sum_horizontal(day.is_not_null() for day in days).alias(_FITS + ours)] if days else []
-        return [value.alias(PREFIX + ours), *fits]
+        if not table:
+            return value
+        targets = [target or None for target in table.values()]
+        replaced = text.replace_strict(list(table), targets, default=None, return_dtype=pl.String)
+        empty = pl.lit(table.get("") or None, dtype=pl.String)
+        return pl.when(self._is_listed(ours, theirs)).then(replaced).when(text.is_null()).then(empty).otherwise(value)
 
     def _checks(self, ours: str, theirs: str) -> list[Check]:
         """Return what the values of a column must satisfy, once they are read."""
-        has_none = pl.col(theirs).is_not_null() & pl.col(PREFIX + ours).is_null() & ~self._is_listed(ours, theirs)
+        is_listed = self._is_listed(ours, theirs)
+        has_none = pl.col(theirs).is_not_null() & pl.col(PREFIX + ours).is_null() & ~is_listed
         if ours in self.dates:
-            is_unsure = (pl.col(_FITS + ours) > 1) & ~self._is_listed(ours, theirs)
-            return [Check(theirs, has_none, _NO_DAY), Check(theirs, is_unsure, _TWO_DAYS)]
+            fits = pl.sum_horizontal(pl.col(name).is_not_null() for name, _ in self._days(ours))
+            return [Check(theirs, has_none, _NO_DAY), Check(theirs, (fits > 1) & ~is_listed, _TWO_DAYS)]
         if (unit := self.units.get(ours)) in _PLACES:
             return [Check(theirs, has_none, _NO_AMOUNT[unit])]
         return [Check(theirs, has_none, _UNLISTED)] if ours in self.values else []
@@ -170,45 +172,35 @@ def _whole(column: str, places: int, *, suffix: str) -> pl.Expr:
 
     The digits themselves are put together, so no float rounds them. Zeros may follow the last place.
     """
-    number = (
-        rf"^(?<sign>[+-]?)(?<whole>[0-9]{{1,3}}(?:,[0-9]{{3}})+|[0-9]+)(?:\.(?<part>[0-9]{{1,{places}}})0*)?{suffix}$"
-    )
-    found = pl.col(column).str.extract_groups(number).struct
-    sign = pl.when(found.field("sign") == "-").then(pl.lit("-")).otherwise(pl.lit(""))
-    whole = found.field("whole").str.replace_all(",", "", literal=True)
-    part = found.field("part").fill_null("").str.pad_end(places, "0")
-    return pl.concat_str(sign, whole, part).cast(pl.Int64, strict=False).cast(pl.String)
+    text = pl.col(column)
+    digits = rf"^[+-]?(?:[0-9]{{1,3}}(?:,[0-9]{{3}})+|[0-9]+)(?:\.[0-9]{{1,{places}}}0*)?{suffix}$"
+    parts = text.str.strip_chars_end(" %").str.replace_all(",", "", literal=True).str.splitn(".", 2).struct
+    part = parts.field("field_1").fill_null("").str.slice(0, places).str.pad_end(places, "0")
+    number = pl.concat_str(parts.field("field_0"), part).cast(pl.Int64, strict=False)
+    return pl.when(text.str.contains(digits)).then(number).cast(pl.String)
 
 
 def _day(column: str, format_: str) -> pl.Expr:
-    """Read a day as text ``YYYY-MM-DD``; null where it does not fit the format."""
-    found = pl.col(column).str.extract_groups(_pattern(format_)).struct
-    year = found.field("year")
-    if "%y" in format_:
-        year = pl.when(year < "69").then(pl.lit("20") + year).otherwise(pl.lit("19") + year)
-    day = pl.concat_str(year, found.field("month").str.zfill(2), found.field("day").str.zfill(2), separator="-")
-    return day.str.to_date("%Y-%m-%d", strict=False).dt.to_string("%Y-%m-%d")
+    """Read a day; null where it does not fit the format to the letter."""
+    text = pl.col(column)
+    return pl.when(text.str.contains(_pattern(format_))).then(text).str.to_date(format_, strict=False)
 
 
 def _pattern(format_: str) -> str:
-    """Return the regular expression of a date format, with groups year, month and day.
+    """Return the regular expression of a date format.
 
     Month and day may have one digit where other characters part them from the next digits.
 
     Examples
     --------
-    >>> _pattern("%Y%m%d")
-    '^(?<year>[0-9]{4})(?<month>[0-9]{2})(?<day>[0-9]{2})$'
+    >>> _pattern("%Y%m%d"), _pattern("%Y/%m/%d")
+    ('^[0-9]{4}[0-9]{2}[0-9]{2}$', '^[0-9]{4}/[0-9]{1,2}/[0-9]{1,2}$')
     """
     parts = [found.group() for found in DIRECTIVE.finditer(format_)]
-    is_literal = [not part.startswith("%") for part in parts]
     patterns = []
     for number, part in enumerate(parts):
-        letter = part[1:] if part.startswith("%") else ""
-        is_apart = all(is_literal[max(number - 1, 0) : number] + is_literal[number + 1 : number + 2])
-        width = {"Y": "{4}", "y": "{2}"}.get(letter, "{1,2}" if is_apart else "{2}")
-        if letter in PARTS:
-            patterns.append(f"(?<{PARTS[letter]}>[0-9]{width})")
-        else:
-            patterns.append(CLOCK.get(letter, pl.escape_regex(part)))
+        beside = parts[max(number - 1, 0) : number] + parts[number + 1 : number + 2]
+        width = "{2}" if any(other.startswith("%") for other in beside) else "{1,2}"
+        known = {"%Y": "[0-9]{4}", "%m": f"[0-9]{width}", "%d": f"[0-9]{width}", **CLOCK}
+        patterns.append(known.get(part) or pl.escape_regex(part))
     return f"^{''.join(patterns)}$"

@@ -18,7 +18,7 @@ from features.kinds import KINDS
 from features.kinds.contract import Column, Fault, Kind
 from service.imports.checks import NUMBER
 from service.imports.chunks import ImportFailedError, fault, hidden
-from service.imports.mapping import CLOCK, DIRECTIVE, PARTS, PREFIX, ColumnMapping
+from service.imports.mapping import DIRECTIVE, PREFIX, ColumnMapping
 from service.imports.readers import Reading
 from service.imports.readers.contract import Format
 from service.imports.readers.csv import DELIMITERS
@@ -67,8 +67,8 @@ _NO_FORMATS = fault(
 )  # fmt: skip
 _NO_FORMAT = fault(
     "not the format of a day", "不是日期格式",
-    "use %Y or %y, %m and %d once each, %H %M %S if there are, and what stands between them",
-    "须各用一次 %Y（或 %y）、%m、%d，可含 %H %M %S 及其间的字符",
+    "use %Y, %m and %d once each, %H %M or %H %M %S if there are, and what stands between them",
+    "须各用一次 %Y、%m、%d，可含 %H %M 或 %H %M %S，及其间的字符",
 )  # fmt: skip
 _NO_UNIT = fault("this column holds neither money nor a share", "该列既非金额也非比例", "leave it out", "请删去")
 
@@ -367,7 +367,10 @@ def _is_day(text: str) -> bool:
 
 
 def _is_format(format_: str) -> bool:
-    letters = [found.group(1) for found in DIRECTIVE.finditer(format_) if found.group(1) is not None]
-    parts = sorted(PARTS[letter] for letter in letters if letter in PARTS)
-    clock = [letter for letter in letters if letter not in PARTS]
-    return parts == ["day", "month", "year"] and len(set(clock)) == len(clock) and set(clock) <= set(CLOCK)
+    """Tell whether a format says one day, and a time of day whole or not at all.
+
+    Two digits of a year do not say its century, so ``%y`` is none.
+    """
+    directives = [part for part in DIRECTIVE.findall(format_) if part.startswith("%")]
+    times: tuple[list[str], ...] = ([], ["%H", "%M"], ["%H", "%M", "%S"])
+    return sorted(directives) in [sorted(["%Y", "%m", "%d", *time]) for time in times]

@@ -142,8 +142,10 @@ def test_days_are_read_strictly():
     chunk = convert(values, "observed_on", dates={"observed_on": formats})
     expected = [None, "2024-05-01", None, "2024-05-01", None, None, "0024-05-01", None]
     assert by_line(chunk, values, "observed_on") == expected
-    short = convert(["68-12-31", "69-01-01"], "observed_on", dates={"observed_on": ("%y-%m-%d",)})
-    assert short.rows["observed_on"].to_list() == ["2068-12-31", "1969-01-01"]
+    timed = convert(
+        ["2024-05-01 23:59:59", "2024-05-01 24:00:00"], "observed_on", dates={"observed_on": ("%Y-%m-%d %H:%M:%S",)}
+    )
+    assert timed.rows["observed_on"].to_list() == ["2024-05-01"]
 
 
 def test_listed_values_go_before_formats_and_others_are_rejected():
@@ -179,6 +181,8 @@ def test_any_bytes_are_a_mapping_or_a_clear_error(content):
         (('作废: "true"', "作废: ja"), "values.is_void.作废", "true, false"),
         (("  is_void: {有效", "  is_voided: {有效"), "values.is_voided", "no such key"),
         (("%Y年%m月%d日", "%Y年%j日"), "dates.observed_on[0]", "once each"),
+        (("%Y年%m月%d日", "%y年%m月%d日"), "dates.observed_on[0]", "once each"),
+        (("%Y年%m月%d日", "%Y年%m月%d日 %H"), "dates.observed_on[0]", "once each"),
         (("%Y年%m月%d日", "%Y%m%d"), "dates.observed_on", "each once"),
         (("dates: {observed_on:", "dates: {number:"), "dates.number", "no dates"),
         (("gross_fen: wan", "gross_fen: dollar"), "units.gross_fen", "fen, yuan, wan"),
