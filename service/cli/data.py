@@ -159,8 +159,9 @@ def _print_summary(summary: ImportSummary, rejected_to: Path | None, report: Pat
         _say(f"  拒绝：第 {row['line']} 行：{row['reason_zh']}；{row['remedy_zh']}")
     _print_warnings(summary.report)
     if rejected_to is not None:
-        lines = f"{summary.rejects.height:,} rejected rows are in {rejected_to} 被拒绝的行见该文件"
-        console.print(lines, style="yellow", soft_wrap=True)
+        kept, of_all = summary.rejects.height, sum(line.rejected for line in summary.files)
+        some = f"{kept:,}" if kept == of_all else f"The first {kept:,} of {of_all:,}"
+        console.print(f"{some} rejected rows are in {rejected_to} 被拒绝的行见该文件", style="yellow", soft_wrap=True)
     if report is not None:
         console.print(f"The report on quality is in {report} 数据质量报告见该文件", soft_wrap=True)
 

@@ -15,6 +15,8 @@ from service.kit import clock
 from service.kit.db import TenantSession
 from service.people.use_cases import erased_among
 
+MOST_REJECTS = 500_000
+"""Rejected rows that are kept to be listed; those beyond are counted."""
 MOST_LOANS = 300_000
 """Loans whose owners are kept at hand."""
 _UNKNOWN_FIRM = fault("no such firm", "没有该企业", "import firms first", "请先导入企业（kind firm）")
@@ -58,7 +60,7 @@ class ImportSummary:
     files
         A line a file and kind.
     rejects
-        The rejected rows.
+        The rejected rows, the first `MOST_REJECTS`.
     left_out
         What the source holds that is left out.
     report
@@ -90,6 +92,12 @@ class _Done:
     files: list[FileSummary] = field(default_factory=list)
     sections: list[Section] = field(default_factory=list)
     rejects: list[pl.DataFrame] = field(default_factory=lambda: [no_rejects()])
+
+    def keep(self, rejects: pl.DataFrame) -> None:
+        """Keep as many rejected rows as there is room for."""
+        room = MOST_REJECTS - sum(map(len, self.rejects))
+        if len(rejects) and room > 0:
+            self.rejects.append(rejects.head(room))
 
 
 class Door:
@@ -135,7 +143,7 @@ class Door:
         rejects = pl.concat([batch.rejects, unknown]).sort("line", maintain_order=True)
         place.line.read += batch.rows_read or len(batch.rows) + len(batch.rejects)
         place.line.rejected += len(rejects)
-        self.done.rejects.append(rejects)
+        self.done.keep(rejects)
         missing = batch.missing
         if missing is None:
             missing = {name: batch.rows[name].null_count() for name in batch.kind.schema}

@@ -181,6 +181,14 @@ def test_the_report_is_bounded_however_bad_the_file():
         assert sum(f.count for f in kept.findings) + kept.findings_left_out == 4000
 
 
+def test_of_endless_rejects_the_first_are_kept_and_all_are_counted(session, tmp_path, monkeypatch):
+    monkeypatch.setattr("service.imports.door.MOST_REJECTS", 3)
+    rows = "".join(f"E{number},someday,x\n" for number in range(10))
+    summary = load(session, tmp_path, "firm", "firm_id,observed_on,name\n" + rows)
+    assert (summary.rejects["line"].to_list(), summary.files[0].rejected) == ([2, 3, 4], 10)
+    assert summary.report.sections[0].findings[0].count == 10
+
+
 def test_the_page_is_whole_in_itself_and_escapes_what_files_hold():
     kind, evil = KINDS["firm"], "<script>alert(1)</script>\"'&"
     gauge = Gauge(kind, {"name": evil}, ())
