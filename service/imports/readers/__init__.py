@@ -13,8 +13,6 @@ from service.imports.readers.contract import Reading
 
 __all__ = ["Reading", "read", "read_path"]
 
-MOST_REJECTS = 200_000
-"""Rows that are no rows, in one file; with more, the file is not what it was taken for."""
 _READ = {
     "csv": csv.read_content,
     "ndjson": ndjson.read_content,
@@ -66,15 +64,7 @@ def read(
     """
     content = Content(raw, file)
     found = format_of(content, reading)
-    rejects = 0
     for chunk in _READ[found](content, required, optional, advance, reading):
-        rejects += len(chunk.rejects)
-        if rejects > MOST_REJECTS:
-            line, reason = chunk.rejects.select("line", "reason").row(0)
-            raise ImportFailedError(
-                f"{file}: more than {MOST_REJECTS:,} rows are no rows, the last around line {line}: {reason}. Check"
-                " format, delimiter and encoding."
-            )
         yield Chunk(_unguarded(chunk.rows), chunk.rejects) if found in _GUARDED else chunk
 
 

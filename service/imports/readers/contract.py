@@ -12,7 +12,7 @@ MOST_UNPACKED = 1 << 28
 """Bytes to which a workbook, or a file that came over HTTP, may unpack; and bytes of texts held at a time."""
 MOST_RATIO = 200
 """Bytes out of each byte in, beyond `UNSUSPECTED`: rows of different firms never pack so well, bombs do."""
-UNSUSPECTED = 1 << 24
+UNSUSPECTED = 1 << 21
 
 
 @dataclass(frozen=True)

@@ -189,6 +189,7 @@ class _Rows:
                 self._lines.number += len(frame)
             frames.append(frame)
             rows, size = rows + len(frame), size + len(block)
+            self._rejected.good += len(frame)
         if not frames:
             return None
         return Chunk(pl.concat(frames, rechunk=True), self._rejected.take())

@@ -6,6 +6,7 @@ from math import isfinite
 
 import polars as pl
 
+from features.kinds.contract import Fault
 from service.imports.chunks import Advance, Chunk, ImportFailedError, fault, shown
 from service.imports.readers.content import Content
 from service.imports.readers.contract import CHUNK_ROWS, MOST_CHUNK_BYTES, Reading
@@ -115,6 +116,7 @@ class _Rows:
             if row is not None:
                 self._lines.append(self._line)
                 self._rows.append(row)
+                self._rejected.good += 1
 
     def chunk(self) -> Chunk:
         lines, rows = self._lines, self._rows
@@ -153,28 +155,30 @@ class _Rows:
         twice = found.keys_twice if isinstance(found, _Twice) else ()
         for name in self._names:
             value = found.get(name)
-            wrong = None
-            if value is None or value == "":
-                text = None
-            elif isinstance(value, bool):
-                text = "true" if value else "false"
-            elif isinstance(value, str):
-                text = value
-                if isinstance(value, _NotFinite):
-                    wrong = _NOT_FINITE
-                elif is_undecodable(value):
-                    wrong = not_text("UTF-8")
-                elif "\0" in value:
-                    wrong = NUL
-            else:
-                text, wrong = "", _NESTED
-            if name in twice:
-                wrong = _TWICE
+            if type(value) is str and value.isascii() and "\0" not in value and not twice:
+                texts.append(value or None)
+                continue
+            text, wrong = ("", _TWICE) if name in twice else _text(value)
             if wrong is not None:
                 self._rejected.add(self._line, name, _written(value), wrong)
                 return None
-            texts.append(text)
+            texts.append(text or None)
         return tuple(texts)
+
+
+def _text(value: object) -> tuple[str, Fault | None]:
+    """Return a value as text, and what is wrong with it."""
+    if value is None:
+        return "", None
+    if isinstance(value, bool):
+        return ("true" if value else "false"), None
+    if not isinstance(value, str):
+        return "", _NESTED
+    if isinstance(value, _NotFinite):
+        return value, _NOT_FINITE
+    if is_undecodable(value):
+        return value, not_text("UTF-8")
+    return value, NUL if "\0" in value else None
 
 
 def _written(value: object) -> str:

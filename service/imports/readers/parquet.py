@@ -41,13 +41,14 @@ def read_content(
         table = pl.scan_parquet(raw)
         schema = dict(table.collect_schema())
     wanted = _wanted(file, schema, required, optional)
+    rejected = Rejected(file)
     done = 0
     for start in range(0, rows, CHUNK_ROWS):
         with readable(file, "Parquet"):
             part = table.select(wanted).slice(start, CHUNK_ROWS).collect()
         if len(part) != min(CHUNK_ROWS, rows - start):
             raise ImportFailedError(f"{file}: the Parquet file is damaged: rows are missing after row {start}.")
-        yield _chunk(part, file, start)
+        yield _chunk(part, file, start, rejected)
         position = size * (start + len(part)) // rows
         advance(position - done)
         done = position
@@ -73,7 +74,7 @@ def _wanted(
     return wanted
 
 
-def _chunk(part: pl.DataFrame, file: str, before: int) -> Chunk:
+def _chunk(part: pl.DataFrame, file: str, before: int, rejected: Rejected) -> Chunk:
     line = pl.int_range(before + 1, before + 1 + len(part), dtype=pl.Int64, eager=True).alias("line")
     texts = part.select(_text(name, dtype) for name, dtype in part.schema.items())
     if sum(int(texts[name].str.len_bytes().sum()) for name in texts.columns) > MOST_UNPACKED:
@@ -84,7 +85,7 @@ def _chunk(part: pl.DataFrame, file: str, before: int) -> Chunk:
     wrong = {name: _is_wrong(part[name], texts[name]) for name in part.columns}
     frame = texts.insert_column(0, line)
     is_bad = pl.select(pl.any_horizontal(*(where for where, _ in wrong.values()))).to_series()
-    rejected = Rejected(file)
+    rejected.good += int((~is_bad).sum())
     for row in frame.filter(is_bad)["line"]:
         name = next(name for name, (where, _) in wrong.items() if where[row - before - 1])
         rejected.add(row, name, str(part[name][row - before - 1]), wrong[name][1])

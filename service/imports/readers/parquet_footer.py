@@ -43,9 +43,10 @@ def check_footer(raw: IO[bytes], file: str) -> int:
         rows, promised = footer[_ROW_COUNT], sum(number for _, number in groups)
         unpacked = [number for number, _ in groups]
         total = sum(unpacked)
+        is_sound = min([rows, *unpacked, 0]) == 0 and rows == promised
     except (IndexError, KeyError, TypeError, ValueError, AttributeError):
         raise _damaged(file, "its footer cannot be read") from None
-    if min([rows, *unpacked, 0]) < 0 or rows != promised:
+    if not is_sound:
         raise _damaged(file, "its footer contradicts itself")
     if max(unpacked, default=0) > MOST_GROUP:
         raise ImportFailedError(

@@ -23,7 +23,8 @@ _DEEPEST_NAME = 8
 _UNSUSPECTED = 1 << 20
 _PIECE = 1 << 18
 _ENTRY, _END = b"PK\x01\x02", b"PK\x05\x06"
-_WORKBOOK, _RELATIONS, _STRINGS = "xl/workbook.xml", "xl/_rels/workbook.xml.rels", "xl/sharedstrings.xml"
+_ROOT, _WORKBOOK, _RELATIONS = "_rels/.rels", "xl/workbook.xml", "xl/_rels/workbook.xml.rels"
+_STRINGS = "xl/sharedstrings.xml"
 _OTHERS = {"xl/workbook.bin": "an .xlsb file", "content.xml": "an OpenDocument file"}
 _PART = re.compile(r"/?(?:[^/\\]+/)*[^/\\]+\.xml", re.IGNORECASE)
 _PACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
@@ -92,7 +93,7 @@ def _checked(entries: list[zipfile.ZipInfo], raw: IO[bytes], file: str) -> dict[
     for name, kind in _OTHERS.items():
         if name in by_name:
             raise _refused(file, f"it is {kind}")
-    if _WORKBOOK not in by_name or _RELATIONS not in by_name:
+    if not {_ROOT, _WORKBOOK, _RELATIONS} <= by_name.keys():
         raise _refused(file, "it is a zip file without a workbook")
     for entry in entries:
         _check_entry(entry, file)
@@ -128,6 +129,8 @@ def _look_through(archive: zipfile.ZipFile, entries: dict[str, zipfile.ZipInfo],
             found[name] = read_part(name, pieces, strings, is_strings=name == _STRINGS)
         except PartError as error:
             raise _refused(file, f"its part '{name}' {error}") from None
+    if {root.lower().removeprefix("/") for root in found[_ROOT].roots} != {_WORKBOOK}:
+        raise _refused(file, "its workbook is in an unusual place")
     workbook = Workbook()
     for sheet, relation in found[_WORKBOOK].sheets.items():
         part = _part_of(found[_RELATIONS].targets.get(relation, ""))

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from xml.parsers import expat
 
 from service.imports.readers.contract import MOST_UNPACKED
@@ -40,6 +41,8 @@ class Part:
     """Of the workbook: the sheets' names, and the ids of their relations."""
     targets: dict[str, str] = field(default_factory=dict)
     """Of relations: their ids, and where they lead."""
+    roots: set[str] = field(default_factory=set)
+    """Where the relations lead that name the workbook."""
     oddities: Oddities = field(default_factory=dict)
 
 
@@ -61,6 +64,9 @@ class _Reader:
         self._parser.buffer_text = True
         self._parser.StartElementHandler = self._in_strings if is_strings else self._in_other
         self._ended: list[str] = []
+        self._written: list[str] = []
+        """Texts in the value of a cell with an error, and after it."""
+        self._indexes: list[str] = []
         self._parser.EndElementHandler = self._ended.append
         self._parser.StartDoctypeDeclHandler = self._refuse_doctype
         if name.startswith("xl/"):
@@ -69,7 +75,11 @@ class _Reader:
         self._row = self._column = self._last_row = self._last_column = 0
         self._cell = ""
         """The type of the cell that is being read."""
-        self._has_formula = self._has_value = self._is_row_told = False
+        self._digits = ""
+        """The number of the row, as its tag has it; empty if it has none."""
+        self._is_open = self._has_formula = self._has_value = False
+        self._is_listening = False
+        """Whether texts are taken for numbers of shared texts."""
 
     def read(self, pieces: Iterator[bytes]) -> Part:
         fed = 0
@@ -84,6 +94,7 @@ class _Reader:
         except expat.ExpatError as error:
             raise PartError(f"is damaged: {error}") from None
         self._end_cell()
+        self._add_texts()
         return self._part
 
     def _check(self, fed: int) -> None:
@@ -93,6 +104,7 @@ class _Reader:
         self._depth += self._started - len(self._ended)
         self._started = 0
         self._ended.clear()
+        self._add_texts()
         if self._depth > _DEEPEST:
             raise PartError("is nested too deep")
 
@@ -108,10 +120,11 @@ class _Reader:
         if len(attributes) > _MOST_ATTRIBUTES:
             raise PartError("has a tag with too many attributes")
         if name.rpartition(":")[2] == "si":
+            if not self._strings.lengths:
+                self._parser.CharacterDataHandler = self._add_length
             if len(self._strings.lengths) == MOST_CELLS:
                 raise PartError(f"has more than {MOST_CELLS:,} texts")
             self._strings.lengths.append(0)
-            self._parser.CharacterDataHandler = self._add_length
 
     def _add_length(self, text: str) -> None:
         self._strings.lengths[-1] += len(text)
@@ -122,71 +135,100 @@ class _Reader:
         self._started += 1
         if len(attributes) > _MOST_ATTRIBUTES:
             raise PartError("has a tag with too many attributes")
+        name = name.rpartition(":")[2]
+        if name == "sheetData":
+            self._parser.StartElementHandler = self._in_sheet
+        elif name in {"si", "sheet", "Relationship"}:
+            self._note_link(name, attributes)
+
+    def _in_sheet(self, name: str, attributes: dict[str, str]) -> None:
+        self._started += 1
+        if len(attributes) > _MOST_ATTRIBUTES:
+            raise PartError("has a tag with too many attributes")
         if ":" in name:
             name = name.rpartition(":")[2]
         if name == "c":
-            self._begin_cell(attributes)
+            if self._is_open:
+                self._end_cell()
+            self._has_value = False
+            self._go_to(attributes.get("r"))
+            self._cell = attributes.get("t", "n")
         elif name in {"v", "is"}:
             self._value()
         elif name == "f":
-            self._has_formula = True
+            self._is_open = self._has_formula = True
         elif name == "row":
             self._end_cell()
-            place = attributes.get("r")
-            self._row = self._row + 1 if place is None else _row_number(place)
-            self._is_row_told = place is not None
+            digits = attributes.get("r")
+            self._row = self._row + 1 if digits is None else _row_number(digits)
+            self._digits = digits or ""
             self._column = 0
-        elif name == "si":
+
+    def _note_link(self, name: str, attributes: dict[str, str]) -> None:
+        if name == "si":
             raise PartError("has shared texts in an unusual place")
-        elif name == "sheet":
+        if name == "sheet":
             relation = next((value for key, value in attributes.items() if key.rpartition(":")[2] == "id"), "")
             self._part.sheets[attributes.get("name", "")] = relation
-        elif name == "Relationship":
-            self._part.targets[attributes.get("Id", "")] = attributes.get("Target", "")
+        else:
+            target = attributes.get("Target", "")
+            self._part.targets[attributes.get("Id", "")] = target
+            if attributes.get("Type", "").endswith("/officeDocument"):
+                self._part.roots.add(target)
 
-    def _begin_cell(self, attributes: dict[str, str]) -> None:
-        self._end_cell()
-        place = attributes.get("r")
+    def _go_to(self, place: str | None) -> None:
+        """Go to a cell's place, which must be in its row; without a place, to the next."""
         if place is None:
             self._column += 1
-        else:
-            found = _PLACE.fullmatch(place)
-            if found is None:
-                raise PartError("has a cell of no row and column")
-            self._column, row = _column_number(found[1]), int(found[2])
-            if row < self._row or (self._is_row_told and row != self._row):
-                raise PartError("has a cell in another's row")
-            self._row = row
-        self._cell = attributes.get("t", "n")
+            return
+        width = len(self._digits)
+        if width and place[-width:] == self._digits:
+            self._column = _column_number(place[:-width])
+            return
+        found = _PLACE.fullmatch(place)
+        if found is None:
+            raise PartError("has a cell of no row and column")
+        self._column, row = _column_number(found[1]), int(found[2])
+        if width or row < self._row:
+            raise PartError("has a cell in another's row")
+        self._row = row
 
     def _value(self) -> None:
         """Note a cell that has a value: its place counts, and so does the text that is copied into it."""
         self._has_value = True
-        self._last_row, self._last_column = max(self._last_row, self._row), max(self._last_column, self._column)
-        is_outside = self._last_row > MOST_ROWS or self._last_column > MOST_COLUMNS
-        if is_outside or self._last_row * self._last_column > MOST_CELLS:
-            raise PartError(f"has more than {MOST_CELLS:,} cells from A1 to its last row and column")
-        if self._cell == "s":
-            self._parser.CharacterDataHandler = self._add_text
-        elif self._cell == "e":
-            self._parser.CharacterDataHandler = self._add_error
+        if self._row > self._last_row or self._column > self._last_column:
+            self._reach(max(self._last_row, self._row), max(self._last_column, self._column))
+        if self._cell == "e":
+            self._is_open, self._is_listening = True, False
+            self._parser.CharacterDataHandler = self._written.append
+        elif (self._cell == "s") != self._is_listening:
+            self._is_listening = not self._is_listening
+            self._parser.CharacterDataHandler = self._indexes.append if self._is_listening else None
 
-    def _add_text(self, index: str) -> None:
-        self._parser.CharacterDataHandler = None
+    def _reach(self, last_row: int, last_column: int) -> None:
+        self._last_row, self._last_column = last_row, last_column
+        if last_row > MOST_ROWS or last_column > MOST_COLUMNS or last_row * last_column > MOST_CELLS:
+            raise PartError(f"has more than {MOST_CELLS:,} cells from A1 to its last row and column")
+
+    def _add_texts(self) -> None:
+        """Add up the lengths of the texts that cells share; what is no index is a blank between tags, or damage."""
         lengths = self._strings.lengths
-        if index.isdecimal() and len(index) < 9 and int(index) < len(lengths):
-            self._text += lengths[int(index)]
+        for index in self._indexes:
+            if index.isdecimal() and len(index) < 9 and int(index) < len(lengths):
+                self._text += lengths[int(index)]
+        self._indexes.clear()
         if self._text > MOST_UNPACKED:
             raise PartError(f"repeats texts to more than {MOST_UNPACKED:,} characters")
 
-    def _add_error(self, text: str) -> None:
-        self._parser.CharacterDataHandler = None
-        self._note(text.strip()[:32] or "#N/A")
-
     def _end_cell(self) -> None:
+        """Note a cell with an error, or with a formula and no value."""
         if self._has_formula and not self._has_value:
             self._note("")
-        self._has_formula = self._has_value = False
+        elif self._cell == "e" and self._has_value:
+            self._note("".join(self._written[:1]).strip()[:32] or "#N/A")
+            self._written.clear()
+            self._parser.CharacterDataHandler = None
+        self._is_open = self._has_formula = self._has_value = False
         self._cell = ""
 
     def _note(self, error: str) -> None:
@@ -195,7 +237,10 @@ class _Reader:
             raise PartError(f"has more than {_MOST_ODDITIES:,} cells without a value")
 
 
+@lru_cache(1024)
 def _column_number(letters: str) -> int:
+    if not 0 < len(letters) < 4 or not letters.isascii() or not letters.isalpha():
+        raise PartError("has a cell of no row and column")
     number = 0
     for letter in letters.upper():
         number = number * 26 + ord(letter) - 64

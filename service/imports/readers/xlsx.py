@@ -77,6 +77,7 @@ class _Sheet:
             if row is not None:
                 lines.append(line)
                 texts.append(row)
+                self._rejected.good += 1
             if len(lines) + len(self._rejected) >= CHUNK_ROWS:
                 yield self._chunk(list(wanted), lines, texts)
                 lines, texts = [], []
