@@ -260,6 +260,27 @@ class Stage:
         audit.append(self.session, f"{table}.added", subject, facts, after=digest)
 
 
+class Rehearsal(Stage):
+    """A stage whose rows go nowhere: ``insert`` says what would become of them, and changes nothing."""
+
+    def insert(self, ingested_at: datetime) -> Added:  # noqa: ARG002 - as of a stage
+        """Count what would be new, and empty the stage."""
+        same = [
+            name
+            for name in ("firm_id", "observed_on", "content_sha256")
+            if name in ("content_sha256", *self.kind.schema)
+        ]
+        joined = " and ".join(f"ledger.{name} = staged.{name}" for name in same)
+        count = text(
+            "select count(*) as distinct_rows, count(*) filter (where exists ("  # noqa: S608 - our own names
+            f"  select from {self.kind.table} ledger where ledger.tenant_id = :tenant and {joined})) as known"
+            f" from (select distinct {', '.join(same)} from {self.table}) staged"
+        )
+        distinct, known = self.session.execute(count, {"tenant": tenant_of(self.session)}).one()
+        self.session.execute(text(f"drop table {self.table}"))
+        return Added(self.received, distinct - known, known, self.received - distinct)
+
+
 def read_inputs(
     session: TenantSession, as_of: date, today: date, kinds: tuple[str, ...], key_range: tuple[str | None, str | None]
 ) -> Inputs:

@@ -17,7 +17,7 @@ from features.kinds.parties import PERSONAL_RECORD
 from features.kinds.world import DOCUMENT
 from service.errors import Conflict, InvalidPayload, NotFound
 from service.firms import reach, repository
-from service.firms.repository import Added, Stage
+from service.firms.repository import Added, Rehearsal, Stage
 from service.firms.tables import Firm
 from service.identity.use_cases import get_branch
 from service.kit import clock
@@ -25,7 +25,7 @@ from service.kit.db import TenantSession, tenant_of
 from service.kit.etag import Precondition, save
 from service.kit.personal_id import holds_national_id, is_national_id
 
-__all__ = ["Added", "Stage", "firm_id_of", "firm_ids_of", "is_national_id"]
+__all__ = ["Added", "Rehearsal", "Stage", "firm_id_of", "firm_ids_of", "is_national_id"]
 
 firm_id_of = repository.firm_id_of
 firm_ids_of = repository.firm_ids_of

@@ -142,6 +142,7 @@ ACCESS: Final[dict[str, Roles]] = {
     "GET /v1/documents/{sha256}/content": _LENDING,
     "DELETE /v1/documents/{sha256}/content": _RISK_MANAGER | _ADMINISTRATOR,
     "GET /v1/exports/{kind}": _RISK_MANAGER,
+    "GET /v1/imports/{job_id}/report": _WHOLE_BANK,
     "POST /v1/rescorings": _WHOLE_BANK,
     "GET /v1/jobs": _WATCHING,
     "GET /v1/jobs/{job_id}": _WATCHING,

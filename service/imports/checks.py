@@ -7,7 +7,7 @@ from functools import lru_cache
 
 import polars as pl
 
-from features.kinds.contract import CODE, Column, Fault, Kind, Rule
+from features.kinds.contract import CODE, Column, Fault, Group, Kind, Rule
 from service.firms.use_cases import check_firm_key, is_national_id
 from service.imports.chunks import HIDDEN, REJECTS, SHOWN, fault, hidden, said
 from service.kit.personal_id import BETWEEN, PSEUDONYM, SHAPE, holds_national_id
@@ -264,3 +264,16 @@ def _parse(name: str, dtype: pl.DataType) -> pl.Expr:
         is_number = pl.col(name).str.contains(NUMBER)
         return pl.when(is_number).then(pl.col(name)).cast(pl.Float64, strict=False) + 0.0
     return pl.col(name)
+
+
+def groups_of(kind: Kind) -> dict[str, Group]:
+    """Return what the reasons of canonical checks are about: the English reason -> its group, where it is not a value.
+
+    Examples
+    --------
+    >>> from features.kinds import KINDS
+    >>> groups_of(KINDS["loan"])["lies in the future"]
+    'time'
+    """
+    of_time = (_TOO_EARLY.reason.en, _FUTURE.reason.en, f"not between {kind.earliest} and today")
+    return {**dict.fromkeys(of_time, "time"), **{rule.fault.reason.en: rule.group for rule in kind.rules}}

@@ -23,6 +23,8 @@ REJECTS = {
 """A rejected row: where it is, the value at fault, what is wrong with it and what to do about it."""
 SHOWN = 200
 """Characters of a value that are shown."""
+_LOOKED_AT = 4096
+"""Characters of a value in which numbers are hidden, of which the first are shown."""
 Advance = Callable[[int], None]
 HIDDEN = "***"
 _DIGIT = r"\d"
@@ -63,8 +65,18 @@ def no_rejects() -> pl.DataFrame:
 
 def reject(file: str, line: int, column: str, value: str, fault: Fault) -> pl.DataFrame:
     """Return a table of one rejected row."""
-    shown = hidden(value)[:SHOWN]
-    return pl.DataFrame([(file, line, column, shown, *said(fault))], schema=REJECTS, orient="row")
+    return pl.DataFrame([(file, line, column, shown(value), *said(fault))], schema=REJECTS, orient="row")
+
+
+def shown(value: str) -> str:
+    r"""Return as much of a value as is shown, without numbers of persons and without what is no text.
+
+    Examples
+    --------
+    >>> shown("E1,110105194912310021"), shown("\udcff"), len(shown("x" * 10**6))
+    ('E1,***', '?', 200)
+    """
+    return hidden(value[:_LOOKED_AT].encode(errors="replace").decode())[:SHOWN]
 
 
 def said(fault: Fault) -> tuple[str, str, str, str]:
@@ -87,3 +99,31 @@ def hidden(text: str) -> str:
     """
     plain = unicodedata.normalize("NFKC", text)
     return NATIONAL_ID.sub(HIDDEN, plain) if NATIONAL_ID.search(plain) else text
+
+
+_FORMULA = r"[=+\-@\t\r＝＋－＠]"
+"""What a text begins with that a spreadsheet program may take for a formula."""
+
+
+def guarded(text: pl.Expr) -> pl.Expr:
+    """Set an apostrophe before a text that a spreadsheet program may take for a formula.
+
+    A text that looks as if it had been guarded gets another one, so that `unguarded` is the exact inverse.
+
+    Examples
+    --------
+    >>> pl.select(guarded(pl.Series(["=1+1", "'=1+1", "－3", "O'Neill", None]))).to_series().to_list()
+    ["'=1+1", "''=1+1", "'－3", "O'Neill", None]
+    """
+    return text.str.replace(f"^('*{_FORMULA})", "'${1}")
+
+
+def unguarded(text: pl.Expr) -> pl.Expr:
+    """Take away the apostrophe that `guarded` sets; any other text stays as it is.
+
+    Examples
+    --------
+    >>> pl.select(unguarded(pl.Series(["'=1+1", "''=1+1", "=1+1", "'quoted'", None]))).to_series().to_list()
+    ['=1+1', "'=1+1", '=1+1', "'quoted'", None]
+    """
+    return text.str.replace(f"^'('*{_FORMULA})", "${1}")

@@ -14,6 +14,8 @@ from uuid import UUID
 
 from service.errors import Conflict
 from service.imports.chunks import ImportFailedError
+from service.imports.readers.content import check_ratio
+from service.imports.readers.contract import MOST_UNPACKED
 from service.jobs.rules import FINAL
 from service.jobs.use_cases import states
 from service.kit import clock
@@ -21,7 +23,6 @@ from service.kit.db import Database
 from service.kit.keyring import Keyring
 from service.kit.vault import PART_BYTES, Vault
 
-MOST_UNPACKED = 1 << 28
 ABANDONED = timedelta(hours=1)
 """Age from which a key that no job goes with is nobody's: the request that made it has not committed."""
 _MAGIC = b"\x1f\x8b"
@@ -78,24 +79,22 @@ class Uploads:
                     self.forget(tenant_id, job_id)
 
 
-def is_gzipped(content: bytes) -> bool:
-    """Tell whether a file is gzipped, by its first bytes."""
-    return content.startswith(_MAGIC)
-
-
 def check_size(file: BytesIO, name: str) -> None:
-    """Check that a gzipped file is no bomb, and leave it at its beginning.
+    """Check that a file, if it is gzipped, is no bomb, and leave it at its beginning.
 
     Raises
     ------
     ImportFailedError
         If it unpacks to too much, or is damaged.
     """
+    if file.getbuffer()[: len(_MAGIC)] != _MAGIC:
+        return
     size = 0
     try:
         with gzip.GzipFile(fileobj=file) as unpacked:
             while size <= MOST_UNPACKED and (part := unpacked.read(PART_BYTES)):
                 size += len(part)
+                check_ratio(name, file.tell(), size)
     except (OSError, EOFError, zlib.error) as error:
         raise ImportFailedError(f"{name}: the file is damaged: {error}.") from None
     if size > MOST_UNPACKED:

@@ -21,7 +21,13 @@ UNCOUNTED_BYTES = 64 * 1024
 """What every body has outside the memory for bodies, so that a score's request is read whoever fills that memory."""
 
 
-FILES = ("text/csv", "application/gzip")
+FILES = (
+    "text/csv",
+    "application/gzip",
+    "application/x-ndjson",
+    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    "application/vnd.apache.parquet",
+)
 """Types of bodies that are files: nobody makes a Python object of each of their values."""
 
 MOST_VALUES = 200_000

@@ -107,6 +107,11 @@ _reads("GET /v1/jobs/{job_id}", Of.TENANT, "job")
 _reads("GET /v1/jobs/{job_id}/events", Of.TENANT, "job")
 
 
+@request("GET /v1/imports/{job_id}/report", Of.TENANT)
+def _(owner: Owner) -> Call:
+    return Call(f"/v1/imports/{owner['import_job']}/report")
+
+
 @request("POST /v1/jobs/{job_id}/cancel", Of.TENANT, "job")
 def _(owner: Owner) -> Call:
     return Call(f"/v1/jobs/{owner['job']}/cancel")

@@ -15,7 +15,8 @@ from typing import Any
 
 import anyio.from_thread
 import httpx
-from sqlalchemy import text
+from sqlalchemy import text, update
+from sqlmodel import col
 
 from models import artifact
 from service.alerts.schemas import AcknowledgeIn
@@ -33,7 +34,9 @@ from service.identity.actor import Actor, ApprovalLimit, Reach
 from service.identity.keys import create_key
 from service.identity.use_cases import create_branch, create_tenant
 from service.identity.users import Duty, create_user
+from service.imports.report import Report
 from service.jobs import use_cases as jobs
+from service.jobs.tables import Job
 from service.kit import clock
 from service.kit.db import Database, TenantSession, tenant_of
 from service.kit.etag import Precondition
@@ -150,6 +153,17 @@ def job(session: TenantSession, owner: Owner) -> uuid.UUID:
     """A job that is over, so that its events end at once."""
     actor = _somebody(session, Role.BATCH)
     return jobs.cancel(session, jobs.start(session, actor, "import", {"kind": "firm", "name": "f.csv"}).id).id
+
+
+@seed
+def import_job(session: TenantSession, owner: Owner) -> uuid.UUID:
+    """An import that is over, with its report."""
+    job = jobs.start(session, _somebody(session, Role.BATCH), "import", {"kind": "firm", "name": "f.csv"})
+    session.flush()
+    report = Report(is_preview=False, made_on=FIRST, sections=[]).model_dump(mode="json")
+    done = {"state": "succeeded", "result": {"report": report}, "finished_at": clock.now()}
+    session.execute(update(Job).where(col(Job.id) == job.id).values(**done))
+    return job.id
 
 
 @seed

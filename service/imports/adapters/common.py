@@ -10,7 +10,7 @@ from features.kinds.contract import Kind
 from service.imports.adapters.contract import Batch
 from service.imports.checks import REQUIRED, Check, canonical_checks, split
 from service.imports.chunks import Advance, Chunk, fault, no_rejects
-from service.imports.csv_reader import read_csv
+from service.imports.readers.csv import read_csv
 
 CHECK_SOURCE = ("compare with the source", "请与来源核对")
 NO_DAY = fault("not a date YYYY-MM-DD", "不是 YYYY-MM-DD 格式的日期", *CHECK_SOURCE)

@@ -18,7 +18,7 @@ from service.imports.adapters.common import CHECK_SOURCE, NO_DAY, filled_in, row
 from service.imports.adapters.contract import Adapter, Batch, Options
 from service.imports.checks import Check, canonical_checks, parse_day, parse_yuan, split
 from service.imports.chunks import Advance, Chunk, ImportFailedError, fault
-from service.imports.csv_reader import read_csv
+from service.imports.readers.csv import read_csv
 
 BOOKS_OPEN_ON = date(2016, 10, 1)
 """The files date no firm; this is the month of their first invoice."""

@@ -1,0 +1,116 @@
+"""Read Parquet in slices, every value as text."""
+
+from collections.abc import Iterator
+from io import SEEK_END
+
+import polars as pl
+
+from features.kinds.contract import Fault
+from service.imports.chunks import Advance, Chunk, ImportFailedError, fault, shown
+from service.imports.readers.content import Content
+from service.imports.readers.contract import CHUNK_ROWS, MOST_UNPACKED, Reading
+from service.imports.readers.panics import readable
+from service.imports.readers.parquet_footer import check_footer
+from service.imports.readers.rejected import NUL, Rejected
+
+_HAS_TIME = fault(
+    "a time of day where a day is expected",
+    "应为日期，却含时刻",
+    "write it as a date without time",
+    "请写成不含时刻的日期",
+)
+_NOT_FINITE = fault("not a finite number", "不是有限的数", "write a finite number, or null", "请填写有限的数，或空值")
+_EXACT_BELOW = 2**53
+
+
+def read_content(
+    content: Content, required: tuple[str, ...], optional: tuple[str, ...], advance: Advance, _: Reading
+) -> Iterator[Chunk]:
+    """Read an open file; its rows are numbered from 1.
+
+    Raises
+    ------
+    ImportFailedError
+        If it is damaged or hostile, lacks a required column, or a column has a type that is no single value.
+    """
+    raw, file = content.raw, content.file
+    rows = check_footer(raw, file)
+    size = raw.seek(0, SEEK_END)
+    raw.seek(0)
+    with readable(file, "Parquet"):
+        table = pl.scan_parquet(raw)
+        schema = dict(table.collect_schema())
+    wanted = _wanted(file, schema, required, optional)
+    rejected = Rejected(file)
+    done = 0
+    for start in range(0, rows, CHUNK_ROWS):
+        with readable(file, "Parquet"):
+            part = table.select(wanted).slice(start, CHUNK_ROWS).collect()
+        if len(part) != min(CHUNK_ROWS, rows - start):
+            raise ImportFailedError(f"{file}: the Parquet file is damaged: rows are missing after row {start}.")
+        yield _chunk(part, file, start, rejected)
+        position = size * (start + len(part)) // rows
+        advance(position - done)
+        done = position
+
+
+def _wanted(
+    file: str, schema: dict[str, pl.DataType], required: tuple[str, ...], optional: tuple[str, ...]
+) -> list[str]:
+    if missing := [name for name in required if name not in schema]:
+        found = shown(", ".join(schema))
+        raise ImportFailedError(f"{file}: column '{missing[0]}' is missing. Columns found: {found}.")
+    wanted = [name for name in (*required, *optional) if name in schema]
+    for name in wanted:
+        dtype = schema[name]
+        is_plain = dtype.is_numeric() or isinstance(
+            dtype, pl.String | pl.Boolean | pl.Date | pl.Datetime | pl.Categorical | pl.Enum | pl.Null
+        )
+        if not is_plain:
+            raise ImportFailedError(
+                f"{file}, column '{name}': values of type {dtype} are not read. Write texts, numbers, days or true and"
+                " false."
+            )
+    return wanted
+
+
+def _chunk(part: pl.DataFrame, file: str, before: int, rejected: Rejected) -> Chunk:
+    line = pl.int_range(before + 1, before + 1 + len(part), dtype=pl.Int64, eager=True).alias("line")
+    texts = part.select(_text(name, dtype) for name, dtype in part.schema.items())
+    if sum(int(texts[name].str.len_bytes().sum()) for name in texts.columns) > MOST_UNPACKED:
+        raise ImportFailedError(
+            f"{file}: the texts of rows {before + 1} to {before + len(part)} are longer than {MOST_UNPACKED:,} bytes."
+            " Shorten them."
+        )
+    wrong = {name: _is_wrong(part[name], texts[name]) for name in part.columns}
+    frame = texts.insert_column(0, line)
+    is_bad = pl.select(pl.any_horizontal(*(where for where, _ in wrong.values()))).to_series()
+    rejected.good += int((~is_bad).sum())
+    for row in frame.filter(is_bad)["line"]:
+        name = next(name for name, (where, _) in wrong.items() if where[row - before - 1])
+        rejected.add(row, name, str(part[name][row - before - 1]), wrong[name][1])
+    empty_is_null = [pl.when(pl.col(name) != "").then(pl.col(name)).alias(name) for name in part.columns]
+    return Chunk(frame.filter(~is_bad).with_columns(empty_is_null), rejected.take())
+
+
+def _text(name: str, dtype: pl.DataType) -> pl.Expr:
+    value = pl.col(name)
+    if isinstance(dtype, pl.Date):
+        return value.dt.to_string("%Y-%m-%d")
+    if isinstance(dtype, pl.Datetime):
+        return value.dt.date().dt.to_string("%Y-%m-%d")
+    if dtype.is_float():
+        is_whole = (value == value.floor()) & (value.abs() < _EXACT_BELOW)
+        return (
+            pl.when(is_whole).then(value.cast(pl.Int64, strict=False).cast(pl.String)).otherwise(value.cast(pl.String))
+        )
+    return value.cast(pl.String)
+
+
+def _is_wrong(values: pl.Series, texts: pl.Series) -> tuple[pl.Series, Fault]:
+    """Tell which values of a column are none, and why."""
+    if isinstance(values.dtype, pl.Datetime):
+        return (values.dt.truncate("1d") != values).fill_null(value=False), _HAS_TIME
+    if values.dtype.is_float():
+        return (~values.is_finite()).fill_null(value=False), _NOT_FINITE
+    return texts.str.contains("\0", literal=True).fill_null(value=False), NUL
