@@ -28,7 +28,7 @@ ROWS, FIRMS, ROUNDS, READS, LIMIT = 250_000, 500, 4, 300, 1.05
 FIRST_DAY = clock.today() - timedelta(3652)
 PARTITIONS = "0013"
 BY_YEAR = "date_part('year', observed_on), content_sha256, known_on"
-"""As `Stage` does it; into the flat table it went by content alone."""
+"""As `Stage` did it then, before the key began with the firm; into the flat table it went by content alone."""
 
 
 def main() -> None:
@@ -48,7 +48,7 @@ def open_database(server: EmbeddedPostgres, name: str) -> Database:
     server.psql(f"create database {name}", "postgres")
     database = Database(server.url(name))
     before = ScriptDirectory.from_config(migrations.alembic_config()).get_revision(PARTITIONS).down_revision
-    migrations.upgrade(database.engine, str(before) if name == "flat" else "head")
+    migrations.upgrade(database.engine, str(before) if name == "flat" else PARTITIONS)
     with database.session() as session:
         create_tenant(session, "bench")
         register_firms(session, keys())

@@ -106,6 +106,7 @@ RELATION = Kind(
         text("partner", "the other's code or name; of a person: none", "对方代码或名称", "F000456", is_required=False),
         text("person_id", "pseudonym of a person", "人员代号", "P000123", is_required=False),
         text("label", "what the source calls it", "来源称谓", "invest", is_required=False),
+        fen("amount_fen", "amount invested or lent", "投资或借款金额", "300000000", is_required=False, low=0),
         day("ended_on", "day it ended", "终止日期", "2025-01-31", is_required=False),
     ),
     (

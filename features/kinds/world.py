@@ -90,15 +90,16 @@ EVENT = Kind(
     ),
 )
 
+DOCUMENT_TYPES = (
+    "contract", "invoice", "statement", "tax_return", "bill", "court", "registry", "visit", "photo", "other",
+)  # fmt: skip
 DOCUMENT = Kind(
     "document",
     1,
     Words("a document about a firm, known by the hash of its file", "文件"),
     (
         *OF_FIRM,
-        choice("document_type", "what it is", "类型", "contract",
-               ("contract", "invoice", "statement", "tax_return", "bill", "court", "registry", "visit", "photo",
-                "other")),
+        choice("document_type", "what it is", "类型", "contract", DOCUMENT_TYPES),
         text("title", "title", "标题", "Order of 2024-05"),
         text("media_type", "type of the file", "文件格式", "application/pdf"),
         count("size_bytes", "size of the file", "文件大小", "48213", unit="bytes", high=10**12),

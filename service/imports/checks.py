@@ -3,15 +3,18 @@
 import re
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 
 import polars as pl
 
-from features.kinds.contract import CODE, Column, Fault, Kind, Rule
+from features.kinds.contract import CODE, Column, Fault, Group, Kind, Rule
 from service.firms.use_cases import check_firm_key, is_national_id
 from service.imports.chunks import HIDDEN, REJECTS, SHOWN, fault, hidden, said
-from service.kit.personal_id import BETWEEN, PSEUDONYM, holds_national_id
+from service.kit.personal_id import BETWEEN, PSEUDONYM, SHAPE, holds_national_id
 
 _MANY_DIGITS = BETWEEN.join([r"\d"] * 17)
+_checked = lru_cache(100_000)(check_firm_key)
+"""A large file names the same firms in each of its chunks. Keys that are refused are not remembered."""
 _LOOKS_LIKE = re.compile(r"\d{17}[\dXx]|\d{15}")
 CONTROL = r"[\x00-\x1f\x7f-\x9f]"
 NUMBER = r"^[+-]?[0-9]{1,15}(\.[0-9]{1,15})?([eE][+-]?[0-9]{1,2})?$"
@@ -140,8 +143,9 @@ def typed(texts: pl.DataFrame, kind: Kind, file: str, today: date) -> tuple[pl.D
         is then ``observed_on``.
     """
     absent = [pl.lit(None, dtype=pl.String).alias(name) for name in kind.schema if name not in texts.columns]
-    stripped = [_text_or_null(name) for name in texts.columns if name != "line"]
-    frame = texts.with_columns(stripped).with_columns(absent)
+    names = [name for name in texts.columns if name != "line"]
+    stripped = texts.with_columns(pl.col(names).str.strip_chars())
+    frame = stripped.with_columns(pl.when(pl.col(names) != "").then(pl.col(names))).with_columns(absent)
     frame = frame.with_columns(pl.col("known_on").fill_null(pl.col("observed_on")))
     values = frame.with_columns(_parse(name, dtype).alias(f"__{name}") for name, dtype in kind.schema.items())
     good, bad = split(values, [check for column in kind.columns for check in _readable(column)], file)
@@ -212,7 +216,7 @@ def _key_checks(rows: pl.DataFrame) -> list[Check]:
     faults: dict[str, list[str]] = {}
     for key in rows["firm_id"].drop_nulls().unique():
         try:
-            check_firm_key(key)
+            _checked(key)
         except ValueError as error:
             faults.setdefault(str(error), []).append(key)
     return [
@@ -237,7 +241,8 @@ def _person_checks(rows: pl.DataFrame) -> list[Check]:
 
 def _impersonal(rows: pl.DataFrame, name: str) -> Check:
     long = rows.filter(pl.col(name).str.contains(_MANY_DIGITS))[name].unique()
-    numbers = [text for text in long if holds_national_id(text)]
+    like = long.filter(long.str.contains(SHAPE) | long.str.contains(r"[^\x00-\x7f]"))
+    numbers = [text for text in like if holds_national_id(text)]
     return Check(name, pl.col(name).is_in(numbers), _PERSONAL, is_secret=True)
 
 
@@ -245,11 +250,6 @@ def _is_plain_id(text: str) -> bool:
     if re.fullmatch(PSEUDONYM, text):
         return False
     return is_national_id(text) or bool(_LOOKS_LIKE.fullmatch(text)) or hidden(text) != text
-
-
-def _text_or_null(name: str) -> pl.Expr:
-    text = pl.col(name).str.strip_chars()
-    return pl.when(text != "").then(text).alias(name)
 
 
 def _parse(name: str, dtype: pl.DataType) -> pl.Expr:
@@ -264,3 +264,16 @@ def _parse(name: str, dtype: pl.DataType) -> pl.Expr:
         is_number = pl.col(name).str.contains(NUMBER)
         return pl.when(is_number).then(pl.col(name)).cast(pl.Float64, strict=False) + 0.0
     return pl.col(name)
+
+
+def groups_of(kind: Kind) -> dict[str, Group]:
+    """Return what the reasons of canonical checks are about: the English reason -> its group, where it is not a value.
+
+    Examples
+    --------
+    >>> from features.kinds import KINDS
+    >>> groups_of(KINDS["loan"])["lies in the future"]
+    'time'
+    """
+    of_time = (_TOO_EARLY.reason.en, _FUTURE.reason.en, f"not between {kind.earliest} and today")
+    return {**dict.fromkeys(of_time, "time"), **{rule.fault.reason.en: rule.group for rule in kind.rules}}

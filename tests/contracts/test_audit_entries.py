@@ -25,6 +25,7 @@ WRITTEN = text("""
 ONCE_A_WORLD = {
     "POST /v1/guarantee-grants": "guarantee_grant.inserted",
     "DELETE /v1/guarantee-grants/{grant_id}": "guarantee_grant.updated",
+    "DELETE /v1/documents/{sha256}/content": "document.destroyed",
     "POST /v1/rescorings/{run_id}/publish": "rescoring.published",
     "POST /v1/rescorings/{run_id}/withdraw": "rescoring.withdrawn",
     "POST /v1/rescorings/{run_id}/rollback": "rescoring.rolled_back",

@@ -1,7 +1,9 @@
 """Read NDJSON: one JSON object a line, numbers with the digits that stand there."""
 
 import json
+import re
 from collections.abc import Iterator
+from decimal import Decimal
 from math import isfinite
 
 import polars as pl
@@ -12,6 +14,7 @@ from service.imports.readers.content import Content
 from service.imports.readers.contract import CHUNK_ROWS, MOST_CHUNK_BYTES, Reading
 from service.imports.readers.rejected import NUL, Rejected, is_undecodable, not_text
 from service.imports.readers.text import Text
+from service.kit.numbers import written
 
 _NOT_FINITE = fault("not a finite number", "不是有限的数", "write a finite number, or null", "请填写有限的数，或 null")
 _NESTED = fault(
@@ -24,6 +27,9 @@ _NO_OBJECT = fault(
     "请每行写一个对象，外面不加列表",
 )  # fmt: skip
 _TOO_DEEP = fault("nested too deep", "嵌套过深", "write single values", "请填写单个值")
+
+
+_READABLE = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,15})?([eE][+-]?[0-9]{1,2})?")
 
 
 class _NotFinite(str):
@@ -49,7 +55,13 @@ def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 
 def _number(digits: str) -> str:
-    return digits if isfinite(float(digits)) else _NotFinite(digits)
+    """Keep a number's digits; of more decimals than are read, write the same number so that it can be read."""
+    if _READABLE.fullmatch(digits):
+        return digits
+    number = float(digits)
+    if not isfinite(number):
+        return _NotFinite(digits)
+    return written(number) if Decimal(digits) == Decimal(repr(number)) else digits
 
 
 _DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_float=_number, parse_int=str, parse_constant=_NotFinite)

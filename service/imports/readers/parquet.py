@@ -12,6 +12,7 @@ from service.imports.readers.contract import CHUNK_ROWS, MOST_UNPACKED, Reading
 from service.imports.readers.panics import readable
 from service.imports.readers.parquet_footer import check_footer
 from service.imports.readers.rejected import NUL, Rejected
+from service.kit.numbers import written
 
 _HAS_TIME = fault(
     "a time of day where a day is expected",
@@ -20,7 +21,7 @@ _HAS_TIME = fault(
     "请写成不含时刻的日期",
 )
 _NOT_FINITE = fault("not a finite number", "不是有限的数", "write a finite number, or null", "请填写有限的数，或空值")
-_EXACT_BELOW = 2**53
+_WHOLE_BELOW = 10**15
 
 
 def read_content(
@@ -100,10 +101,10 @@ def _text(name: str, dtype: pl.DataType) -> pl.Expr:
     if isinstance(dtype, pl.Datetime):
         return value.dt.date().dt.to_string("%Y-%m-%d")
     if dtype.is_float():
-        is_whole = (value == value.floor()) & (value.abs() < _EXACT_BELOW)
-        return (
-            pl.when(is_whole).then(value.cast(pl.Int64, strict=False).cast(pl.String)).otherwise(value.cast(pl.String))
-        )
+        is_whole = (value == value.floor()) & (value.abs() < _WHOLE_BELOW)
+        whole = pl.when(is_whole).then(value).cast(pl.Int64).cast(pl.String)
+        part = pl.when(~is_whole & value.is_finite()).then(value.cast(pl.String).cast(pl.Float64))
+        return pl.coalesce(whole, part.map_elements(written, return_dtype=pl.String)).alias(name)
     return value.cast(pl.String)
 
 

@@ -18,10 +18,10 @@ from service.imports.readers.panics import readable
 from service.imports.readers.rejected import NUL, Rejected
 from service.imports.readers.workbook import check_workbook
 from service.imports.readers.workbook_part import Oddities
+from service.kit.numbers import written
 
 MOST_DIGITS = 15
 """Significant digits that a spreadsheet keeps of a number."""
-_FINEST = Decimal("1e-15")
 
 
 def read_content(
@@ -147,11 +147,10 @@ def _day(value: date | time | timedelta, place: tuple[int, int]) -> tuple[str, F
 def _number(value: float, place: tuple[int, int]) -> tuple[str, Fault | None]:
     if not isfinite(value):
         return str(value), _not_finite(place)
-    exact = Decimal(repr(value))
     if value == int(value):
         return str(int(value)), None if abs(value) < 10**MOST_DIGITS else _too_many_digits(place)
-    text = f"{exact:f}" if abs(exact) >= _FINEST else repr(value)
-    return text, _too_many_digits(place) if len(exact.as_tuple().digits) > MOST_DIGITS else None
+    digits = Decimal(repr(value)).as_tuple().digits
+    return written(value), _too_many_digits(place) if len(digits) > MOST_DIGITS else None
 
 
 def cell_name(place: tuple[int, int]) -> str:

@@ -1,11 +1,16 @@
 """Numbers of identity cards are found however they are written, and other numbers are let be."""
 
+from datetime import date
+
+import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from service.firms.use_cases import check_firm_key
 from service.kit.http import Reference, Text
-from service.kit.personal_id import holds_national_id
+from service.kit.personal_id import SHAPE, _check_character, holds_national_id
 
 CARD = "11010519491231002X"
 OLD = "110105491231002"
@@ -54,3 +59,25 @@ def test_other_numbers_are_let_be(text):
 @pytest.mark.parametrize("key", ["91350211M000100Y46", "330106000012345", "E1", "F-2024-01-31-0001"])
 def test_firms_keys_are_taken(key):
     assert check_firm_key(key) == key
+
+
+_SIGNS = st.text("0123456789X -._/AZ,", max_size=12)
+
+
+@given(
+    area=st.integers(100000, 999999),
+    born=st.dates(date(1900, 1, 1)),
+    serial=st.integers(0, 999),
+    gaps=st.lists(st.text(" -._/", max_size=3), min_size=17, max_size=17),
+    around=st.tuples(_SIGNS, _SIGNS),
+    is_small=st.booleans(),
+)
+@settings(max_examples=300)
+def test_whatever_holds_a_number_has_its_shape(area, born, serial, gaps, around, is_small):
+    """The bulk search passes over no number that the search by one text finds."""
+    front = f"{area}{born:%Y%m%d}{serial:03}".rjust(17, "0")
+    number = front + _check_character(front)
+    written = "".join(digit + gap for digit, gap in zip(number, [*gaps, ""], strict=True))
+    text = around[0] + (written.lower() if is_small else written) + around[1]
+    if holds_national_id(text):
+        assert pl.Series([text]).str.contains(SHAPE).item()

@@ -25,6 +25,7 @@ def test_values_as_text(pack, mark):
         '{"id": true, "value": null}',
         '{"id": "E4", "value": ""}',
         '{"id": -0.0, "value": 1E-7}',
+        '{"id": 0.30000000000000004, "value": 0.30000000000000000004}',
         '{"id": "' + "甲\\u4e59" + '"}',
     ]
     rows, rejects = read_all(pack(mark + "\n".join(lines).encode()), "id", optional=("value",))
@@ -36,7 +37,8 @@ def test_values_as_text(pack, mark):
         (first + 4, "true", None),
         (first + 5, "E4", None),
         (first + 6, "-0.0", "1E-7"),
-        (first + 7, "甲乙", None),
+        (first + 7, "3000000000.0000004e-10", "0.30000000000000000004"),
+        (first + 8, "甲乙", None),
     ]
 
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from service.imports.chunks import ImportFailedError
 from service.imports.readers import Reading, workbook_part
+from service.kit.numbers import written
 from tests.service.imports.readers.files import is_told, packed, parts, read_all, workbook
 
 DAY = datetime.fromisoformat("2024-05-31")
@@ -37,7 +38,7 @@ def with_format(method, value, code):
         (lambda _, page: page.write_number(1, 1, -0.0), "0"),
         (lambda _, page: page.write_number(1, 1, 999_999_999_999_999), "999999999999999"),
         (lambda _, page: page.write_number(1, 1, 12.5), "12.5"),
-        (lambda _, page: page.write_number(1, 1, 1e-7), "0.0000001"),
+        (lambda _, page: page.write_number(1, 1, 1e-7), "1e-7"),
         (lambda _, page: page.write_number(1, 1, 1e-20), "1e-20"),
         (lambda _, page: page.write_boolean(1, 1, True), "true"),
         (lambda _, page: page.write_formula(1, 1, "=1+1", None, 2), "2"),
@@ -197,7 +198,7 @@ def as_text(value):
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float):
-        return str(int(value)) if value == int(value) else f"{value:.10f}".rstrip("0")
+        return written(value)
     return str(value) or None
 
 
