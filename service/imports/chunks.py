@@ -99,31 +99,3 @@ def hidden(text: str) -> str:
     """
     plain = unicodedata.normalize("NFKC", text)
     return NATIONAL_ID.sub(HIDDEN, plain) if NATIONAL_ID.search(plain) else text
-
-
-_FORMULA = r"[=+\-@\t\r＝＋－＠]"
-"""What a text begins with that a spreadsheet program may take for a formula."""
-
-
-def guarded(text: pl.Expr) -> pl.Expr:
-    """Set an apostrophe before a text that a spreadsheet program may take for a formula.
-
-    A text that looks as if it had been guarded gets another one, so that `unguarded` is the exact inverse.
-
-    Examples
-    --------
-    >>> pl.select(guarded(pl.Series(["=1+1", "'=1+1", "－3", "O'Neill", None]))).to_series().to_list()
-    ["'=1+1", "''=1+1", "'－3", "O'Neill", None]
-    """
-    return text.str.replace(f"^('*{_FORMULA})", "'${1}")
-
-
-def unguarded(text: pl.Expr) -> pl.Expr:
-    """Take away the apostrophe that `guarded` sets; any other text stays as it is.
-
-    Examples
-    --------
-    >>> pl.select(unguarded(pl.Series(["'=1+1", "''=1+1", "=1+1", "'quoted'", None]))).to_series().to_list()
-    ['=1+1', "'=1+1", '=1+1', "'quoted'", None]
-    """
-    return text.str.replace(f"^'('*{_FORMULA})", "${1}")

@@ -6,10 +6,11 @@ from typing import IO
 
 import polars as pl
 
-from service.imports.chunks import Advance, Chunk, ImportFailedError, unguarded
+from service.imports.chunks import Advance, Chunk, ImportFailedError
 from service.imports.readers import csv, ndjson, parquet, xlsx
 from service.imports.readers.content import Content, format_of
 from service.imports.readers.contract import Reading
+from service.kit.formulas import unguarded
 
 __all__ = ["Reading", "read", "read_path"]
 
@@ -53,7 +54,7 @@ def read(
     Notes
     -----
     Of CSV and XLSX the apostrophe is taken away that keeps spreadsheets from taking a text for a formula
-    (`service.imports.chunks.unguarded`), in every column: no number, day or flag begins with one.
+    (`service.kit.formulas.unguarded`), in every column: no number, day or flag begins with one.
 
     Examples
     --------

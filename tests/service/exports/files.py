@@ -11,7 +11,6 @@ from service.exports.use_cases import Exported, export_kind
 from service.exports.writers import FORMS
 from service.imports.adapters.contract import Options
 from service.imports.use_cases import ImportSummary, import_source
-from service.kit.formulas import unguarded
 from service.kit.numbers import written
 
 TODAY = date(2026, 11, 27)
@@ -24,21 +23,9 @@ def write(session, kind: str, place: Path, known_by: date = TODAY, **options) ->
 
 
 def load(session, kind: str, place: Path) -> ImportSummary:
-    summary = import_source(session, kind, importable(kind, place), Options(today=TODAY))
+    summary = import_source(session, kind, place, Options(today=TODAY))
     assert summary.rejects.rows() == []
     return summary
-
-
-def importable(kind: str, place: Path) -> Path:
-    """Return a file that the import door takes as it is.
-
-    The one place to change when the door reads every form and takes the apostrophes off: return ``place``.
-    """
-    texts = texts_of(place).select(KINDS[kind].schema.keys())
-    plain = place.with_name(f"{place.stem}-of-{place.suffix[1:]}.csv")
-    guards = [unguarded(pl.col(name)) for name in texts.columns] if place.suffix in {".csv", ".xlsx"} else []
-    texts.with_columns(guards).write_csv(plain)
-    return plain
 
 
 def texts_of(place: Path) -> pl.DataFrame:

@@ -18,7 +18,7 @@ from service.firms.use_cases import add_inputs
 from service.identity.use_cases import create_tenant, tenant_id_of
 from service.kit import clock
 from tests.features.rows import consent, firm, inputs, person, record, sale
-from tests.service.exports.files import TODAY, importable, load, texts_of, write
+from tests.service.exports.files import TODAY, load, texts_of, write
 
 BEGAN, ENDED, LAPSED = date(2018, 1, 1), date(2019, 2, 28), date(2024, 2, 28)
 
@@ -157,7 +157,7 @@ def test_the_command_writes_every_kind_or_none(run, database, tenant, tmp_path, 
     run("export", "all", tmp_path / "all")
     assert {path.name for path in (tmp_path / "all").iterdir()} == {f"{kind}.csv" for kind in KINDS}
     assert len(_entries(database, tenant)) == len(KINDS)
-    assert texts_of(importable("firm", tmp_path / "all" / "firm.csv"))["firm_id"].to_list() == ["F"]
+    assert texts_of(tmp_path / "all" / "firm.csv")["firm_id"].to_list() == ["F"]
     assert "is there already" in run("export", "all", tmp_path / "all", code=1)
     monkeypatch.setitem(FORMS, "csv", FORMS["csv"].__class__("csv", "", FORMS["csv"].write, 0))
     run("export", "all", tmp_path / "more", "--format", "csv", code=1)

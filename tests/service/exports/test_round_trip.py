@@ -16,9 +16,9 @@ from service.exports.writers import FORMS
 from service.firms.use_cases import add_rows
 from service.identity.use_cases import create_tenant, tenant_id_of
 from service.imports.checks import CONTROL, NUMBER, typed
-from service.imports.csv_reader import read_csv
+from service.imports.readers import read_path
 from service.kit.numbers import written
-from tests.service.exports.files import TODAY, importable, load, write
+from tests.service.exports.files import TODAY, load, write
 
 
 def _there_and_back(database, tenant, name, folder, form) -> dict[str, int]:
@@ -106,7 +106,7 @@ def test_hostile_texts_and_numbers_survive(tmp_path, form, words, data):
     kind, place = KINDS["inventory"], tmp_path / f"inventory.{form}"
     with place.open("w+b") as file:
         FORMS[form].write([rows[:5], rows[5:]], kind, file)
-    chunks = read_csv(importable("inventory", place), tuple(kind.schema), lambda _: None)
+    chunks = read_path(place, tuple(kind.schema), (), lambda _: None)
     parts = [typed(chunk.rows, kind, "f", TODAY)[0] for chunk in chunks]
     # Rows that hold what looks like a person's number are refused, by chance.
     kept = rows.with_row_index("line", 2).filter(pl.col("line").is_in(pl.concat(parts)["line"].implode()))
