@@ -187,7 +187,7 @@ def _kinds() -> str:
         left_out = "\n".join(f"- left out: {words}" for words in adapter.left_out)
         parts.append(f"### `{adapter.name}`\n\n{adapter.summary}\n\n{left_out}\n")
     text = (
-        "A canonical file is CSV in UTF-8 with a header line, plain or gzipped. Further columns are passed over. "
+        "A file is CSV, XLSX, NDJSON or Parquet: docs/import-files.md. Further columns are passed over. "
         "`firm_id` is the firm's key: a unified social credit code or a local id. `known_on` is `observed_on` where "
         "it is not given. A row's identity is the hash of its content but for `known_on`: loaded twice, it counts "
         "once. "

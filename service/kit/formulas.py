@@ -4,32 +4,30 @@ from typing import Final
 
 import polars as pl
 
-STARTS: Final = "'=+-@\t\r\n＝＋－＠"
-"""What a formula may begin with, full-width forms among them; and the apostrophe itself, so that it comes back."""
+STARTS: Final = "=+-@\t\r\n＝＋－＠"
+"""What a formula may begin with, full-width forms among them."""
 _ANY: Final = f"[{STARTS.replace('-', chr(92) + '-')}]"
 
 
 def guarded(text: pl.Expr) -> pl.Expr:
-    """Put an apostrophe before a text that a spreadsheet would compute, or that begins with one.
+    """Set an apostrophe before a text that a spreadsheet program may take for a formula.
+
+    A text that looks as if it had been guarded gets another one, so that `unguarded` is the exact inverse.
 
     Examples
     --------
-    >>> texts = pl.DataFrame({"text": ["=1+1", "'tis", "－5", "a=b", None]})
-    >>> texts.select(guarded(pl.col("text"))).to_series().to_list()
-    ["'=1+1", "''tis", "'－5", 'a=b', None]
+    >>> pl.select(guarded(pl.Series(["=1+1", "'=1+1", "－3", "O'Neill", None]))).to_series().to_list()
+    ["'=1+1", "''=1+1", "'－3", "O'Neill", None]
     """
-    return text.str.replace(f"^({_ANY})", "'$1")
+    return text.str.replace(f"^('*{_ANY})", "'${1}")
 
 
 def unguarded(text: pl.Expr) -> pl.Expr:
-    """Take the apostrophe off again: ``unguarded(guarded(text))`` is the text, whatever it is.
-
-    An apostrophe before anything else stays: it is the text's own.
+    """Take away the apostrophe that `guarded` sets; any other text stays as it is.
 
     Examples
     --------
-    >>> texts = pl.DataFrame({"text": ["'=1+1", "''tis", "'tis", "a", None]})
-    >>> texts.select(unguarded(pl.col("text"))).to_series().to_list()
-    ['=1+1', "'tis", "'tis", 'a', None]
+    >>> pl.select(unguarded(pl.Series(["'=1+1", "''=1+1", "=1+1", "'quoted'", None]))).to_series().to_list()
+    ['=1+1', "'=1+1", '=1+1', "'quoted'", None]
     """
-    return text.str.replace(f"^'({_ANY})", "$1")
+    return text.str.replace(f"^'('*{_ANY})", "${1}")

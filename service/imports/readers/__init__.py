@@ -54,7 +54,7 @@ def read(
     Notes
     -----
     Of CSV and XLSX the apostrophe is taken away that keeps spreadsheets from taking a text for a formula
-    (`service.kit.formulas`), in every column: no number, day or flag begins with one.
+    (`service.kit.formulas.unguarded`), in every column: no number, day or flag begins with one.
 
     Examples
     --------

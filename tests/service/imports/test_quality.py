@@ -153,7 +153,11 @@ def test_few_values_are_counted_exactly(values, size):
     assert distinct.count == len(set(values))
 
 
-@pytest.mark.parametrize("make", [lambda n: n, str, lambda n: date(1, 1, 1) + timedelta(days=n), float], ids=str)
+@pytest.mark.parametrize(
+    "make",
+    [lambda n: n, str, lambda n: date(1, 1, 1) + timedelta(days=n), float],
+    ids=["whole", "text", "day", "number"],
+)
 def test_many_values_are_estimated_within_five_standard_errors(make):
     distinct, count = Distinct(), 100_000
     for start in range(0, count, 25_000):

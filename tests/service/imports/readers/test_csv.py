@@ -130,6 +130,7 @@ def test_names_that_do_not_contradict(name):
         ("a", b"\n" + TEXT.encode(), "line 1: the line is empty"),
         ("a", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "Save it without password"),
     ],
+    ids=itertools.count(),
 )
 def test_a_name_or_content_that_is_refused(name, data, words):
     with pytest.raises(ImportFailedError, match=words) as failure:
