@@ -443,8 +443,11 @@ def read_inputs(
 
 
 def arrivals(session: TenantSession, as_of: date, days: int, periods: int) -> dict[str, list[int]]:
-    """Return the rows of each kind that became known in each of some periods to a day, the last period first."""
-    return {kind: repository.count_arrivals(session, kind, as_of, days, periods) for kind in KINDS}
+    """Return the rows that became known in each of some periods to a day, the last first, of the kinds of features.
+
+    What no feature reads cannot fail a score; much of it comes once a year.
+    """
+    return {kind: repository.count_arrivals(session, kind, as_of, days, periods) for kind in INPUT_KINDS}
 
 
 def impossible_balances(session: TenantSession, as_of: date) -> tuple[int, dict[str, int]]:

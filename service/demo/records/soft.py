@@ -12,7 +12,7 @@ from features.kinds.soft import (
     SOFT_CLAIM,
     SOFT_QUESTIONS,
 )
-from service.demo.records.ground import Flags, Ground, chosen, dates, later, numbered, of_rows, sparse
+from service.demo.records.ground import Ground, chosen, dates, later, numbered, of_rows, sparse
 from service.demo.window import Floats, Ints
 
 _OFFICERS = 12
@@ -128,9 +128,10 @@ def peer_report(ground: Ground, rng: np.random.Generator) -> pl.DataFrame:
 
 def digital_maturity(ground: Ground, rng: np.random.Generator) -> pl.DataFrame:
     """Return yearly answers of some firms, which grow more digital with the years and with their size."""
-    asked: Flags = rng.random(ground.n) < 0.4
-    firm, month = ground.each(ground.month_ends_of(10))
-    firm, month = firm[asked[firm]], month[asked[firm]]
+    is_asked, month_of_year = rng.random(ground.n) < 0.4, rng.integers(12, size=ground.n)
+    firm, month = ground.each(np.arange(ground.window.months))
+    is_now = is_asked[firm] & (month % 12 == month_of_year[firm])
+    firm, month = firm[is_now], month[is_now]
     size = np.log(np.maximum(ground.annual, 1))
     size = (size - size.mean()) / (size.std() or 1.0)
     own = 0.6 * rng.standard_normal(ground.n)
