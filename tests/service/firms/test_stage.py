@@ -18,8 +18,9 @@ from service.identity.use_cases import create_tenant
 _WRITTEN = "invoice/1|=E1|=2026-01-01|=input|-|=B1|=false|=1|=0|=1|=false".replace("|", "\x1f")
 AT = datetime(2026, 3, 1, tzinfo=UTC)
 ROW = st.tuples(st.sampled_from(["E1", "E2"]), st.integers(0, 3), st.integers(0, 2), st.booleans())
-CONTENT = text("select firm.key, observed_on, known_on, net_fen, encode(content_sha256, 'hex') from invoice"
-               " join firm using (tenant_id) where firm.id = firm_id and tenant_id = :tenant order by 1, 5")  # fmt: skip
+CONTENT = text("select firm.key, observed_on, known_on, net_fen, encode(content_sha256, 'hex')"
+               " from invoice join firm using (tenant_id) where firm.id = firm_id and tenant_id = :tenant"
+               " order by 1, 5")  # fmt: skip
 
 AFTERS = text("select body::jsonb ->> 'after' as after from audit_pending"
               " where tenant_id = :tenant and body::jsonb ->> 'action' = 'invoice.added' order by 1")  # fmt: skip

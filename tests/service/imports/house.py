@@ -31,8 +31,10 @@ print("committed", flush=True)
 _CONTENT = text("""
     select count(*), encode(sha256(coalesce(string_agg(digest, '' order by first_byte), '')), 'hex') from (
       select get_byte(content_sha256, 0) as first_byte,
-        sha256(string_agg(sha256(convert_to((to_jsonb(i) - array['tenant_id', 'firm_id', 'ingested_at'])::text, 'UTF8')),
-          '' order by content_sha256)) as digest
+        sha256(string_agg(
+          sha256(convert_to((to_jsonb(i) - array['tenant_id', 'firm_id', 'ingested_at'])::text, 'UTF8')), ''
+          order by content_sha256
+        )) as digest
       from invoice i where tenant_id = :tenant group by 1
     ) part
 """)
