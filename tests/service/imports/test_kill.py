@@ -1,4 +1,4 @@
-"""A kill at any moment of an import leaves nothing, or all; the same import then leaves what an undisturbed one does."""
+"""A kill at any moment of an import leaves nothing, or all; the same import then then leaves what any does."""
 
 import os
 import random
