@@ -4,6 +4,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Annotated, get_args
 
+import polars as pl
 import typer
 from rich.table import Table
 
@@ -21,6 +22,7 @@ from service.imports.report import Report
 from service.imports.template import BINARY, TemplateFormat, template_of
 from service.imports.use_cases import Manner, import_source, source_of
 from service.kit import clock
+from service.kit.formulas import guarded
 from service.scoring.publication import complete
 from service.scoring.use_cases import context_of
 from service.settings import Settings
@@ -94,7 +96,7 @@ def import_command(
             stamp = clock.now().strftime("%Y%m%dT%H%M%S")
             rejected_to = rejects or settings.local_dir / "rejects" / f"{kind}-{stamp}.csv"
             rejected_to.parent.mkdir(parents=True, exist_ok=True)
-            summary.rejects.write_csv(rejected_to, include_bom=True)
+            summary.rejects.with_columns(guarded(pl.col(pl.String))).write_csv(rejected_to, include_bom=True)
         if report is not None:
             text = page_of(summary.report) if report.suffix == ".html" else summary.report.model_dump_json(indent=1)
             report.write_text(text, encoding="utf-8")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from features.kinds.contract import Fault, Words
+from service.imports.report import NULL_SHOWN
 from service.kit.personal_id import BETWEEN
 
 REJECTS = {
@@ -73,10 +74,11 @@ def shown(value: str) -> str:
 
     Examples
     --------
-    >>> shown("E1,110105194912310021"), shown("\udcff"), len(shown("x" * 10**6))
-    ('E1,***', '?', 200)
+    >>> shown("E1,110105194912310021"), shown("\udcff\0"), len(shown("x" * 10**6))
+    ('E1,***', '?␀', 200)
     """
-    return hidden(value[:_LOOKED_AT].encode(errors="replace").decode())[:SHOWN]
+    text = value[:_LOOKED_AT].encode(errors="replace").decode()
+    return hidden(text).replace("\0", NULL_SHOWN)[:SHOWN]
 
 
 def said(fault: Fault) -> tuple[str, str, str, str]:

@@ -181,9 +181,10 @@ def _whole(column: str, places: int, *, suffix: str) -> pl.Expr:
 
 
 def _day(column: str, format_: str) -> pl.Expr:
-    """Read a day; null where it does not fit the format to the letter."""
+    """Read a day; null where it does not fit the format to the letter, or is of the year 0, which there is not."""
     text = pl.col(column)
-    return pl.when(text.str.contains(_pattern(format_))).then(text).str.to_date(format_, strict=False)
+    day = pl.when(text.str.contains(_pattern(format_))).then(text).str.to_date(format_, strict=False)
+    return pl.when(day.dt.year() > 0).then(day)
 
 
 def _pattern(format_: str) -> str:

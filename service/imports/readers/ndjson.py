@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from math import isfinite
 
 import polars as pl
@@ -61,7 +61,11 @@ def _number(digits: str) -> str:
     number = float(digits)
     if not isfinite(number):
         return _NotFinite(digits)
-    return written(number) if Decimal(digits) == Decimal(repr(number)) else digits
+    try:
+        is_same = Decimal(digits) == Decimal(repr(number))
+    except InvalidOperation:
+        return digits
+    return written(number) if is_same else digits
 
 
 _DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_float=_number, parse_int=str, parse_constant=_NotFinite)

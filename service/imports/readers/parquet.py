@@ -20,8 +20,15 @@ _HAS_TIME = fault(
     "write it as a date without time",
     "请写成不含时刻的日期",
 )
+_FAR = fault(
+    "a day outside the years 1 to 9999", "日期不在公元 1 年至 9999 年之间", "write the true day, or null",
+    "请填写真实日期，或空值",
+)  # fmt: skip
 _NOT_FINITE = fault("not a finite number", "不是有限的数", "write a finite number, or null", "请填写有限的数，或空值")
 _WHOLE_BELOW = 10**15
+_FIRST_DAY, _LAST_DAY = -719_162, 2_932_896
+"""Of the years 1 to 9999, in days since 1970."""
+_DAY_LENGTH = {"ms": 86_400_000, "us": 86_400_000_000, "ns": 86_400_000_000_000}
 
 
 def read_content(
@@ -47,9 +54,10 @@ def read_content(
     for start in range(0, rows, CHUNK_ROWS):
         with readable(file, "Parquet"):
             part = table.select(wanted).slice(start, CHUNK_ROWS).collect()
-        if len(part) != min(CHUNK_ROWS, rows - start):
-            raise ImportFailedError(f"{file}: the Parquet file is damaged: rows are missing after row {start}.")
-        yield _chunk(part, file, start, rejected)
+            if len(part) != min(CHUNK_ROWS, rows - start):
+                raise ImportFailedError(f"{file}: the Parquet file is damaged: rows are missing after row {start}.")
+            chunk = _chunk(part, file, start, rejected)
+        yield chunk
         position = size * (start + len(part)) // rows
         advance(position - done)
         done = position
@@ -77,21 +85,41 @@ def _wanted(
 
 def _chunk(part: pl.DataFrame, file: str, before: int, rejected: Rejected) -> Chunk:
     line = pl.int_range(before + 1, before + 1 + len(part), dtype=pl.Int64, eager=True).alias("line")
-    texts = part.select(_text(name, dtype) for name, dtype in part.schema.items())
+    near = part.select(_near(values) for values in part)
+    texts = near.select(_text(name, dtype) for name, dtype in part.schema.items())
     if sum(int(texts[name].str.len_bytes().sum()) for name in texts.columns) > MOST_UNPACKED:
         raise ImportFailedError(
             f"{file}: the texts of rows {before + 1} to {before + len(part)} are longer than {MOST_UNPACKED:,} bytes."
             " Shorten them."
         )
-    wrong = {name: _is_wrong(part[name], texts[name]) for name in part.columns}
+    faults = [
+        (name, *found)
+        for name in part.columns
+        for found in (_is_far(part[name], near[name]), (near[name], *_is_wrong(near[name], texts[name])))
+    ]
     frame = texts.insert_column(0, line)
-    is_bad = pl.select(pl.any_horizontal(*(where for where, _ in wrong.values()))).to_series()
+    is_bad = pl.select(pl.any_horizontal(*(where for _, _, where, _ in faults))).to_series()
     rejected.good += int((~is_bad).sum())
-    for row in frame.filter(is_bad)["line"]:
-        name = next(name for name, (where, _) in wrong.items() if where[row - before - 1])
-        rejected.add(row, name, str(part[name][row - before - 1]), wrong[name][1])
+    for index in is_bad.arg_true():
+        name, values, fault_ = next((name, values, words) for name, values, where, words in faults if where[index])
+        rejected.add(before + 1 + index, name, str(values[index]), fault_)
     empty_is_null = [pl.when(pl.col(name) != "").then(pl.col(name)).alias(name) for name in part.columns]
     return Chunk(frame.filter(~is_bad).with_columns(empty_is_null), rejected.take())
+
+
+def _near(values: pl.Series) -> pl.Series:
+    """Leave out the days that no calendar here has: polars and Python fail at them."""
+    if not isinstance(values.dtype, pl.Date | pl.Datetime):
+        return values
+    length = _DAY_LENGTH[values.dtype.time_unit] if isinstance(values.dtype, pl.Datetime) else 1
+    day = values.to_physical().cast(pl.Int64) // length
+    near = pl.when(day.is_between(_FIRST_DAY, _LAST_DAY)).then(values)
+    return pl.select(near.alias(values.name)).to_series()
+
+
+def _is_far(values: pl.Series, near: pl.Series) -> tuple[pl.Series, pl.Series, Fault]:
+    """Return a column as it is shown, which of its days are left out, and why."""
+    return values.to_physical(), near.is_null() & values.is_not_null(), _FAR
 
 
 def _text(name: str, dtype: pl.DataType) -> pl.Expr:

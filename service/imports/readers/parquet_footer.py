@@ -1,7 +1,6 @@
-"""Read of a Parquet file's footer what it will unpack to, before anything unpacks it.
+"""Read of a Parquet file's footer and of its pages' headers what it will unpack to, before anything unpacks it.
 
-The footer is a struct of Thrift's compact protocol; here it is read as nested dicts of field numbers.
-Source: https://github.com/apache/parquet-format (parquet.thrift) and Thrift's compact protocol specification.
+The footer's totals are only what the file says of itself: libraries make room for what each page's header says.
 """
 
 import struct
@@ -10,19 +9,25 @@ from typing import IO, Any
 
 from service.imports.chunks import ImportFailedError
 from service.imports.readers.contract import MOST_RATIO, UNSUSPECTED
+from service.imports.readers.parquet_shapes import FOOTER, PAGE
+from service.imports.readers.thrift import Compact
 
 MAGIC = b"PAR1"
 MOST_FOOTER = 1 << 24
 MOST_GROUP = 1 << 29
 """Bytes to which a row group may unpack: one is held at a time."""
 ROWS_PER_BYTE, UNSUSPECTED_ROWS = 10, 1_000_000
-_ROW_COUNT, _GROUPS, _GROUP_BYTES, _GROUP_ROWS = 3, 4, 2, 3
-_TRUE, _FALSE, _BYTE, _I64, _DOUBLE, _BINARY, _LIST, _SET, _MAP, _STRUCT = 1, 2, 3, 6, 7, 8, 9, 10, 11, 12
-_DEEPEST = 24
+BYTES_PER_PAGE, UNSUSPECTED_PAGES = 256, 20_000
+_ROW_COUNT, _GROUPS = 3, 4
+_CHUNKS, _GROUP_BYTES, _GROUP_ROWS, _COLUMN = 1, 2, 3, 3
+_CHUNK_BYTES, _DATA_AT, _DICTIONARY_AT = 7, 9, 11
+_UNPACKED, _PACKED, _DATA, _DICTIONARY, _DATA_2, _VALUES = 2, 3, 5, 7, 8, 1
+_FIRST_LOOK = 512
+_UNREADABLE = (IndexError, KeyError, TypeError, ValueError, AttributeError)
 
 
 def check_footer(raw: IO[bytes], file: str) -> int:
-    """Check that a file is no bomb by what its footer says, and return the number of its rows.
+    """Check that a file is no bomb by what its footer and its pages say, and return the number of its rows.
 
     Raises
     ------
@@ -38,92 +43,95 @@ def check_footer(raw: IO[bytes], file: str) -> int:
         raise ImportFailedError(f"{file}: its footer is longer than {MOST_FOOTER:,} bytes. Send it in parts.")
     raw.seek(size - 8 - length)
     try:
-        footer = _Compact(raw.read(length)).struct(0)
-        groups = [(group[_GROUP_BYTES], group[_GROUP_ROWS]) for group in footer.get(_GROUPS, [])]
-        rows, promised = footer[_ROW_COUNT], sum(number for _, number in groups)
-        unpacked = [number for number, _ in groups]
-        total = sum(unpacked)
-        is_sound = min([rows, *unpacked, 0]) == 0 and rows == promised
-    except (IndexError, KeyError, TypeError, ValueError, AttributeError):
+        footer = Compact(raw.read(length)).struct(FOOTER)
+        groups = footer.get(_GROUPS, [])
+        rows, promised = footer[_ROW_COUNT], sum(group[_GROUP_ROWS] for group in groups)
+        declared = [group[_GROUP_BYTES] for group in groups]
+    except _UNREADABLE:
         raise _damaged(file, "its footer cannot be read") from None
-    if not is_sound:
+    if min([rows, *declared, 0]) < 0 or rows != promised:
         raise _damaged(file, "its footer contradicts itself")
-    if max(unpacked, default=0) > MOST_GROUP:
+    _check_size(file, size, declared, rows)
+    pages = _Pages(raw, file, size)
+    try:
+        unpacked = [sum(pages.unpacked(chunk[_COLUMN]) for chunk in group[_CHUNKS]) for group in groups]
+    except _UNREADABLE:
+        raise _damaged(file, "its pages cannot be read") from None
+    _check_size(file, size, unpacked, max(rows, pages.most_values))
+    return int(rows)
+
+
+def _check_size(file: str, size: int, groups: list[int], rows: int) -> None:
+    total = sum(groups)
+    if max(groups, default=0) > MOST_GROUP:
         raise ImportFailedError(
             f"{file}: a row group of it unpacks to more than {MOST_GROUP:,} bytes. Write it with smaller row groups."
         )
     if total > max(UNSUSPECTED, size * MOST_RATIO) or rows > max(UNSUSPECTED_ROWS, size * ROWS_PER_BYTE):
-        raise ImportFailedError(f"{file}: it unpacks to {total:,} bytes and {rows:,} rows, as only a bomb does.")
-    return int(rows)
+        raise ImportFailedError(
+            f"{file}: it unpacks to {total:,} bytes and {rows:,} rows, as only a bomb does. Send it as CSV."
+        )
 
 
 def _damaged(file: str, why: str) -> ImportFailedError:
     return ImportFailedError(f"{file}: the Parquet file is damaged: {why}. Make it or send it again.")
 
 
-class _Compact:
-    """Values of Thrift's compact protocol; each takes a byte at least, so the footer's length bounds the work."""
+class _Pages:
+    """The pages of a file's columns, of which only the headers are read.
 
-    def __init__(self, data: bytes) -> None:
-        self._data, self._at = data, 0
+    Attributes
+    ----------
+    most_values
+        Of all columns of row groups so far, the most values in one.
+    """
 
-    def struct(self, depth: int) -> dict[int, Any]:
-        if depth > _DEEPEST:
-            raise ValueError("nested too deep")
-        found: dict[int, Any] = {}
-        field = 0
-        while head := self._byte():
-            field = field + (head >> 4) if head >> 4 else self._signed()
-            kind = head & 15
-            found[field] = kind == _TRUE if kind in {_TRUE, _FALSE} else self._value(kind, depth + 1)
-        return found
+    def __init__(self, raw: IO[bytes], file: str, size: int) -> None:
+        self._raw, self._file, self._size = raw, file, size
+        self._left, self._count = size, 0
+        self.most_values = 0
 
-    def _value(self, kind: int, depth: int) -> Any:
-        if kind == _STRUCT:
-            return self.struct(depth)
-        if kind in {_LIST, _SET}:
-            return self._list(depth)
-        if kind == _MAP:
-            return self._map(depth)
-        if kind in {_BINARY, _DOUBLE}:
-            return self._skip(self._unsigned() if kind == _BINARY else 8)
-        if not _TRUE <= kind <= _I64:
-            raise ValueError("no such type")
-        return self._signed() if kind > _BYTE else self._byte()
+    def unpacked(self, column: dict[int, Any]) -> int:
+        """Return the bytes to which the pages of a column of a row group unpack, its dictionary's too.
 
-    def _list(self, depth: int) -> list[Any]:
-        head = self._byte()
-        count = head >> 4 if head >> 4 != 15 else self._unsigned()
-        return [self._value(head & 15, depth + 1) for _ in range(count)]
+        Raises
+        ------
+        ImportFailedError
+            If there are too many pages.
+        IndexError, KeyError, TypeError, ValueError
+            If they are damaged, or lie outside the column or in another's as well.
+        """
+        at = column.get(_DICTIONARY_AT, column[_DATA_AT])
+        end = at + column[_CHUNK_BYTES]
+        self._left -= end - at
+        if not 0 <= at <= end <= self._size or self._left < 0:
+            raise ValueError("a column outside the file")
+        total = values = 0
+        while at < end:
+            header, at = self._header(at, end)
+            at += header[_PACKED]
+            held = header.get(_DICTIONARY, {}).get(_VALUES, 0)
+            if header[_PACKED] < 0 or at > end or not 0 <= held <= header[_UNPACKED]:
+                raise ValueError("a page outside its column, or less than its values")
+            total += header[_UNPACKED]
+            values += max(header.get(kind, {}).get(_VALUES, 0) for kind in (_DATA, _DATA_2))
+        self.most_values = max(self.most_values, values)
+        return total
 
-    def _map(self, depth: int) -> None:
-        count = self._unsigned()
-        kinds = self._byte() if count else 0
-        for _ in range(count):
-            self._value(kinds >> 4, depth + 1)
-            self._value(kinds & 15, depth + 1)
-
-    def _byte(self) -> int:
-        value = self._data[self._at]
-        self._at += 1
-        return value
-
-    def _unsigned(self) -> int:
-        value = shift = 0
+    def _header(self, at: int, end: int) -> tuple[dict[int, Any], int]:
+        """Return the header of a page, and where it ends."""
+        self._count += 1
+        if self._count > max(UNSUSPECTED_PAGES, self._size // BYTES_PER_PAGE):
+            raise ImportFailedError(
+                f"{self._file}: it has more than {self._count - 1:,} pages. Write it with larger ones."
+            )
+        look = _FIRST_LOOK
         while True:
-            byte = self._byte()
-            value |= (byte & 127) << shift
-            if byte < 128:
-                return value
-            shift += 7
-            if shift > 63:
-                raise ValueError("a number too long")
-
-    def _signed(self) -> int:
-        value = self._unsigned()
-        return (value >> 1) ^ -(value & 1)
-
-    def _skip(self, count: int) -> None:
-        if count > len(self._data) - self._at:
-            raise ValueError("a text too long")
-        self._at += count
+            self._raw.seek(at)
+            compact = Compact(self._raw.read(min(look, end - at)))
+            try:
+                return compact.struct(PAGE), at + compact.at
+            except IndexError:
+                if look >= end - at:
+                    raise
+            look *= 8

@@ -46,6 +46,13 @@ def test_a_preview_a_report_and_then_the_load(run, bank, tmp_path):  # noqa: F81
     assert json.loads(report.read_text())["sections"][0]["already_known"] == 2
 
 
+def test_rejected_rows_are_no_formulas(run, tmp_path):  # noqa: F811
+    path = tmp_path / "firms.csv"
+    path.write_text("firm_id,observed_on,name,founded_on\nE1,2020-01-01,甲,=HYPERLINK(1)\n")
+    run("import", "firm", str(path), "--rejects", str(tmp_path / "r.csv"))
+    assert pl.read_csv(tmp_path / "r.csv")["value"].to_list() == ["'=HYPERLINK(1)"]
+
+
 def test_a_warning_is_printed_in_both_languages(run, tmp_path):  # noqa: F811
     path = tmp_path / "firms.csv"
     path.write_text("firm_id,observed_on,known_on,name\nE1,2020-01-01,2024-01-01,甲\n")

@@ -137,10 +137,20 @@ def test_a_day_that_fits_two_formats_is_ambiguous(day):
 
 
 def test_days_are_read_strictly():
-    values = ["24-05-01", "2024-5-1", "2024-02-30", "20240501", "2024-05-01T00:00", "2024051", "0024-05-01", None]
+    values = [
+        "24-05-01",
+        "2024-5-1",
+        "2024-02-30",
+        "20240501",
+        "2024-05-01T00:00",
+        "2024051",
+        "0024-05-01",
+        "0000-05-01",
+        None,
+    ]
     formats = ("%Y-%m-%d", "%Y%m%d")
     chunk = convert(values, "observed_on", dates={"observed_on": formats})
-    expected = [None, "2024-05-01", None, "2024-05-01", None, None, "0024-05-01", None]
+    expected = [None, "2024-05-01", None, "2024-05-01", None, None, "0024-05-01", None, None]
     assert by_line(chunk, values, "observed_on") == expected
     timed = convert(
         ["2024-05-01 23:59:59", "2024-05-01 24:00:00"], "observed_on", dates={"observed_on": ("%Y-%m-%d %H:%M:%S",)}

@@ -4,10 +4,13 @@ import io
 import zipfile
 import zlib
 
+import polars as pl
 import xlsxwriter
 
 from service.imports.chunks import ImportFailedError
 from service.imports.readers import Reading, read
+from service.imports.readers.parquet_shapes import FOOTER
+from service.imports.readers.thrift import Compact
 
 PLAIN_SHEET = '<row r="1"><c r="A1" t="inlineStr"><is><t>id</t></is></c></row><row r="2"><c r="A2"><v>7</v></c></row>'
 _MAIN = 'xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"'
@@ -37,6 +40,28 @@ def is_told(data, *required, reading=None):
     except ImportFailedError as failure:
         return str(failure).startswith("any")
     return True
+
+
+def lying_parquet(text):
+    """Write a file of one text whose footer says that it unpacks to 1,000 bytes."""
+    data = io.BytesIO()
+    pl.DataFrame({"id": [text]}).write_parquet(data, compression="zstd", statistics=False)
+    whole = data.getvalue()
+    at = len(whole) - 8 - int.from_bytes(whole[-8:-4], "little")
+    footer = whole[at:-8]
+    group = Compact(footer).struct(FOOTER)[4][0]
+    for number in {group[2], group[1][0][3][6]}:
+        true = _varint(number)
+        footer = footer.replace(true, _varint(1000, len(true)))
+    return whole[:at] + footer + whole[-8:]
+
+
+def _varint(number, length=0):
+    left, parts = 2 * number, []
+    while left or len(parts) < length:
+        parts.append(left & 127 | 128)
+        left >>= 7
+    return bytes([*parts[:-1], parts[-1] & 127])
 
 
 def workbook(rows, *, sheet="Sheet1", write=None):

@@ -81,7 +81,7 @@ def test_a_delimiter_of_which_the_header_has_more_of_another():
 def test_nul_rejects_its_row():
     rows, rejects = read_all(b"id,name\n1,a\0b\n2,c\n3\0,\n", "id", "name")
     assert rows == [(3, "2", "c")]
-    assert rejects == [(2, "name", "a\0b", "has a NUL character"), (4, "id", "3\0", "has a NUL character")]
+    assert rejects == [(2, "name", "a␀b", "has a NUL character"), (4, "id", "3␀", "has a NUL character")]
 
 
 def test_utf_16_without_its_mark_says_so():
@@ -201,6 +201,11 @@ def both_ways(data, names, reading, piece):
         patch.setattr(content, "PIECE_BYTES", piece)
         in_pieces = read_all(data, *names, reading=reading)
     return quick, careful, in_pieces
+
+
+def test_a_message_has_no_nul():
+    with pytest.raises(ImportFailedError, match=r"Columns found: 1␀\. It has NUL"):
+        read_all("1\n2\n".encode("utf-16-le"), "id", reading=Reading(delimiter=",", encoding="utf-8"))
 
 
 @settings(max_examples=300, deadline=None)

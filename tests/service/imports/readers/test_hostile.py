@@ -14,7 +14,7 @@ import pytest
 from service.imports.chunks import ImportFailedError
 from service.imports.readers.contract import MOST_UNPACKED
 from service.imports.uploads import check_size
-from tests.service.imports.readers.files import deflated, packed, parts, read_all, with_declared_size
+from tests.service.imports.readers.files import deflated, lying_parquet, packed, parts, read_all, with_declared_size
 
 GIB = 1 << 30
 BLANK = b" " * (1 << 20)
@@ -129,6 +129,8 @@ BOMBS = {
     "gzip, blank lines": (lambda: gzipped(b"\n", GIB), "more than 200 times its size"),
     "gzip, rows": (lambda: gzipped(b"1\n", GIB), "more than 200 times its size"),
     "gzip, NDJSON": (lambda: gzipped(b'{"id": 1}\n', GIB, b""), "more than 200 times its size"),
+    "Parquet, a footer that understates its pages": (
+        lambda: lying_parquet("x" * (GIB // 4)), "as only a bomb does"),
     "gzip, rows, then a bomb": (
         lambda: gzip.compress(b"id,b\n" + ROWS) + gzipped(b"1\n", GIB),
         "rows are no rows"),

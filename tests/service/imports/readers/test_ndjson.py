@@ -51,7 +51,7 @@ def test_values_as_text(pack, mark):
         ('{"id": [1, 2]}', "id", '["1", "2"]', "a list or an object"),
         ('{"id": {"a": 1}}', "id", '{"a": "1"}', "a list or an object"),
         ('{"id": 1, "id": 1}', "id", "1", "the key stands twice"),
-        ('{"id": "a\\u0000"}', "id", "a\0", "has a NUL character"),
+        ('{"id": "a\\u0000"}', "id", "a␀", "has a NUL character"),
         ('{"id": "\\ud800"}', "id", "?", "not UTF-8 text"),
         ('{"id": 1', "", '{"id": 1', "not JSON at character"),
         ("{'id': 1}", "", "{'id': 1}", "not JSON at character 2"),
@@ -69,6 +69,12 @@ def test_a_line_that_is_no_row(line, column, value, reason):
     assert rows == [(1, "0"), (3, "3")]
     assert [row[:3] for row in rejects] == [(2, column, value)]
     assert rejects[0][3].startswith(reason)
+
+
+def test_a_number_beyond_all_exponents_keeps_its_digits():
+    digits = ["1e-99999999999999999999999", "0e99999999999999999999999", "-0.0e-9999999999999999999"]
+    data = "".join(f'{{"id": {number}}}\n' for number in digits).encode()
+    assert read_all(data, "id") == (list(enumerate(digits, 1)), [])
 
 
 def test_bytes_that_are_no_text():

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 
 from service.imports.chunks import ImportFailedError
 from service.imports.readers import parquet_footer
-from tests.service.imports.readers.files import chunks_of, is_told, read_all
+from service.imports.readers.parquet_shapes import FOOTER, PAGE
+from service.imports.readers.thrift import Compact
+from tests.service.imports.readers.files import chunks_of, is_told, lying_parquet, read_all
 
 DAY = datetime.fromisoformat("2024-05-31")
 
@@ -54,13 +56,41 @@ def test_values_as_text(values, dtype, texts):
         (float("nan"), "nan", "not a finite number"),
         (float("-inf"), "-inf", "not a finite number"),
         (DAY.replace(hour=12), "2024-05-31 12:00:00", "a time of day where a day is expected"),
-        ("a\0b", "a\0b", "has a NUL character"),
+        ("a\0b", "a␀b", "has a NUL character"),
     ],
 )
 def test_a_value_that_cannot_be_read_rejects_its_row(value, shown, reason):
     rows, rejects = of_values(value, None)
     assert rows == [(2, None)]
     assert rejects == [(1, "id", shown, reason)]
+
+
+@pytest.mark.parametrize("first", [None, 0])
+@pytest.mark.parametrize(
+    ("number", "stored", "dtype"),
+    [
+        (2**31 - 5, pl.Int32, pl.Date),
+        (-(2**31), pl.Int32, pl.Date),
+        (2_932_897, pl.Int32, pl.Date),
+        (3 * 10**17 + 1, pl.Int64, pl.Datetime("us")),
+        (-(10**17), pl.Int64, pl.Datetime("us", "UTC")),
+        (2**63 - 1, pl.Int64, pl.Datetime("ms")),
+    ],
+)
+def test_a_day_that_no_calendar_has_rejects_its_row(first, number, stored, dtype):
+    days = pl.Series("id", [first, number, 86_400_000_000], dtype=pl.Int64).cast(stored, strict=False)
+    data = written(days.cast(dtype).to_frame().with_columns(other=1).head(2))
+    rows, rejects = read_all(data, "id")
+    assert rows == [(1, None if first is None else "1970-01-01")]
+    assert rejects == [(2, "id", str(number), "a day outside the years 1 to 9999")]
+
+
+def test_the_first_and_the_last_day():
+    days = [date(1, 1, 1), date(9999, 12, 31)]
+    for dtype in (pl.Date, pl.Datetime("ms"), pl.Datetime("us")):
+        assert of_values(*days, dtype=dtype) == ([(1, "0001-01-01"), (2, "9999-12-31")], [])
+    far = pl.Series([-(2**63) + 1, 2**63 - 1]).cast(pl.Datetime("ns")).dt.truncate("1d")
+    assert [text for _, text in of_values(far[1], dtype=pl.Datetime("ns"))[0]] == ["2262-04-11"]
 
 
 @pytest.mark.parametrize("value", [[1], {"a": 1}, b"x", time(1), timedelta(1)])
@@ -100,6 +130,61 @@ def test_slices_and_progress(group):
 def test_a_bomb_is_refused(frame, words):
     with pytest.raises(ImportFailedError, match=words):
         read_all(written(frame, compression="zstd"), "id")
+
+
+def test_a_footer_that_understates_its_pages_is_refused():
+    with pytest.raises(ImportFailedError, match=r"unpacks to 40,000,\d+ bytes and 1 rows, as only a bomb does"):
+        read_all(lying_parquet("x" * 40_000_000), "id")
+    assert read_all(lying_parquet("x" * 2_000), "id") == ([(1, "x" * 2_000)], [])
+
+
+def test_pages_of_a_dictionary_and_of_many_groups_are_read(monkeypatch):
+    frame = pl.DataFrame({"id": [f"E{number % 7}" for number in range(5_000)], "b": range(5_000)})
+    data = written(frame, row_group_size=500, data_page_size=100, statistics="full")
+    assert len(read_all(data, "id", "b")[0]) == 5_000
+    monkeypatch.setattr(parquet_footer, "UNSUSPECTED_PAGES", 10)
+    monkeypatch.setattr(parquet_footer, "BYTES_PER_PAGE", 10_000)
+    with pytest.raises(ImportFailedError, match="it has more than 10 pages"):
+        read_all(data, "id")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [(7, 10**9), (7, -1), (9, 10**9), (9, -1), (7, 3)], ids=["long", "less", "far", "before", "cut"]
+)
+def test_pages_that_lie_elsewhere_are_refused(monkeypatch, field, value):
+    struct = Compact.struct
+
+    def forged(self, shape, depth=0):
+        found = struct(self, shape, depth)
+        if 14 in shape and field in found:
+            found |= {field: value}
+            found.pop(11, None)
+        return found
+
+    monkeypatch.setattr(Compact, "struct", forged)
+    with pytest.raises(ImportFailedError, match="its pages cannot be read"):
+        read_all(written(pl.DataFrame({"id": [1]})), "id")
+
+
+@pytest.mark.parametrize(
+    ("shape", "data"),
+    [
+        (PAGE, "13 05 00"),
+        (PAGE, "11 00"),
+        (PAGE, "15 02 05 02 04 00"),
+        (PAGE, "05 82 80 08 02 00"),
+        (PAGE, "15 ff ff ff ff ff ff ff ff ff 7f 00"),
+        (PAGE, "5c 13 05 00 00"),
+        (FOOTER, "49 15 02 00"),
+        (FOOTER, "4a 1c 00 00"),
+    ],
+    ids=["byte", "flag", "twice", "field beyond", "number beyond", "byte within", "list of numbers", "set"],
+)
+def test_what_readers_take_for_something_else_is_refused(shape, data):
+    with pytest.raises(ValueError, match=r"not of its type|no such field|too long"):
+        Compact(bytes.fromhex(data)).struct(shape)
+    with pytest.raises(IndexError):
+        Compact(bytes.fromhex("15 02")).struct(PAGE)
 
 
 def test_a_row_group_that_is_too_large_is_refused(monkeypatch):
