@@ -12,6 +12,7 @@ from service.associations.router import router as associations
 from service.audit.router import router as audit
 from service.audit.signing import SigningKeys
 from service.documents.router import router as documents
+from service.documents.use_cases import tidy as tidy_documents
 from service.errors import ProblemOut, install_handlers, problem, responses
 from service.exports.router import router as exports
 from service.firms.router import router as firms
@@ -24,7 +25,7 @@ from service.identity.user_router import router as users
 from service.identity.uses import Uses
 from service.imports.jobs import IMPORT
 from service.imports.router import router as imports
-from service.jobs.context import Kind
+from service.jobs.context import Kind, Tidy
 from service.jobs.events import Streams
 from service.jobs.router import router as jobs
 from service.kit.admission import Admission
@@ -70,6 +71,8 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
 )
 KINDS: Final[dict[str, Kind]] = {kind.name: kind for kind in (IMPORT, TRAINING, RESCORING)}
 """What workers can do."""
+CHORES: Final[dict[str, Tidy]] = {"documents": tidy_documents}
+"""What workers tidy now and then beside what jobs leave."""
 ANY_ROUTE: Final = (
     HTTPStatus.BAD_REQUEST,
     HTTPStatus.UNPROCESSABLE_ENTITY,

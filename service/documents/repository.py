@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from uuid import UUID
 
+from sqlalchemy.orm import defer
 from sqlmodel import col, select
 
 from service.documents.tables import DocumentFile
@@ -15,8 +16,9 @@ def lock(session: TenantSession, sha256: bytes) -> None:
 
 
 def find_file(session: TenantSession, sha256: bytes) -> DocumentFile | None:
-    """Return a file, destroyed or not."""
-    return session.exec(select(DocumentFile).where(DocumentFile.sha256 == sha256)).one_or_none()
+    """Return a file, destroyed or not; its parts are read when they are asked for."""
+    query = select(DocumentFile).where(DocumentFile.sha256 == sha256)
+    return session.exec(query.options(defer(DocumentFile.parts))).one_or_none()  # type: ignore[arg-type]
 
 
 def living_keys(session: TenantSession, key_ids: Collection[UUID]) -> set[UUID]:
@@ -25,3 +27,8 @@ def living_keys(session: TenantSession, key_ids: Collection[UUID]) -> set[UUID]:
         col(DocumentFile.key_id).in_(key_ids), col(DocumentFile.destroyed_at).is_(None)
     )
     return set(session.exec(query))
+
+
+def destroyed_keys(session: TenantSession) -> list[UUID]:
+    """Return the keys of files that are destroyed."""
+    return list(session.exec(select(DocumentFile.key_id).where(col(DocumentFile.destroyed_at).is_not(None))))

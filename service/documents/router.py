@@ -121,7 +121,10 @@ def get_document(session: Session, sha256: Sha256) -> DocumentOut:
     summary="Get a document's file",
 )
 def get_content(session: Session, vault: Sealed, sha256: Sha256) -> Response:
-    """Return the file, for saving and not for showing. 410 once it has been destroyed."""
+    """Return the file, for saving and not for showing, and put into the audit log who got it.
+
+    410 once it has been destroyed.
+    """
     file, content = use_cases.read_document(session, vault, sha256)
     headers = {
         "Content-Type": file.media_type,
@@ -134,12 +137,13 @@ def get_content(session: Session, vault: Sealed, sha256: Sha256) -> Response:
 
 @router.delete(
     "/documents/{sha256}/content",
+    status_code=HTTPStatus.NO_CONTENT,
     responses=responses(HTTPStatus.NOT_FOUND, NO_KEYS),
     summary="Destroy a document's file",
 )
-def delete_content(session: Session, vault: Sealed, sha256: Sha256) -> DocumentOut:
+def delete_content(session: Session, vault: Sealed, sha256: Sha256) -> None:
     """Destroy the file's key, and with it the file in every backup. What the ledger says of it stays.
 
     Sent again, it changes nothing and answers the same. The same file sent in anew is stored under a new key.
     """
-    return DocumentOut.of(use_cases.destroy_document(session, vault, sha256))
+    use_cases.destroy_document(session, vault, sha256)

@@ -35,8 +35,8 @@ class DocumentOut(Schema):
     """A document."""
 
     sha256: str = Field(description="SHA-256 of the file: its name wherever a row refers to it.")
-    media_type: str
-    size_bytes: int
+    media_type: str = Field(description="Its type; of a file that is not here, as the newest row says.")
+    size_bytes: int = Field(description="Its size; of a file that is not here, as the newest row says.")
     stored_at: datetime | None = Field(description="When the file came in; null: only its hash is known here.")
     destroyed_at: datetime | None = Field(description="When it was destroyed for good.")
     about: list[DocumentFactsOut] = Field(
@@ -46,12 +46,12 @@ class DocumentOut(Schema):
     @classmethod
     def of(cls, view: DocumentView) -> Self:
         """Show a document."""
-        newest = view.observations[0].values
+        file, newest = view.file, view.observations[0].values
         return cls(
             sha256=view.sha256,
-            media_type=newest["media_type"],
-            size_bytes=newest["size_bytes"],
-            stored_at=None if view.file is None else view.file.stored_at,
-            destroyed_at=None if view.file is None else view.file.destroyed_at,
+            media_type=newest["media_type"] if file is None else file.media_type,
+            size_bytes=newest["size_bytes"] if file is None else file.size_bytes,
+            stored_at=None if file is None else file.stored_at,
+            destroyed_at=None if file is None else file.destroyed_at,
             about=list(map(DocumentFactsOut.of, view.observations)),
         )

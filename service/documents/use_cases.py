@@ -23,6 +23,7 @@ from service.kit.db import Database, TenantSession, after_commit, tenant_of
 from service.kit.keyring import Keyring, KeyringError
 from service.kit.vault import Vault
 from service.observations.use_cases import observe
+from service.settings import Settings
 
 ABANDONED: Final = timedelta(hours=1)
 """Age from which a key that no file goes with is nobody's: the request that made it has not committed."""
@@ -88,6 +89,8 @@ def _store(session: TenantSession, vault: Vault, sha256: bytes, content: bytes, 
     file = repository.find_file(session, sha256)
     if file is not None and file.destroyed_at is None:
         return
+    if file is not None:
+        _forget_later(session, vault, file.key_id)
     key_id = clock.new_id()
     sealed: dict[str, Any] = {
         "media_type": media_type,
@@ -122,7 +125,7 @@ def get_document(session: TenantSession, sha256: str) -> DocumentView:
 
 
 def read_document(session: TenantSession, vault: Vault, sha256: str) -> tuple[DocumentFile, bytes]:
-    """Return a document's file and its content.
+    """Return a document's file and its content: a disclosure, which goes on record in the session's transaction.
 
     Raises
     ------
@@ -143,11 +146,12 @@ def read_document(session: TenantSession, vault: Vault, sha256: str) -> tuple[Do
     data = content.getvalue()
     if hashlib.sha256(data).digest() != file.sha256:
         raise KeyringError("The document is damaged in the database. Restore it from a backup, or send it again.")
+    append(session, "document.read", f"document:{sha256}", {"size_bytes": file.size_bytes}, after=file.sha256)
     return file, data
 
 
-def destroy_document(session: TenantSession, vault: Vault, sha256: str) -> DocumentView:
-    """Destroy a document's file for good; done again, it changes nothing and says the same.
+def destroy_document(session: TenantSession, vault: Vault, sha256: str) -> None:
+    """Destroy a document's file for good; done again, it changes nothing.
 
     What the ledger says of it stays: its hash, title and size.
 
@@ -157,20 +161,37 @@ def destroy_document(session: TenantSession, vault: Vault, sha256: str) -> Docum
         If none of this hash is known about a firm within reach, or only its hash is known here.
     """
     repository.lock(session, bytes.fromhex(sha256))
-    view = get_document(session, sha256)
-    file, tenant_id = _file_of(view), tenant_of(session)
+    file = _file_of(get_document(session, sha256))
     if file.destroyed_at is None:
         file.parts, file.destroyed_at = [], clock.now()
         session.add(file)
         session.flush()
         facts: dict[str, str | int | bool | None] = {"size_bytes": file.size_bytes}
         append(session, "document.destroyed", f"document:{sha256}", facts, before=file.sha256)
-    after_commit(session, lambda: _forget(vault, tenant_id, file.key_id))
-    return view
+    _forget_later(session, vault, file.key_id)
+
+
+def _forget_later(session: TenantSession, vault: Vault, key_id: UUID) -> None:
+    tenant_id = tenant_of(session)
+    after_commit(session, lambda: _forget(vault, tenant_id, key_id))
 
 
 def _forget(vault: Vault, tenant_id: UUID, key_id: UUID) -> None:
     vault.keys.destroy(tenant_id, key_id)
+
+
+def tidy(settings: Settings, database: Database) -> None:
+    """Finish every tenant's destructions of files that a kill broke off between the commit and the key's end.
+
+    Keys that no file names stay: to an old database beside a newer keyring they are those of files sent since.
+    """
+    vault = vault_of(Keyring(settings.keyring))
+    for tenant_id in vault.keys.tenants():
+        with database.session(tenant_id) as session:
+            key_ids = repository.destroyed_keys(session)
+        for key_id in key_ids:
+            if vault.keys.has(tenant_id, key_id):
+                _forget(vault, tenant_id, key_id)
 
 
 def sweep(database: Database, vault: Vault) -> int:

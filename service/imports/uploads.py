@@ -20,7 +20,7 @@ from service.jobs.rules import FINAL
 from service.jobs.use_cases import states
 from service.kit import clock
 from service.kit.db import Database
-from service.kit.keyring import Keyring
+from service.kit.keyring import Keyring, KeyringError
 from service.kit.vault import PART_BYTES, Vault
 
 ABANDONED = timedelta(hours=1)
@@ -50,9 +50,12 @@ class Uploads:
         Raises
         ------
         Conflict
-            If its key is not in this process's keyring.
+            If its key is not in this process's keyring, or does not open it.
         """
-        file = self._vault.open(tenant_id, job_id, parts)
+        try:
+            file = self._vault.open(tenant_id, job_id, parts)
+        except KeyringError:
+            raise Conflict("The uploaded file is damaged, or its key is another's. Upload it again.") from None
         if file is None:
             raise Conflict(
                 "The key of the uploaded file is not in the worker's keyring. Let all servers and workers share one"

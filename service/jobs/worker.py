@@ -10,6 +10,7 @@ import threading
 from collections.abc import Mapping
 from contextlib import suppress
 from time import monotonic
+from types import MappingProxyType
 from typing import Any, LiteralString
 from uuid import UUID
 
@@ -18,7 +19,7 @@ import structlog
 from procrastinate.exceptions import AlreadyEnqueued, ConnectorException
 from procrastinate.jobs import Status
 
-from service.jobs.context import Kind
+from service.jobs.context import Kind, Tidy
 from service.jobs.rules import Standing, State, is_due
 from service.jobs.runner import Runner
 from service.jobs.wakeups import QUEUE, TASK, worker_app
@@ -70,6 +71,8 @@ class Worker:
         An open one; the worker has connections of its own beside it.
     concurrency
         Jobs at a time, each in a thread.
+    chores
+        What is to be tidied beside what the kinds leave, by the domain's name.
     """
 
     def __init__(
@@ -79,8 +82,10 @@ class Worker:
         kinds: Mapping[str, Kind],
         *,
         concurrency: int = 1,
+        chores: Mapping[str, Tidy] = MappingProxyType({}),
     ) -> None:
         self._database, self._settings, self._kinds = database.beside(concurrency + 2), settings, kinds
+        self._chores = {kind.name: kind.tidy for kind in kinds.values() if kind.tidy is not None} | dict(chores)
         self._tidied_at = float("-inf")
         self._concurrency = concurrency
         self._sweep_seconds = min(SWEEP_SECONDS, settings.job_lease_seconds / 4)
@@ -162,13 +167,12 @@ class Worker:
             await asyncio.sleep(self._sweep_seconds)
 
     def tidy(self) -> None:
-        """Let every kind do what a kill left undone at a job's end; what fails is done the next time."""
-        for kind in self._kinds.values():
+        """Do what a kill left undone, at a job's end or a request's; what fails is done the next time."""
+        for name, tidy in self._chores.items():
             try:
-                if kind.tidy is not None:
-                    kind.tidy(self._settings, self._database)
+                tidy(self._settings, self._database)
             except Exception as error:  # noqa: BLE001 - whatever it is, the worker must go on
-                log.warning("not tidied", kind=kind.name, error=type(error).__name__)
+                log.warning("not tidied", kind=name, error=type(error).__name__)
 
     async def sweep(self, app: procrastinate.App) -> int:
         """Drop wake-ups that dead workers hold, and wake every job that waits without one; return how many.

@@ -5,9 +5,10 @@ from collections.abc import Iterable, Iterator
 from io import BytesIO
 from uuid import UUID
 
+from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from service.kit.keyring import Keyring
+from service.kit.keyring import Keyring, KeyringError
 
 PART_BYTES = 1 << 20
 _NONCE = 12
@@ -35,14 +36,25 @@ class Vault:
             yield nonce + seal.encrypt(nonce, content[start : start + PART_BYTES], str(number).encode())
 
     def open(self, tenant_id: UUID, file_id: UUID, parts: Iterable[bytes]) -> BytesIO | None:
-        """Return a file, in memory alone; None if its key is not in this process's keyring."""
+        """Return a file, in memory alone; None if its key is not in this process's keyring.
+
+        Raises
+        ------
+        KeyringError
+            If the key does not open the parts: one of the two is damaged, or another's.
+        """
         key = self.keys.load(tenant_id, file_id)
         if key is None:
             return None
         seal = AESGCM(key)
-        return BytesIO(
-            b"".join(seal.decrypt(p[:_NONCE], p[_NONCE:], str(number).encode()) for number, p in enumerate(parts))
-        )
+        opened = (seal.decrypt(p[:_NONCE], p[_NONCE:], str(number).encode()) for number, p in enumerate(parts))
+        try:
+            return BytesIO(b"".join(opened))
+        except (InvalidTag, ValueError):
+            raise KeyringError(
+                "The file is damaged in the database, or its key in the keyring is another's. Restore what is damaged"
+                " from its backup, or send the file again."
+            ) from None
 
     def forget(self, tenant_id: UUID, file_id: UUID) -> None:
         """Destroy the key of a file, if it is there."""

@@ -162,7 +162,7 @@ def _(owner: Owner) -> Call:
     return Call(f"/v1/documents/{owner['document']}/content")
 
 
-@request("DELETE /v1/documents/{sha256}/content", Of.FIRM, "spare_document")
+@request("DELETE /v1/documents/{sha256}/content", Of.FIRM)
 def _(owner: Owner) -> Call:
     return Call(f"/v1/documents/{owner['spare_document']}/content")
 

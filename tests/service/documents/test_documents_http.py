@@ -2,15 +2,17 @@
 
 import hashlib
 import io
+import json
 import os
 import uuid
 import zipfile
 
 import pytest
 from http_client import make_client
-from sqlalchemy import text
+from sqlalchemy import inspect, text
 
 from features.kinds.world import DOCUMENT
+from service.app import CHORES
 from service.documents import use_cases
 from service.documents.rules import TYPES
 from service.errors import Gone
@@ -18,6 +20,7 @@ from service.identity.access import Role
 from service.identity.use_cases import create_branch, tenant_id_of
 from service.imports.adapters.contract import Options
 from service.imports.use_cases import import_source
+from service.jobs.worker import Worker
 from service.kit import clock
 from service.kit.keyring import KeyringError
 from tests.service.observations.test_observations_http import add_firm, body
@@ -163,10 +166,11 @@ def test_destroyed_is_gone_and_said_once(app, database, tenant, client, manager,
     sha256 = upload(client, firm_id).json()["sha256"]
     path = f"/v1/documents/{sha256}/content"
     assert client.send("DELETE", path).status_code == 403
-    gone = manager.send("DELETE", path)
-    assert gone.status_code == 200
-    assert gone.json()["destroyed_at"]
-    assert manager.send("DELETE", path).json() == gone.json()
+    administrator = make_client(app, database, tenant, Role.ADMINISTRATOR)
+    for who in (manager, administrator):
+        answer = who.send("DELETE", path)
+        assert (answer.status_code, answer.content) == (204, b"")
+    assert client.get(f"/v1/documents/{sha256}").json()["destroyed_at"]
     answer = client.get(path)
     assert (answer.status_code, answer.json()["type"]) == (410, "urn:clustercredit:gone")
     assert client.get(f"/v1/documents/{sha256}").json()["about"]
@@ -206,12 +210,58 @@ def test_a_key_that_is_lost_is_no_destruction(app, database, tenant, client, fir
             use_cases.read_document(session, use_cases.vault_of(app.state.keyring), sha256)
 
 
-def test_a_hash_without_a_file(database, tenant, client, manager, firm_id, tmp_path):
-    sha256, path = "0" * 64, tmp_path / "documents.csv"
-    values = {column.name: column.example for column in DOCUMENT.columns} | {"sha256": sha256}
+@pytest.mark.parametrize("damage", ["set_byte(parts[1], 20, 255 - get_byte(parts[1], 20))", "substr(parts[1], 1, 5)"])
+def test_a_file_that_was_tampered_with_is_said_to_be_damaged(database, tenant, client, firm_id, damage):
+    path = f"/v1/documents/{upload(client, firm_id).json()['sha256']}/content"
+    with database.session(tenant_id_of(tenant)) as session:
+        session.execute(text(f"update document_file set parts = array[{damage}]"))
+    answer = client.get(path)
+    assert (answer.status_code, answer.json()["type"]) == (503, "urn:clustercredit:keyring-unavailable")
+    assert "damaged" in answer.json()["detail"]
+
+
+def test_who_got_a_file_is_on_record_and_who_only_asked_is_not(database, tenant, client, manager, firm_id):
+    sha256 = upload(client, firm_id).json()["sha256"]
+    path = f"/v1/documents/{sha256}/content"
+    client.get(f"/v1/documents/{sha256}")
+    got = [who.get(path).headers["X-Request-Id"] for who in (client, manager)]
+    manager.send("DELETE", path)
+    assert client.get(path).status_code == 410
+    with database.session(tenant_id_of(tenant)) as session:
+        bodies = map(json.loads, session.scalars(text("select body from audit_pending")))
+        entries = [entry for entry in bodies if entry["action"] == "document.read"]
+    assert [entry["request_id"] for entry in entries] == got
+    assert {(entry["subject"], entry["after"]) for entry in entries} == {(f"document:{sha256}", sha256)}
+
+
+def test_what_is_known_of_a_file_is_told_without_reading_it(database, tenant, client, firm_id):
+    sha256 = upload(client, firm_id).json()["sha256"]
+    with database.session(tenant_id_of(tenant)) as session:
+        file = use_cases.get_document(session, sha256).file
+        assert "parts" in inspect(file).unloaded
+        assert len(file.parts) == 1
+
+
+def test_type_and_size_are_the_files_own_whatever_a_row_says(database, tenant, client, firm_id, tmp_path):
+    sha256 = upload(client, firm_id).json()["sha256"]
+    change = {"media_type": "text/plain", "size_bytes": "1", "observed_on": "2024-06-30", "known_on": "2024-06-30"}
+    _import_row(database, tenant, tmp_path, sha256=sha256, **change)
+    shown = client.get(f"/v1/documents/{sha256}").json()
+    assert [row["observed_on"] for row in shown["about"]] == ["2024-06-30", "2024-05-31"]
+    assert (shown["media_type"], shown["size_bytes"]) == ("application/pdf", len(PDF))
+
+
+def _import_row(database, tenant, folder, **change):
+    path = folder / "documents.csv"
+    values = {column.name: column.example for column in DOCUMENT.columns} | change
     path.write_text(f"{','.join(values)}\n{','.join(chr(34) + value + chr(34) for value in values.values())}\n")
     with database.session(tenant_id_of(tenant)) as session:
         assert import_source(session, "document", path, Options(today=clock.today())).added == 1
+
+
+def test_a_hash_without_a_file(database, tenant, client, manager, firm_id, tmp_path):
+    sha256 = "0" * 64
+    _import_row(database, tenant, tmp_path, sha256=sha256)
     shown = client.get(f"/v1/documents/{sha256}").json()
     assert (shown["stored_at"], shown["about"][0]["firm_id"]) == (None, firm_id)
     assert client.get(f"/v1/documents/{sha256}/content").status_code == 404
@@ -224,7 +274,7 @@ def test_sweeping_destroys_what_no_living_file_goes_with(app, database, tenant, 
     broken_off = upload(client, firm_id, FILES["image/png"], "image/png").json()["sha256"]
     with monkeypatch.context() as patch:
         patch.setattr(use_cases, "_forget", lambda *_: None)
-        assert manager.send("DELETE", f"/v1/documents/{broken_off}/content").status_code == 200
+        assert manager.send("DELETE", f"/v1/documents/{broken_off}/content").status_code == 204
     vault.keys.create(tenant_id, uuid.uuid4())
     assert len(_keys(app, tenant)) == 3
     old = (clock.now() - 2 * use_cases.ABANDONED).timestamp()
@@ -236,3 +286,35 @@ def test_sweeping_destroys_what_no_living_file_goes_with(app, database, tenant, 
     with database.session(tenant_id) as session:
         states = session.execute(text("select sha256, destroyed_at is null from document_file")).all()
     assert {sha256.hex(): is_kept for sha256, is_kept in states} == {kept: True, broken_off: False}
+
+
+def test_a_worker_finishes_a_destruction_and_leaves_keys_of_files_it_does_not_know(
+    app, database, tenant, client, manager, firm_id, monkeypatch
+):
+    kept = upload(client, firm_id).json()["sha256"]
+    broken_off = upload(client, firm_id, FILES["image/png"], "image/png").json()["sha256"]
+    with monkeypatch.context() as patch:
+        patch.setattr(use_cases, "_forget", lambda *_: None)
+        assert manager.send("DELETE", f"/v1/documents/{broken_off}/content").status_code == 204
+    vault, tenant_id = use_cases.vault_of(app.state.keyring), tenant_id_of(tenant)
+    vault.keys.create(tenant_id, unknown := uuid.uuid4())
+    old = (clock.now() - 2 * use_cases.ABANDONED).timestamp()
+    for key in _keys(app, tenant):
+        os.utime(key, (old, old))
+    Worker(database, app.state.settings, {}, chores=CHORES).tidy()
+    assert client.get(f"/v1/documents/{kept}/content").content == PDF
+    assert len(_keys(app, tenant)) == 2
+    assert vault.keys.has(tenant_id, unknown)
+    assert len(list(vault.keys.destroyed(tenant_id))) == 1
+
+
+def test_sending_a_file_again_finishes_its_destruction_first(app, tenant, client, manager, firm_id, monkeypatch):
+    sha256 = upload(client, firm_id).json()["sha256"]
+    (first,) = _keys(app, tenant)
+    with monkeypatch.context() as patch:
+        patch.setattr(use_cases, "_forget", lambda *_: None)
+        assert manager.send("DELETE", f"/v1/documents/{sha256}/content").status_code == 204
+    assert upload(client, firm_id).status_code == 201
+    (second,) = _keys(app, tenant)
+    assert second != first
+    assert client.get(f"/v1/documents/{sha256}/content").content == PDF

@@ -9,12 +9,13 @@ import pytest
 from sqlalchemy import text
 from typer.testing import CliRunner
 
+from features.consent import permitted
 from features.kinds import KINDS
 from service.cli import app as app_of_commands
 from service.exports import use_cases
 from service.exports.use_cases import TooManyRows
 from service.exports.writers import FORMS
-from service.firms.use_cases import add_inputs
+from service.firms.use_cases import add_inputs, read_inputs
 from service.identity.use_cases import create_tenant, tenant_id_of
 from service.kit import clock
 from tests.features.rows import consent, firm, inputs, person, record, sale
@@ -73,6 +74,14 @@ def test_rows_of_who_withdrew_are_withheld(session, tmp_path):
     add(session, consent("a", "bureau", on=date(2024, 3, 1), given=False))
     assert exported(session, "personal_record", tmp_path)["person_id"].to_list() == ["b"]
     assert exported(session, "consent", tmp_path).height == 6
+
+
+def test_rows_without_a_consent_are_in_the_copy_and_in_no_feature(session, tmp_path):
+    add(session, firm(), person("a", date(2010, 1, 1)), record("a", 45))
+    for kind in ("person", "personal_record"):
+        assert exported(session, kind, tmp_path)["person_id"].to_list() == ["a"]
+    used = permitted(read_inputs(session, TODAY), TODAY)
+    assert (used.persons.height, used.personal_records.height) == (0, 0)
 
 
 def test_records_past_their_years_say_none_and_come_back_alike(session, database, tmp_path, monkeypatch):
