@@ -4,7 +4,8 @@ The file is one that a tax bureau might hand out: 20,000 firms, five years, in o
 `import_source` in a process of its own. psql has the same rows typed and hashed already, with the firms' ids: it COPYs
 them into a temporary table and INSERTs from there, in the order of the key and ON CONFLICT DO NOTHING, into the same
 table, emptied, as the same role under the same policies. Then a tenth more goes in on top by both: a ledger that has
-rows. Limits: 60,000 rows a second, 3 GB, .8 of psql's speed. `python benchmarks/import_invoices.py [rows]`
+rows. Both have two turns, of which the better counts. Limits: 60,000 rows a second, 3 GB, .8 of psql's speed.
+`python benchmarks/import_invoices.py [rows]`
 """
 
 import json
@@ -39,7 +40,7 @@ from service.kit.db import RUNTIME_ROLE, Database
 from service.kit.embedded_postgres import EmbeddedPostgres, programs
 
 ROOT = Path(__file__).parents[1]
-ROWS, FIRMS, PARTNERS, DAYS, SLICE = 10_000_000, 20_000, 60_000, 1826, 500_000
+ROWS, FIRMS, PARTNERS, DAYS, SLICE, TURNS = 10_000_000, 20_000, 60_000, 1826, 500_000, 2
 FIRST_DAY, TODAY = date(2020, 1, 1), date(2025, 6, 30)
 LEAST_RATE, MOST_KIB, LEAST_OF_PSQL = 60_000, 3_000_000_000 >> 10, 0.8
 TENANT = "bench"
@@ -52,12 +53,12 @@ def main(rows: int) -> None:
         database = Database(server.start())
         migrations.upgrade(database.engine)
         prepare(database, folder, rows)
-        empty(database)
-        figures = {"psql": by_psql(database, server, folder / "all.staged")}
-        figures["psql, a tenth more"] = by_psql(database, server, folder / "more.staged")
-        empty(database)
-        figures["import"] = by_import(database, folder / "all.csv")
-        figures["import, a tenth more"] = by_import(database, folder / "more.csv")
+        figures: dict[str, dict[str, float]] = {}
+        for _ in range(TURNS):
+            for name, file in (("", "all"), (", a tenth more", "more")):
+                keep(figures, f"psql{name}", by_psql(database, server, folder / f"{file}.staged", is_first=not name))
+            for name, file in (("", "all"), (", a tenth more", "more")):
+                keep(figures, f"import{name}", by_import(database, folder / f"{file}.csv", is_first=not name))
         database.dispose()
     finally:
         server.stop()
@@ -66,10 +67,17 @@ def main(rows: int) -> None:
     report(rows, figures)
 
 
+def keep(figures: dict[str, dict[str, float]], name: str, figure: dict[str, float]) -> None:
+    """Show a turn, and keep it if it is the better one."""
+    parts = ", ".join(f"{part} {seconds:.1f}" for part, seconds in figure.items() if part not in {"kib", "rows"})
+    print(
+        f"{name}: {figure['rows']:,.0f} rows, {figure['rows'] / figure['whole']:,.0f} rows/s; seconds: {parts}",
+        flush=True,
+    )
+    figures[name] = min(figures.get(name, figure), figure, key=lambda turn: turn["whole"])
+
+
 def report(rows: int, figures: dict[str, dict[str, float]]) -> None:
-    for name, figure in figures.items():
-        parts = ", ".join(f"{part} {seconds:.1f}" for part, seconds in figure.items() if part not in {"kib", "rows"})
-        print(f"{name}: {figure['rows']:,.0f} rows, {figure['rows'] / figure['whole']:,.0f} rows/s; seconds: {parts}")
     rate, kib = rows / figures["import"]["whole"], figures["import"]["kib"]
     ratio, later = (
         figures[f"psql{part}"]["whole"] / figures[f"import{part}"]["whole"] for part in ("", ", a tenth more")
@@ -142,8 +150,10 @@ def empty(database: Database) -> None:
         connection.execute(text("checkpoint"))
 
 
-def by_psql(database: Database, server: EmbeddedPostgres, staged: Path) -> dict[str, float]:
+def by_psql(database: Database, server: EmbeddedPostgres, staged: Path, *, is_first: bool) -> dict[str, float]:
     """Return the seconds of COPY and of INSERT ... SELECT, in one transaction, and the rows."""
+    if is_first:
+        empty(database)
     columns = ", ".join([*INVOICE.schema, "content_sha256"])
     key = "firm_id, content_sha256, observed_on, known_on"
     with database.engine.connect() as connection:
@@ -175,8 +185,10 @@ def by_psql(database: Database, server: EmbeddedPostgres, staged: Path) -> dict[
     return {"rows": count - before, "whole": whole, "COPY": copied, "INSERT": inserted}
 
 
-def by_import(database: Database, file: Path) -> dict[str, float]:
+def by_import(database: Database, file: Path, *, is_first: bool) -> dict[str, float]:
     """Return what a process of its own measures that imports a file, its memory among it."""
+    if is_first:
+        empty(database)
     command = [
         sys.executable,
         __file__,
