@@ -162,7 +162,7 @@ def _kind(kind: Kind) -> str:
             c.en,
             c.zh,
             _limits(c),
-            f"`{c.example}`",
+            f"`{c.example}`" if c.example else "",
         ]
         for c in kind.columns
     ]

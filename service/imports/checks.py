@@ -175,7 +175,10 @@ def _readable(column: Column) -> list[Check]:
 
 
 def canonical_checks(rows: pl.DataFrame, kind: Kind, today: date) -> list[Check]:
-    """Return what every row of a kind must satisfy, wherever it comes from."""
+    """Return what every row of a kind must satisfy, wherever it comes from.
+
+    What may not be repeated is looked for first, lest another fault of the same value show it.
+    """
     out_of_time = fault(
         f"not between {kind.earliest} and today", f"不在 {kind.earliest} 与今天之间", "check the day", "请核对日期"
     )
@@ -185,13 +188,14 @@ def canonical_checks(rows: pl.DataFrame, kind: Kind, today: date) -> list[Check]
         Check("known_on", pl.col("known_on") > today, _FUTURE),
         *(_key_checks(rows) if kind.is_of_firms else []),
         *(_person_checks(rows) if "person_id" in kind.schema else []),
+        *(_check_of(rule) for rule in kind.rules if rule.is_secret),
         *(check for column in kind.columns for check in _limits(rows, column)),
-        *map(_check_of, kind.rules),
+        *(_check_of(rule) for rule in kind.rules if not rule.is_secret),
     ]
 
 
 def _check_of(rule: Rule) -> Check:
-    return Check(rule.column, rule.is_bad, rule.fault)
+    return Check(rule.column, rule.is_bad, rule.fault, rule.is_secret)
 
 
 def _limits(rows: pl.DataFrame, column: Column) -> list[Check]:

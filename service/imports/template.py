@@ -90,7 +90,7 @@ def _typed(kind: Kind) -> dict[str, Any]:
         pl.Float64(): float,
         pl.String(): str,
     }
-    return {column.name: read[column.dtype](column.example) for column in kind.columns}
+    return {column.name: read[column.dtype](column.example) if column.example else None for column in kind.columns}
 
 
 def _csv(kind: Kind) -> bytes:

@@ -155,6 +155,8 @@ def typed_example(column: Column) -> Value:
     >>> [typed_example(column) for column in KINDS["capital"].columns][2:4]
     ['2024-06-15', 500000000]
     """
+    if not column.example:
+        return None
     if column.dtype == pl.Boolean:
         return column.example == "true"
     if column.dtype == pl.Int64:

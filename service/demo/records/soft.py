@@ -95,13 +95,17 @@ def association_act(ground: Ground, rng: np.random.Generator) -> pl.DataFrame:
     ):
         on = later(rng, ground.window.month_starts(month), 0, 27)
         act = rng.integers(len(acts), size=len(firm))
-        ended = sparse(dates(later(rng, on, 180, 365)), (act == 2) & (len(acts) > 1))
-        parts.append(
-            ground.table(
-                ASSOCIATION_ACT, firm, on, later(rng, on, 3, 30), association=association.gather(firm),
-                act=chosen(acts, act), severity=np.minimum(1 + act, 3), words=words, ended_on=ended,
-            )
-        )  # fmt: skip
+        ended = later(rng, on, 180, 365)
+        columns = {
+            "association": association.gather(firm), "act": chosen(acts, act), "severity": np.minimum(1 + act, 3),
+            "words": words,
+        }  # fmt: skip
+        parts.append(ground.table(ASSOCIATION_ACT, firm, on, later(rng, on, 3, 30), **columns))
+        rows = np.flatnonzero((act == 2) & (len(acts) > 1))
+        over = ground.table(
+            ASSOCIATION_ACT, firm[rows], on[rows], ended[rows], ended_on=dates(ended[rows]), **of_rows(columns, rows)
+        )
+        parts.append(over)
     return pl.concat(parts)
 
 

@@ -136,10 +136,11 @@ def _firms(file: str, chunk: Chunk, clock: _Clock) -> Iterator[Batch]:
     texts, bad = split(chunk.rows, checks, file)
     industry = pl.when(pl.col("industry") != "-").then(pl.col("industry"))
     key, facts_on = _key("firm_id"), pl.lit(clock.facts_on)
+    founded_on = _before(clock.ends_on, "age_months")
     firms = rows_of(
         FIRM, texts, firm_id=key, observed_on=facts_on, name=_name("firm_id"), industry=industry, place=pl.col("area"),
         cluster=pl.concat_str(pl.col("area"), industry, separator=" "),
-        founded_on=_before(clock.ends_on, "age_months"),
+        founded_on=pl.when(founded_on <= facts_on).then(founded_on),
     )  # fmt: skip
     capital = rows_of(
         CAPITAL, texts, firm_id=key, observed_on=facts_on, registered_fen=_fen("registered_capital"),

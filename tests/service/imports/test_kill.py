@@ -1,4 +1,4 @@
-"""A kill at any moment of an import leaves nothing, or all; the same import then then leaves what any does."""
+"""A kill at any moment of an import leaves nothing or all, and the same import then what an undisturbed one does."""
 
 import os
 import random

@@ -137,7 +137,8 @@ def test_any_row_has_the_same_hash_online_and_in_bulk(session, tmp_path, values)
         ("utility_bill", {"known_on": str(LATER)}, "known_on", "lies in the future", "晚于今天"),
         ("utility_bill", {"observed_on": "1949-09-30"}, "observed_on", "not between 1949-10-01", "不在 1949-10-01"),
         ("financial_statement", {"assets_fen": 999_000_000}, "assets_fen", "not equal to assets", "不等于资产总计"),
-        ("ownership", {"holder_kind": "person", "person_id": None}, "person_id", "required", "必填"),
+        ("ownership", {"holder_kind": "person", "holder": None}, "person_id", "required", "必填"),
+        ("receivable", {"paid_on": "2024-06-16"}, "paid_on", "after known_on", "晚于可知日期"),
         ("event", {"event": "subsidy_awarded"}, "event", "not an event of this source", "没有此类事件"),
     ],
 )
@@ -205,6 +206,16 @@ def test_a_number_for_a_pseudonym_is_refused_and_not_repeated(client, firm_id):
     assert number not in answer.text
 
 
+def test_a_persons_name_is_refused_and_not_repeated(client, firm_id):
+    person = {"partner_kind": "person", "partner": "张三", "person_id": "P000123"}
+    answer = client.post("/v1/observations", body("relation", firm_id, **person))
+    assert answer.status_code == 422
+    (error,) = answer.json()["errors"]
+    assert (error["field"], error["value"]) == ("partner", "***")
+    assert "never kept" in error["reason"]
+    assert "张三" not in answer.text
+
+
 def test_who_reaches_a_branch_reaches_no_other_firm_and_not_the_world(app, database, tenant, firm_id):
     with database.session(tenant_id_of(tenant)) as session:
         branch_id = create_branch(session, "here").id
@@ -228,7 +239,7 @@ def test_pages_are_newest_first_and_end_at_what_was_known(client, firm_id):
     for month in range(1, 6):
         for cause in "ab":
             days = {"observed_on": f"2024-{month:02}-10", "known_on": f"2024-{month:02}-20"}
-            client.post("/v1/observations", body("event", firm_id, cause=cause, **days))
+            client.post("/v1/observations", body("event", firm_id, cause=cause, ended_on=None, **days))
     seen, cursor = [], {}
     while True:
         page = client.get("/v1/observations", kind="event", firm_id=firm_id, limit=3, **cursor).json()

@@ -46,6 +46,12 @@ def test_a_firm_has_capital_in_fen_a_foundation_and_an_undated_label(folder, loa
     assert set(capital["known_on"]) == {FACTS_ON}
 
 
+def test_a_firm_that_is_younger_than_its_facts_has_no_foundation_in_them(folder, write, load, ledger):
+    write("validate_firms.csv", FIRMS, "9,1.0,1.0,0.0,批发业,乙市,0")
+    load("smesd", folder)
+    assert ledger("firm")["founded_on"].to_list() == [date(2019, 12, 31), FACTS_ON, None]
+
+
 def test_every_clock_ends_on_the_day_that_is_given(folder, write, load, ledger):
     write("train_lawsuits.csv.gz", LAWSUITS, "7,tort,higher,plaintiff_won,13,0")
     load("smesd", folder, date(2019, 3, 31))
