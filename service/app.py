@@ -11,7 +11,10 @@ from service.alerts.router import router as alerts
 from service.associations.router import router as associations
 from service.audit.router import router as audit
 from service.audit.signing import SigningKeys
+from service.documents.router import router as documents
+from service.documents.use_cases import tidy as tidy_documents
 from service.errors import ProblemOut, install_handlers, problem, responses
+from service.exports.router import router as exports
 from service.firms.router import router as firms
 from service.funds.router import router as funds
 from service.identity.access import ACCESS, PUBLIC
@@ -22,7 +25,7 @@ from service.identity.user_router import router as users
 from service.identity.uses import Uses
 from service.imports.jobs import IMPORT
 from service.imports.router import router as imports
-from service.jobs.context import Kind
+from service.jobs.context import Kind, Tidy
 from service.jobs.events import Streams
 from service.jobs.router import router as jobs
 from service.kit.admission import Admission
@@ -33,6 +36,7 @@ from service.kit.keyring import Keyring
 from service.kit.logs import RequestLog
 from service.kit.rate_limit import Failures, Limiter
 from service.kit.receive import WholeRequest
+from service.observations.router import router as observations
 from service.people.router import router as people
 from service.rescoring.jobs import RESCORING
 from service.rescoring.router import router as rescorings
@@ -52,6 +56,9 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     people,
     associations,
     imports,
+    observations,
+    documents,
+    exports,
     models,
     scores,
     rescorings,
@@ -64,6 +71,8 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
 )
 KINDS: Final[dict[str, Kind]] = {kind.name: kind for kind in (IMPORT, TRAINING, RESCORING)}
 """What workers can do."""
+CHORES: Final[dict[str, Tidy]] = {"documents": tidy_documents}
+"""What workers tidy now and then beside what jobs leave."""
 ANY_ROUTE: Final = (
     HTTPStatus.BAD_REQUEST,
     HTTPStatus.UNPROCESSABLE_ENTITY,
@@ -121,6 +130,7 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
         seconds=settings.receive_seconds,
         max_body=settings.max_body_bytes,
         max_buffered=settings.max_buffered_bytes,
+        max_files={"documents": settings.max_document_bytes},
     )
     app.add_middleware(RequestLog)
     for router in ROUTERS:

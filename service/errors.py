@@ -113,6 +113,14 @@ class Conflict(Problem):
     title = "The request conflicts with the present state"
 
 
+class Gone(Problem):
+    """It was there, and has been destroyed for good."""
+
+    status = HTTPStatus.GONE
+    code = "gone"
+    title = "It has been destroyed"
+
+
 class PreconditionFailed(Problem):
     """The object is no longer what the request was made from."""
 
@@ -258,6 +266,10 @@ class FieldError(BaseModel):
     field: str = Field(examples=["invoices.3.gross"])
     row: int | None = Field(None, description="Index of the row in a list, from 0.", examples=[3])
     reason: str = Field(examples=["Input should be a valid decimal"])
+    value: str | None = Field(None, description="Of an observation: the value at fault, without persons' numbers.")
+    remedy: str | None = Field(None, description="Of an observation: what to do about it.")
+    reason_zh: str | None = Field(None, description="Of an observation: the reason in Chinese.")
+    remedy_zh: str | None = Field(None, description="Of an observation: the remedy in Chinese.")
 
 
 class ProblemOut(BaseModel):

@@ -55,6 +55,9 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(
         8 * 1024 * 1024, ge=1024, description="Largest request body in bytes; a longer one is answered 413."
     )
+    max_document_bytes: int = Field(
+        10 * 1024 * 1024, ge=1024, le=1 << 28, description="Largest document in bytes; a larger one is answered 413."
+    )
     receive_seconds: int = Field(
         20,
         ge=1,

@@ -1,7 +1,7 @@
 """What a firm's books, bills and accounts say."""
 
 from functools import reduce
-from operator import add
+from operator import add, sub
 
 import polars as pl
 
@@ -11,6 +11,7 @@ from features.kinds.contract import (
     PERIOD_IN_ORDER,
     Column,
     Kind,
+    Rule,
     Words,
     adds_up,
     choice,
@@ -19,13 +20,14 @@ from features.kinds.contract import (
     day,
     fen,
     flag,
+    known_by,
     not_before,
     number,
     text,
 )
 
-_ROUNDING = 100
-"""Statements are kept in yuan; a sum of rounded parts may be one apart."""
+_ROUNDING = 50
+"""Statements are kept in yuan: each rounded amount, a part or the sum itself, may be half a yuan off."""
 
 
 _EXAMPLE_YUAN = {
@@ -49,8 +51,11 @@ def _line(name: str, en: str, zh: str, *, is_required: bool = False) -> Column:
     return fen(f"{name}_fen", en, zh, str(100 * _EXAMPLE_YUAN.get(name, 0)), is_required=is_required)
 
 
-def _sum(*names: str) -> pl.Expr:
-    return reduce(add, (pl.col(f"{name}_fen") for name in names))
+def _sums_to(total: str, parts: tuple[str, ...], en: str, zh: str, *, less: tuple[str, ...] = ()) -> Rule:
+    """Make the rule that lines, less others, add up to a total, but for what their rounding may do."""
+    added, taken = ([pl.col(f"{name}_fen") for name in names] for names in (parts, less))
+    within = max(2 * _ROUNDING, _ROUNDING * (len(added) + len(taken) + 1))
+    return adds_up(f"{total}_fen", reduce(sub, taken, reduce(add, added)), en, zh, within=within)
 
 
 FINANCIAL_STATEMENT = Kind(
@@ -131,41 +136,25 @@ FINANCIAL_STATEMENT = Kind(
     ),
     (
         PERIOD_IN_ORDER,
-        adds_up(
-            "assets_fen", _sum("liabilities", "equity"), "liabilities and equity are not equal to assets",
-            "负债与所有者权益之和不等于资产总计", within=_ROUNDING,
-        ),
-        adds_up(
-            "assets_fen", _sum("current_assets", "noncurrent_assets"),
-            "current and non-current assets do not add up to assets", "流动与非流动资产之和不等于资产总计",
-            within=_ROUNDING,
-        ),
-        adds_up(
-            "current_assets_fen",
-            _sum("cash", "short_investments", "notes_receivable", "accounts_receivable", "prepayments",
-                 "dividends_receivable", "interest_receivable", "other_receivables", "inventories",
-                 "other_current_assets"),
-            "the parts do not add up to current assets", "各分项之和不等于流动资产合计", within=_ROUNDING,
-        ),
-        adds_up(
-            "liabilities_fen", _sum("current_liabilities", "noncurrent_liabilities"),
-            "current and non-current liabilities do not add up to liabilities", "流动与非流动负债之和不等于负债合计",
-            within=_ROUNDING,
-        ),
-        adds_up(
-            "equity_fen", _sum("paid_in_capital", "capital_reserve", "surplus_reserve", "retained_profit"),
-            "the parts do not add up to equity", "各分项之和不等于所有者权益合计", within=_ROUNDING,
-        ),
-        adds_up(
-            "profit_before_tax_fen", _sum("operating_profit", "other_income") - pl.col("other_expenses_fen"),
-            "operating profit and non-operating items do not add up to profit before tax",
-            "营业利润与营业外收支之和不等于利润总额", within=_ROUNDING,
-        ),
-        adds_up(
-            "net_profit_fen", pl.col("profit_before_tax_fen") - pl.col("income_tax_fen"),
-            "profit before tax less income tax is not net profit", "利润总额减所得税费用不等于净利润",
-            within=_ROUNDING,
-        ),
+        _sums_to("assets", ("liabilities", "equity"), "liabilities and equity are not equal to assets",
+                 "负债与所有者权益之和不等于资产总计"),
+        _sums_to("assets", ("current_assets", "noncurrent_assets"),
+                 "current and non-current assets do not add up to assets", "流动与非流动资产之和不等于资产总计"),
+        _sums_to("current_assets",
+                 ("cash", "short_investments", "notes_receivable", "accounts_receivable", "prepayments",
+                  "dividends_receivable", "interest_receivable", "other_receivables", "inventories",
+                  "other_current_assets"),
+                 "the parts do not add up to current assets", "各分项之和不等于流动资产合计"),
+        _sums_to("liabilities", ("current_liabilities", "noncurrent_liabilities"),
+                 "current and non-current liabilities do not add up to liabilities",
+                 "流动与非流动负债之和不等于负债合计"),
+        _sums_to("equity", ("paid_in_capital", "capital_reserve", "surplus_reserve", "retained_profit"),
+                 "the parts do not add up to equity", "各分项之和不等于所有者权益合计"),
+        _sums_to("profit_before_tax", ("operating_profit", "other_income"),
+                 "operating profit and non-operating items do not add up to profit before tax",
+                 "营业利润与营业外收支之和不等于利润总额", less=("other_expenses",)),
+        _sums_to("net_profit", ("profit_before_tax",), "profit before tax less income tax is not net profit",
+                 "利润总额减所得税费用不等于净利润", less=("income_tax",)),
     ),
 )  # fmt: skip
 
@@ -209,7 +198,7 @@ UTILITY_BILL = Kind(
         fen("amount_fen", "amount of the bill", "金额", "3374700"),
         day("paid_on", "day it was paid", "缴费日期", "2024-06-12", is_required=False),
     ),
-    (PERIOD_IN_ORDER, not_before("paid_on", "period_from")),
+    (PERIOD_IN_ORDER, not_before("paid_on", "period_from"), known_by("paid_on")),
 )  # fmt: skip
 
 ACCOUNT_MONTH = Kind(
@@ -245,7 +234,7 @@ PRODUCT_HELD = Kind(
             ("account", "deposit", "payroll", "loan", "bill", "guarantee", "acquiring", "wealth"),
         ),
         code("contract_id", "contract", "合同号", "C000123", is_required=False),
-        day("ended_on", "day it ended", "终止日期", "2025-01-31", is_required=False),
+        day("ended_on", "day it ended", "终止日期", "2024-06-10", is_required=False),
     ),
-    (not_before("ended_on"),),
+    (not_before("ended_on"), known_by("ended_on")),
 )

@@ -42,12 +42,15 @@ class Rule:
         The column that is named.
     is_bad
         Over the kind's typed columns.
+    is_secret
+        Whether the value may not be repeated, not even in the list of rejected rows.
     """
 
     column: str
     is_bad: pl.Expr
     fault: Fault
     group: Group = "value"
+    is_secret: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +67,8 @@ class Column:
         The length of the longest text.
     is_code
         Whether the text is a code: letters, digits, '.', '_', ':' and '-'.
+    example
+        As a file has it; together a kind's examples are a row. Empty: it has no value in that row.
     """
 
     name: str
@@ -262,6 +267,60 @@ def not_before(column: str, first: str = "observed_on") -> Rule:
             Words(f"check the two days; {column} cannot be earlier", f"请核对两个日期，{column} 不得早于 {first}"),
         ),
         "time",
+    )
+
+
+def known_by(column: str) -> Rule:
+    """Make the rule that the day of a fact is not after the row could be known: no row knows its own future.
+
+    Not for days that are planned, such as a maturity.
+
+    Examples
+    --------
+    >>> days = pl.DataFrame({"paid_on": [date(2024, 6, 1), date(2024, 6, 3), None], "known_on": [date(2024, 6, 2)] * 3})
+    >>> days.select(known_by("paid_on").is_bad).to_series().to_list()
+    [False, True, None]
+    """
+    return Rule(
+        column,
+        pl.col(column) > pl.col("known_on"),
+        Fault(
+            Words("after known_on", "晚于可知日期"),
+            Words(
+                f"give the day on which it could be known as known_on, or leave {column} empty until it has happened",
+                f"known_on 请填写可得知的日期；尚未发生的，{column} 请留空",
+            ),
+        ),
+        "time",
+    )
+
+
+def person_or_name(is_person: pl.Expr, name: str) -> tuple[Rule, Rule]:
+    """Make the rules that a person has a pseudonym and no name, and anybody else a name and no pseudonym.
+
+    What is refused is not repeated: it may name a person.
+
+    Parameters
+    ----------
+    is_person
+        Whether the other is a person.
+    name
+        The column of the other's code or name, where the other is none.
+    """
+    named = Fault(
+        Words("a person's name is never kept here", "此处从不保存自然人姓名"),
+        Words(
+            f"leave {name} empty, enter the person over HTTP, and give the pseudonym as person_id",
+            f"请将 {name} 留空，通过接口登记人员，并以其代号填写 person_id",
+        ),
+    )
+    strange = Fault(
+        Words("only a person has a pseudonym", "仅自然人有人员代号"),
+        Words("leave person_id empty, or say that it is a person", "请将 person_id 留空，或将类型改为自然人"),
+    )
+    return (
+        Rule(name, is_person & pl.col(name).is_not_null(), named, is_secret=True),
+        Rule("person_id", ~is_person & pl.col("person_id").is_not_null(), strange, is_secret=True),
     )
 
 

@@ -14,8 +14,10 @@ from features.kinds.contract import (
     day,
     fen,
     flag,
+    known_by,
     needed,
     not_before,
+    person_or_name,
     share,
     text,
 )
@@ -62,6 +64,7 @@ INSTALMENT = Kind(
         fen("interest_paid_fen", "interest paid so far", "已还利息", "208333", low=0),
         day("paid_on", "day it was paid in full", "还清日期", "2024-06-05", is_required=False),
     ),
+    (known_by("paid_on"),),
 )
 
 _SAYS_NOTHING = (
@@ -143,7 +146,7 @@ GUARANTEE = Kind(
                ("firm", "person", "fund", "guarantee_company", "association")),
         text("guarantor", "the guarantor's code or name; of a person: none", "担保人代码或名称", "F000456",
              is_required=False),
-        text("person_id", "pseudonym of a person who guarantees", "人员代号", "P000123", is_required=False),
+        text("person_id", "pseudonym of a person who guarantees", "人员代号", "", is_required=False),
         choice("guarantee_type", "general: after the debtor; joint: at once", "保证方式（general 一般、joint 连带）",
                "joint", ("general", "joint")),
         choice("share_type", "several: each a share; common: each all", "共同保证方式（several 按份、common 共同）",
@@ -151,13 +154,15 @@ GUARANTEE = Kind(
         share("coverage_bp", "share of the debt that is guaranteed", "担保比例", "8000"),
         fen("cap_fen", "most that is paid", "最高担保额", "40000000", is_required=False, low=0),
         day("ends_on", "last day of the guarantee period", "保证期间届满日", "2026-05-31", is_required=False),
-        day("released_on", "day it was released", "解除日期", "2025-06-30", is_required=False),
+        day("released_on", "day it was released", "解除日期", "2024-06-10", is_required=False),
     ),
     (
         needed("person_id", pl.col("guarantor_kind") == "person", "of a person who guarantees", "担保人为自然人"),
         needed("guarantor", pl.col("guarantor_kind") != "person", "of who guarantees", "担保人非自然人"),
+        *person_or_name(pl.col("guarantor_kind") == "person", "guarantor"),
         not_before("ends_on"),
         not_before("released_on"),
+        known_by("released_on"),
     ),
     table="guarantee_observation",
 )  # fmt: skip
@@ -173,9 +178,9 @@ FUND_MEMBERSHIP = Kind(
         fen("contribution_fen", "paid into the fund", "出资额", "5000000", low=0),
         fen("deposit_fen", "the member's own deposit as security", "保证金", "2500000", is_required=False, low=0),
         fen("limit_fen", "most that the fund guarantees for it", "担保额度", "50000000", is_required=False, low=0),
-        day("left_on", "day it left", "退出日期", "2025-03-01", is_required=False),
+        day("left_on", "day it left", "退出日期", "2024-06-10", is_required=False),
     ),
-    (not_before("left_on", "joined_on"),),
+    (not_before("left_on", "joined_on"), known_by("joined_on"), known_by("left_on")),
 )
 
 EXTERNAL_RATING = Kind(

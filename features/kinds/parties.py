@@ -15,8 +15,10 @@ from features.kinds.contract import (
     day,
     fen,
     flag,
+    known_by,
     needed,
     not_before,
+    person_or_name,
     share,
     text,
 )
@@ -37,6 +39,7 @@ FIRM = Kind(
         day("founded_on", "date of foundation", "成立日期", "2009-04-01", is_required=False),
         flag("is_lead", "is a lead firm of its cluster", "是否龙头企业", "false", is_required=False),
     ),
+    (known_by("founded_on"),),
     table="firm_observation",
 )
 
@@ -61,6 +64,7 @@ PERSON = Kind(
         choice("role", "role in the firm", "角色", "owner", ("owner", "legal_representative", "manager", "guarantor")),
         day("trade_since", "in this trade since", "入行日期", "2001-01-01", is_required=False),
     ),
+    (known_by("trade_since"),),
     table="person_observation",
 )
 
@@ -74,17 +78,19 @@ OWNERSHIP = Kind(
             "holder_kind", "what the holder is", "持有人类型", "firm", ("firm", "person", "state", "fund", "unknown")
         ),
         text("holder", "the holder's code or name, unless a person", "持有人代码或名称", "F000456", is_required=False),
-        text("person_id", "pseudonym of a person who holds", "人员代号", "P000123", is_required=False),
+        text("person_id", "pseudonym of a person who holds", "人员代号", "", is_required=False),
         share("share_bp", "share of the capital", "持股比例", "6000"),
         share("voting_bp", "share of the votes, if another", "表决权比例", "6000", is_required=False),
         share("pledged_bp", "part of the share that is pledged or frozen", "质押或冻结比例", "0", is_required=False),
         flag("is_controller", "controls the firm", "是否实际控制", "true"),
-        day("ended_on", "day the holding ended", "终止日期", "2025-01-31", is_required=False),
+        day("ended_on", "day the holding ended", "终止日期", "2024-06-10", is_required=False),
     ),
     (
         needed("person_id", pl.col("holder_kind") == "person", "of a person who holds", "持有人为自然人"),
         needed("holder", pl.col("holder_kind").is_in(["firm", "state", "fund"]), "of who holds", "持有人非自然人"),
+        *person_or_name(pl.col("holder_kind") == "person", "holder"),
         not_before("ended_on"),
+        known_by("ended_on"),
     ),
 )
 
@@ -104,14 +110,17 @@ RELATION = Kind(
         ),
         choice("partner_kind", "what the other is", "对方类型", "firm", ("firm", "person")),
         text("partner", "the other's code or name; of a person: none", "对方代码或名称", "F000456", is_required=False),
-        text("person_id", "pseudonym of a person", "人员代号", "P000123", is_required=False),
+        text("person_id", "pseudonym of a person", "人员代号", "", is_required=False),
         text("label", "what the source calls it", "来源称谓", "invest", is_required=False),
-        day("ended_on", "day it ended", "终止日期", "2025-01-31", is_required=False),
+        fen("amount_fen", "amount invested or lent", "投资或借款金额", "300000000", is_required=False, low=0),
+        day("ended_on", "day it ended", "终止日期", "2024-06-10", is_required=False),
     ),
     (
         needed("person_id", pl.col("partner_kind") == "person", "of a person", "对方为自然人"),
         needed("partner", pl.col("partner_kind") == "firm", "of a firm", "对方为企业"),
+        *person_or_name(pl.col("partner_kind") == "person", "partner"),
         not_before("ended_on"),
+        known_by("ended_on"),
     ),
 )  # fmt: skip
 

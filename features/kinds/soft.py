@@ -9,6 +9,7 @@ from features.kinds.contract import (
     code,
     count,
     day,
+    known_by,
     not_before,
     text,
 )
@@ -53,9 +54,9 @@ SOFT_CLAIM = Kind(
         choice("check_source", "by what it is checked", "核验来源", "invoices",
                ("invoices", "accounts", "payroll", "utility_bills", "tax", "registry", "visit")),
         choice("outcome", "what the check found", "核验结果", "open", ("open", "confirmed", "refuted")),
-        day("checked_on", "day of the check", "核验日期", "2024-12-31", is_required=False),
+        day("checked_on", "day of the check", "核验日期", "2024-06-10", is_required=False),
     ),
-    (not_before("checked_on"),),
+    (not_before("checked_on"), known_by("checked_on")),
 )  # fmt: skip
 
 ASSOCIATION_ACT = Kind(
@@ -69,9 +70,9 @@ ASSOCIATION_ACT = Kind(
                ("sanction", "warning", "expulsion", "commendation", "admission")),
         count("severity", "1 light to 3 severe", "程度（1-3）", "2", low=1, high=3),
         text("words", "what for", "事由", "Sold under the guild's agreed quality", is_required=False, most=LONG),
-        day("ended_on", "day it ended", "终止日期", "2025-01-31", is_required=False),
+        day("ended_on", "day it ended", "终止日期", "2024-06-10", is_required=False),
     ),
-    (not_before("ended_on"),),
+    (not_before("ended_on"), known_by("ended_on")),
     table="association_act_observation",
 )  # fmt: skip
 
@@ -93,7 +94,7 @@ PEER_REPORT = Kind(
         code("verified_by", "who verified it, under a code; empty: nobody", "核实人代号", "O017", is_required=False),
         day("verified_on", "day it was verified", "核实日期", "2024-06-10", is_required=False),
     ),
-    (not_before("verified_on"),),
+    (not_before("verified_on"), known_by("verified_on")),
     table="peer_report_observation",
 )
 

@@ -15,6 +15,7 @@ from features.kinds.contract import (
     day,
     fen,
     flag,
+    known_by,
     not_before,
     number,
     text,
@@ -76,9 +77,9 @@ COUNTERPARTY_TAG = Kind(
              "lead_firm", "foreign"),
         ),
         text("name", "its name", "名称", "State Grid", is_required=False),
-        day("ended_on", "day it ceased to be so", "终止日期", "2025-01-31", is_required=False),
+        day("ended_on", "day it ceased to be so", "终止日期", "2024-06-10", is_required=False),
     ),
-    (not_before("ended_on"),),
+    (not_before("ended_on"), known_by("ended_on")),
 )  # fmt: skip
 
 INVENTORY = Kind(
@@ -109,9 +110,14 @@ RECEIVABLE = Kind(
         day("due_on", "day it is due by its terms", "到期日", "2024-06-30", is_required=False),
         fen("amount_fen", "amount at first", "原金额", "1100000", low=0),
         fen("open_fen", "amount still open on that day", "未付余额", "1100000", low=0),
-        day("paid_on", "day the last of it was paid", "付清日期", "2024-07-15", is_required=False),
+        day("paid_on", "day the last of it was paid", "付清日期", "2024-06-10", is_required=False),
         flag("is_confirmed", "the debtor has confirmed it", "是否确权", "true"),
         text("pledged_to", "to whom it is pledged", "质押权人", "Bank A", is_required=False),
     ),
-    (not_before("observed_on", "issued_on"), not_before("due_on", "issued_on"), not_before("paid_on", "issued_on")),
+    (
+        not_before("observed_on", "issued_on"),
+        not_before("due_on", "issued_on"),
+        not_before("paid_on", "issued_on"),
+        known_by("paid_on"),
+    ),
 )

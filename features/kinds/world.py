@@ -16,6 +16,7 @@ from features.kinds.contract import (
     count,
     day,
     fen,
+    known_by,
     not_before,
     number,
     text,
@@ -59,7 +60,7 @@ EVENT = Kind(
         fen("amount_fen", "amount at stake", "涉及金额", "23000000", is_required=False, low=0),
         text("counterparty", "the other side", "对方", "B03711", is_required=False),
         text("cause", "cause, as the source words it", "事由", "sale contract", is_required=False),
-        day("ended_on", "day it ended or was lifted", "终止日期", "2025-01-31", is_required=False),
+        day("ended_on", "day it ended or was lifted", "终止日期", "2024-06-10", is_required=False),
         text(
             "document_sha256",
             "document that shows it",
@@ -70,6 +71,7 @@ EVENT = Kind(
     ),
     (
         not_before("ended_on"),
+        known_by("ended_on"),
         Rule(
             "event",
             ~pl.any_horizontal(
@@ -90,15 +92,16 @@ EVENT = Kind(
     ),
 )
 
+DOCUMENT_TYPES = (
+    "contract", "invoice", "statement", "tax_return", "bill", "court", "registry", "visit", "photo", "other",
+)  # fmt: skip
 DOCUMENT = Kind(
     "document",
     1,
     Words("a document about a firm, known by the hash of its file", "文件"),
     (
         *OF_FIRM,
-        choice("document_type", "what it is", "类型", "contract",
-               ("contract", "invoice", "statement", "tax_return", "bill", "court", "registry", "visit", "photo",
-                "other")),
+        choice("document_type", "what it is", "类型", "contract", DOCUMENT_TYPES),
         text("title", "title", "标题", "Order of 2024-05"),
         text("media_type", "type of the file", "文件格式", "application/pdf"),
         count("size_bytes", "size of the file", "文件大小", "48213", unit="bytes", high=10**12),

@@ -30,6 +30,7 @@ OF_FIRMS = {
     ],
     "relation": [
         (TEXT, "relation partner_kind partner? person_id? label?"),
+        (WHOLE, "amount_fen?"),
         (DAY, "ended_on?"),
     ],
     "financial_statement": [

@@ -161,6 +161,15 @@ def read_tenants(session: TenantSession) -> list[UUID]:
     return list(session.execute(_TENANTS).scalars())
 
 
+def read_recorded(session: TenantSession, subjects: Collection[str]) -> set[str]:
+    """Return which of these subjects the log has an entry of, numbered or not."""
+    # The pending ones first, as below.
+    kinds = (PendingEntry, Entry)
+    return {
+        found for kind in kinds for found in session.exec(select(kind.subject).where(col(kind.subject).in_(subjects)))
+    }
+
+
 def find_entry(session: TenantSession, entry_id: UUID) -> Entry | PendingEntry | None:
     """Return an entry, numbered or not."""
     # The pending ones first: an entry that is numbered in between is then found among the others.

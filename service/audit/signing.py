@@ -6,8 +6,10 @@ Who can write to the database must not be able to sign what is then in it.
     <folder>/0002.pem    the key in use, PKCS 8, for its owner alone
     <folder>/0002.next   that it takes over, signed by the key before
     <folder>/<id>.head   the checkpoint that was signed last of an organisation's log, which the next must continue
+    <folder>/lock        held while one of these is replaced
 
-The key of the highest number signs. Turning it makes the next one and destroys the private half of the last.
+The key of the highest number signs. Turning it makes the next one and destroys the private half of the last. The last
+one's word for the next is there before the next is: a key without it would be anybody's.
 """
 
 import json
@@ -32,7 +34,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from service.errors import Problem
 from service.kit import clock
-from service.kit.files import make_folder, overwrite, replace_whole, sync_folder, write_whole
+from service.kit.files import locked, make_folder, overwrite, replace_whole, sync_folder, write_whole
 
 _NAME = re.compile(r"[0-9]{4}")
 _PUBLIC_BYTES = 32
@@ -142,26 +144,31 @@ class SigningKeys:
         Raises
         ------
         SigningKeyError
-            If the keys cannot be read or made, or another process is at it.
+            If the keys cannot be read or made, or another process did it meanwhile.
         """
         old = self.signer()
         try:
-            self._make(max(int(path.stem) for path in self._files(PRIVATE)) + 1)
-            new = self.signer().public
-            handover = _hand_over(old, new)
-            outer = {"signed": handover.signed.decode(), "signature": handover.signature.hex()}
-            write_whole(self._files(PRIVATE)[-1].with_suffix(HANDOVER), json.dumps(outer).encode())
-            for path in self._files(PRIVATE)[:-1]:
-                self._keep_public(path)
-                overwrite(path)
-            sync_folder(self.folder)
-        except FileExistsError:
-            raise SigningKeyError(
-                "Another process is rotating the key. Look at the keys before you do it again."
-            ) from None
+            with locked(self._lock):
+                if self.signer().public != old.public:
+                    raise SigningKeyError(
+                        "Another process has just rotated the key. Look at the keys before you do it again."
+                    )
+                return self._replace(old)
         except OSError as error:
             raise _unusable(error) from error
-        return handover
+
+    def handovers(self) -> list[Handover]:
+        """Return the old key's word for each key that took over, the oldest first.
+
+        Raises
+        ------
+        SigningKeyError
+            If one cannot be read.
+        """
+        in_use = {key.id for key in self.public_keys()}
+        said = [_read_handover(path) for path in self._files(HANDOVER)]
+        # A rotation that was broken off may have left word for a key that never was.
+        return [handover for handover in said if handover.new.id in in_use]
 
     def head(self, tenant_id: UUID) -> bytes | None:
         """Return the checkpoint of a tenant's log that was signed last; None if there is none.
@@ -178,8 +185,18 @@ class SigningKeys:
         except OSError as error:
             raise _unusable(error) from error
 
-    def keep_head(self, tenant_id: UUID, checkpoint: bytes) -> None:
+    def keep_head(self, tenant_id: UUID, checkpoint: bytes, last: bytes | None) -> bool:
         """Keep the checkpoint of a tenant's log that was signed last, where the database's owner cannot reach it.
+
+        Parameters
+        ----------
+        last
+            What `head` returned when the log was checked against it.
+
+        Returns
+        -------
+        bool
+            Whether it is kept: not if the log was signed meanwhile, and this one may not continue that.
 
         Raises
         ------
@@ -187,22 +204,21 @@ class SigningKeys:
             If it cannot be written.
         """
         try:
-            replace_whole(self._head_of(tenant_id), checkpoint)
+            with locked(self._lock):
+                if self.head(tenant_id) != last:
+                    return False
+                replace_whole(self._head_of(tenant_id), checkpoint)
         except OSError as error:
             raise _unusable(error) from error
+        return True
 
-    def forget_head(self, tenant_id: UUID) -> None:
-        """Let the next checkpoint of a tenant's log continue none.
+    def has_heads(self) -> bool:
+        """Tell whether any log was signed from this folder."""
+        return any(self.folder.glob("*.head"))
 
-        Raises
-        ------
-        SigningKeyError
-            If it cannot be forgotten.
-        """
-        try:
-            self._head_of(tenant_id).unlink(missing_ok=True)
-        except OSError as error:
-            raise _unusable(error) from error
+    @property
+    def _lock(self) -> Path:
+        return self.folder / "lock"
 
     def _head_of(self, tenant_id: UUID) -> Path:
         return self.folder / f"{tenant_id}.head"
@@ -214,7 +230,7 @@ class SigningKeys:
         try:
             make_folder(self.folder)
             with suppress(FileExistsError):  # another process made the first key at the same moment
-                self._make(1)
+                self._make(1, Ed25519PrivateKey.generate())
         except OSError as error:
             raise _unusable(error) from error
         key = self._newest()
@@ -235,8 +251,21 @@ class SigningKeys:
             raise _unusable(error) from error
         return _load(private[-1]) if private else None
 
-    def _make(self, number: int) -> None:
-        pem = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    def _replace(self, old: Signer) -> Handover:
+        outworn = self._files(PRIVATE)
+        number, key = int(outworn[-1].stem) + 1, Ed25519PrivateKey.generate()
+        handover = _hand_over(old, _public(key, is_current=True))
+        outer = {"signed": handover.signed.decode(), "signature": handover.signature.hex()}
+        replace_whole(self.folder / f"{number:04}{HANDOVER}", json.dumps(outer).encode())
+        self._make(number, key)
+        for path in outworn:
+            self._keep_public(path)
+            overwrite(path)
+        sync_folder(self.folder)
+        return handover
+
+    def _make(self, number: int, key: Ed25519PrivateKey) -> None:
+        pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         path = self.folder / f"{number:04}{PRIVATE}"
         write_whole(path, pem)
         self._keep_public(path)
@@ -276,6 +305,19 @@ def _hand_over(old: Signer, new: PublicKey) -> Handover:
         }
     )
     return Handover(old.public, new, signed, old.sign(signed))
+
+
+def _read_handover(path: Path) -> Handover:
+    try:
+        outer = json.loads(path.read_bytes())
+        signed, signature = outer["signed"].encode(), bytes.fromhex(outer["signature"])
+        said = json.loads(signed)
+        old, new = (PublicKey(bytes.fromhex(said[name]), is_current=False) for name in ("public_key", "new_public_key"))
+    except OSError as error:
+        raise _unusable(error) from error
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise SigningKeyError(f"{path} is no handover of a key. Restore it from its backup.") from None
+    return Handover(old, new, signed, signature)
 
 
 def _public(key: Ed25519PrivateKey, *, is_current: bool) -> PublicKey:

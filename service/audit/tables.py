@@ -57,6 +57,7 @@ NOT_WATCHED: Final[dict[str, str]] = {
     "alert_candidate": "filled in bulk with a chunk's scores; what becomes of it on publishing is an alert",
     "publication": "a rescoring's publishing and rolling back leave entries of their own",
     "rescoring_transition": "a rescoring's own change of state, whose row is watched",
+    "document_file": "stored and destroyed by acts that leave entries of their own, with the file's hash",
     "upload": "a file that waits for its import, which leaves an entry with its hash; destroyed then",
     "current_score": "points to a row of score, and is written with it",
     "rescoring_chunk": "planned in bulk by its run, which leaves an entry; done with its scores, which leave one",

@@ -2,7 +2,7 @@
 
 import base64
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -16,7 +16,16 @@ from service.audit.signing import Handover, PublicKey, Signer, SigningKeyError, 
 from service.audit.tables import Checkpoint, Entry, PendingEntry
 from service.errors import InvalidPayload, NotFound
 from service.kit import clock
-from service.kit.db import SEQUENCER_ROLE, Author, Database, TenantSession, author_of, in_role, tenant_of
+from service.kit.db import (
+    SEQUENCER_ROLE,
+    Author,
+    Database,
+    TenantSession,
+    after_commit,
+    author_of,
+    in_role,
+    tenant_of,
+)
 
 CHECKPOINT: Final = "clustercredit-checkpoint"
 
@@ -38,6 +47,23 @@ class TreeHead:
 
     size: int
     root: bytes
+
+
+@dataclass(frozen=True)
+class Signable:
+    """What may be signed of a log, and by which key.
+
+    Attributes
+    ----------
+    head
+        As it was checked. Nothing else is signed: what is read again may have been rewritten in between.
+    last
+        The checkpoint kept beside the key that the log continues; None if there was none.
+    """
+
+    signer: Signer
+    head: TreeHead
+    last: bytes | None
 
 
 @dataclass(frozen=True)
@@ -191,15 +217,19 @@ def _consistency(session: TenantSession, tenant_id: UUID, from_size: int, size: 
     return Consistency(from_size, size, from_root, to_root, path)
 
 
-def is_pending(entry: Entry | PendingEntry) -> bool:
-    """Tell whether an entry has no number yet."""
-    return isinstance(entry, PendingEntry)
+def is_in(head: TreeHead, entry: Entry | PendingEntry) -> bool:
+    """Tell whether a tree has an entry; one without a number is in none."""
+    return isinstance(entry, Entry) and entry.number < head.size
 
 
 def tree_head(session: TenantSession) -> TreeHead:
     """Return size and root of the tenant's tree as they are now."""
-    size = repository.tree_size(session, tenant_of(session))
-    (root,) = repository.read_roots(session, tenant_of(session), [merkle.Span(0, size)])
+    return _tree_head(session, tenant_of(session))
+
+
+def _tree_head(session: TenantSession, tenant_id: UUID) -> TreeHead:
+    size = repository.tree_size(session, tenant_id)
+    (root,) = repository.read_roots(session, tenant_id, [merkle.Span(0, size)])
     return TreeHead(size, root)
 
 
@@ -233,20 +263,32 @@ def make_checkpoint(session: TenantSession, keys: SigningKeys, tenant: str, *, i
     TreeDamagedError
         If the log does not continue what was signed last.
     """
-    if is_restored:
-        append(session, "audit_log.accepted", "audit_log:restored", _head_facts(session, keys))
-        keys.forget_head(tenant_of(session))
-        checkpoint = _sign(session, keys, keys.signer(), tenant_of(session), tenant)
-    else:
-        checkpoint = sign_checkpoint(session, keys, tenant_of(session), tenant)
+    how = _accept if is_restored else sign_checkpoint
+    checkpoint = how(session, keys, tenant_of(session), tenant)
     append(session, "audit_checkpoint.signed", f"audit_checkpoint:{checkpoint.id}", {"size": checkpoint.size})
+    return checkpoint
+
+
+def _accept(session: TenantSession, keys: SigningKeys, tenant_id: UUID, tenant: str) -> Checkpoint:
+    append(session, "audit_log.accepted", "audit_log:restored", _head_facts(session, keys))
+    signable = Signable(keys.signer(), _tree_head(session, tenant_id), keys.head(tenant_id))
+    checkpoint = _sign(signable, tenant_id, tenant)
+    session.add(checkpoint)
+    session.flush()
+
+    def keep() -> None:
+        if not keys.keep_head(tenant_id, as_file(checkpoint, None), signable.last):
+            raise SigningKeyError("Another process has just signed this log, as it was before. Accept it once more.")
+
+    # Once that it was accepted is on record: until then the log must continue what was signed before.
+    after_commit(session, keep)
     return checkpoint
 
 
 def _head_facts(session: TenantSession, keys: SigningKeys) -> dict[str, str | int | bool | None]:
     """Return what is known of the log that was signed before, believed or not."""
     try:
-        head = _last_signed(session, keys, tenant_of(session))
+        head = _last_signed(session, keys, tenant_of(session), keys.head(tenant_of(session)))
     except (TreeDamagedError, SigningKeyError):
         head = None
     return {"size_before": None, "root_before": None} if head is None else {
@@ -264,11 +306,19 @@ def sign_checkpoint(session: TenantSession, keys: SigningKeys, tenant_id: UUID, 
     TreeDamagedError
         If the log does not continue what was signed last.
     """
-    return _sign(session, keys, checked_signer(session, keys, tenant_id), tenant_id, tenant)
+    while True:
+        signable = check_signable(session, keys, tenant_id)
+        checkpoint = _sign(signable, tenant_id, tenant)
+        # Before the commit: entries that are numbered stay, whatever becomes of this transaction.
+        if keys.keep_head(tenant_id, as_file(checkpoint, None), signable.last):
+            break
+    session.add(checkpoint)
+    session.flush()
+    return checkpoint
 
 
-def checked_signer(session: TenantSession, keys: SigningKeys, tenant_id: UUID) -> Signer:
-    """Return the key in use once it is sure that a tenant's log continues what was signed last.
+def check_signable(session: TenantSession, keys: SigningKeys, tenant_id: UUID) -> Signable:
+    """Return what may be signed of a tenant's log, once it is sure that it continues what was signed last.
 
     Who owns the database can rewrite all of the log: a signature over it would make the forgery ours.
 
@@ -279,32 +329,32 @@ def checked_signer(session: TenantSession, keys: SigningKeys, tenant_id: UUID) -
     TreeDamagedError
         If the log does not continue what was signed last.
     """
-    head = _last_signed(session, keys, tenant_id)
-    if head is not None:
-        size = repository.tree_size(session, tenant_id)
-        if not _continues(session, tenant_id, head, size):
-            raise TreeDamagedError(
-                f"The audit log of {size} entries does not continue the one of {head.size} that was signed at "
-                f"{head.at}: nothing more is signed of it. Find out what was changed: clustercredit audit verify, with "
-                "a checkpoint that was kept elsewhere. If a backup was restored: clustercredit audit checkpoint "
-                "--restored"
-            )
-    return keys.signer()
+    kept = keys.head(tenant_id)
+    last = _last_signed(session, keys, tenant_id, kept)
+    head = _tree_head(session, tenant_id) if last is None or last.size == 0 else _continued(session, tenant_id, last)
+    return Signable(keys.signer(), head, kept)
 
 
-def _continues(session: TenantSession, tenant_id: UUID, head: verify_audit.Checkpoint, size: int) -> bool:
-    if not 0 < head.size <= size:
-        return head.size == 0
-    # The path too, not both roots alone: hashes kept above it may be of another log than those below.
-    proof = _consistency(session, tenant_id, head.size, size)
-    return proof.from_root == head.root and merkle.verify_consistency(
-        head.size, size, head.root, proof.to_root, proof.path
+def _continued(session: TenantSession, tenant_id: UUID, last: verify_audit.Checkpoint) -> TreeHead:
+    """Return the head of a log that is proven to continue a checkpoint's."""
+    size = repository.tree_size(session, tenant_id)
+    if last.size <= size:
+        # The path too, not both roots alone: hashes kept above it may be of another log than those below.
+        proof = _consistency(session, tenant_id, last.size, size)
+        is_path = merkle.verify_consistency(last.size, size, last.root, proof.to_root, proof.path)
+        if proof.from_root == last.root and is_path:
+            return TreeHead(size, proof.to_root)
+    raise TreeDamagedError(
+        f"The audit log of {size} entries does not continue the one of {last.size} that was signed at {last.at}: "
+        "nothing more is signed of it. Find out what was changed: clustercredit audit verify, with a checkpoint that "
+        "was kept elsewhere. If a backup was restored: clustercredit audit checkpoint --restored"
     )
 
 
-def _last_signed(session: TenantSession, keys: SigningKeys, tenant_id: UUID) -> verify_audit.Checkpoint | None:
+def _last_signed(
+    session: TenantSession, keys: SigningKeys, tenant_id: UUID, kept: bytes | None
+) -> verify_audit.Checkpoint | None:
     """Return what was signed last of a tenant's log: what is kept beside the key, else the database's newest."""
-    kept = keys.head(tenant_id)
     if kept is None:
         row = repository.newest_checkpoint(session, tenant_id)
         if row is None:
@@ -329,41 +379,45 @@ def _last_signed(session: TenantSession, keys: SigningKeys, tenant_id: UUID) -> 
     return head
 
 
-def _sign(session: TenantSession, keys: SigningKeys, signer: Signer, tenant_id: UUID, tenant: str) -> Checkpoint:
-    now, size = clock.now(), repository.tree_size(session, tenant_id)
-    (root,) = repository.read_roots(session, tenant_id, [merkle.Span(0, size)])
-    signed = said_of(signer.public, tenant_id, tenant, size, root, now)
-    checkpoint = Checkpoint(
+def _sign(signable: Signable, tenant_id: UUID, tenant: str) -> Checkpoint:
+    signer, head, now = signable.signer, signable.head, clock.now()
+    signed = said_of(signer.public, tenant_id, tenant, head.size, head.root, now)
+    return Checkpoint(
         tenant_id=tenant_id,
         id=clock.new_id(),
         at=now,
-        size=size,
-        root=root,
+        size=head.size,
+        root=head.root,
         key_id=signer.public.id,
         signed=signed.decode(),
         signature=signer.sign(signed),
     )
-    session.add(checkpoint)
-    session.flush()
-    # Before the commit: entries that are numbered stay, whatever becomes of this transaction.
-    keys.keep_head(tenant_id, as_file(checkpoint, None))
-    return checkpoint
 
 
-def record_handover(database: Database, handover: Handover, author: Author) -> int:
-    """Enter into every tenant's log that a new key signs, with the old key's word for it; return how many they are."""
+def record_handovers(database: Database, handovers: Sequence[Handover], author: Author) -> int:
+    """Enter into every tenant's log which keys took over, with the old key's word for each; return how many logs.
+
+    What a log has already is not entered again: whatever was broken off is finished by the next time.
+    """
     with database.session() as session, in_role(session, SEQUENCER_ROLE):
         tenants = repository.read_tenants(session)
-    facts = {
+    subjects = {f"audit_key:{handover.new.id}": handover for handover in handovers}
+    for tenant_id in tenants:
+        with database.session(tenant_id, author) as session:
+            recorded = repository.read_recorded(session, subjects)
+            for subject, handover in subjects.items():
+                if subject not in recorded:
+                    append(session, "audit_key.rotated", subject, _facts_of(handover))
+    return len(tenants)
+
+
+def _facts_of(handover: Handover) -> dict[str, str]:
+    return {
         "key_id": handover.old.id,
         "new_key_id": handover.new.id,
         "signed": handover.signed.decode(),
         "signature": handover.signature.hex(),
     }
-    for tenant_id in tenants:
-        with database.session(tenant_id, author) as session:
-            append(session, "audit_key.rotated", f"audit_key:{handover.new.id}", facts)
-    return len(tenants)
 
 
 def said_of(key: PublicKey, tenant_id: UUID, tenant: str, size: int, root: bytes, at: datetime) -> bytes:
@@ -403,7 +457,10 @@ def as_file(checkpoint: Checkpoint, leaves: bytes | None) -> bytes:
 
 
 def damaged_nodes(session: TenantSession) -> list[merkle.Subtree]:
-    """Return the subtrees whose kept hash does not follow from the entries' leaf hashes, or is missing, or too much."""
+    """Return the subtrees whose kept hash does not follow from the entries' leaf hashes, or is missing, or too much.
+
+    Entries may be numbered meanwhile: what belongs to them is left for the next time.
+    """
     size = repository.tree_size(session, tenant_of(session))
     row, level = repository.read_leaves(session, size), 0
     right: dict[merkle.Subtree, bytes] = {}
@@ -412,4 +469,6 @@ def damaged_nodes(session: TenantSession) -> list[merkle.Subtree]:
         for place in range(len(row) // merkle.DIGEST):
             right[merkle.Subtree(level, place)] = row[place * merkle.DIGEST : (place + 1) * merkle.DIGEST]
     wrong = [subtree for subtree, digest in repository.stream_nodes(session) if right.pop(subtree, None) != digest]
+    grown = repository.tree_size(session, tenant_of(session))
+    wrong = [subtree for subtree in wrong if not size < (subtree.place + 1) << subtree.level <= grown]
     return sorted([*wrong, *right])

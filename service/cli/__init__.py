@@ -9,7 +9,21 @@ from rich.markup import escape
 from sqlalchemy.exc import OperationalError
 
 from models.train import TrainingError
-from service.cli import audit, backup, data, database, demo, modelling, people, reference, runs, users, worker
+from service.cli import (
+    audit,
+    backup,
+    data,
+    database,
+    demo,
+    documents,
+    exports,
+    modelling,
+    people,
+    reference,
+    runs,
+    users,
+    worker,
+)
 from service.errors import Problem
 from service.imports.chunks import ImportFailedError
 from service.kit.backup import BackupError
@@ -23,7 +37,21 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
     rich_markup_mode="markdown",
 )
-for part in (database, backup, worker, users, data, modelling, runs, people, audit, demo, reference):
+for part in (
+    database,
+    backup,
+    worker,
+    users,
+    data,
+    documents,
+    exports,
+    modelling,
+    runs,
+    people,
+    audit,
+    demo,
+    reference,
+):
     part.add_to(app)
 
 

@@ -1,12 +1,15 @@
 """audit: what an outsider verifies, and verifying it here."""
 
 import gzip
+import os
 import shutil
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Annotated, BinaryIO, cast
 
 import typer
+from sqlalchemy.exc import SQLAlchemyError
 
 from service.audit import use_cases, verify_audit
 from service.audit.sequencer import LATE_SECONDS, count_waiting, number_all
@@ -15,6 +18,7 @@ from service.cli.runtime import Tenant, console, open_database, operator, tenant
 from service.errors import Conflict, Problem
 from service.identity.use_cases import own_organisation
 from service.kit.db import Author
+from service.kit.embedded_postgres import EmbeddedPostgresError
 from service.settings import Settings
 
 log = typer.Typer(help="The audit log: exports, checkpoints, verification.", no_args_is_help=True)
@@ -29,9 +33,26 @@ def add_to(app: typer.Typer) -> None:
 _KEPT = "{out} is there already, and may be what somebody kept. Name another file, or remove that one."
 
 
-def _new(out: Path) -> BinaryIO:
+@contextmanager
+def _whole(out: Path) -> Iterator[BinaryIO]:
+    """Open a file that has its name once it is whole, and then in the place of no other."""
+    if out.exists():
+        raise Conflict(_KEPT.format(out=out))
+    draft = out.with_name(f"{out.name}.{os.urandom(4).hex()}.part")
     try:
-        return out.open("xb")
+        with draft.open("xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        _take_name(out)
+        draft.replace(out)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def _take_name(out: Path) -> None:
+    try:
+        out.touch(exist_ok=False)
     except FileExistsError:
         raise Conflict(_KEPT.format(out=out)) from None
 
@@ -48,7 +69,7 @@ def export(
     settings = Settings()
     lines = 0
     with tenant_session(open_database(settings), settings, tenant) as session, ExitStack() as stack:
-        raw = stack.enter_context(_new(out))
+        raw = stack.enter_context(_whole(out))
         # The same log gives the same bytes: no name and no time in the header.
         packed = gzip.GzipFile(filename="", fileobj=raw, mode="wb", mtime=0) if out.suffix == ".gz" else None
         file = raw if packed is None else cast("BinaryIO", stack.enter_context(packed))
@@ -84,15 +105,12 @@ def checkpoint(
     """
     settings = Settings()
     database = open_database(settings)
-    if out.exists():
-        raise Conflict(_KEPT.format(out=out))
-    number_all(database)
-    with tenant_session(database, settings, tenant) as session:
-        keys = SigningKeys(settings.signing)
-        signed = use_cases.make_checkpoint(session, keys, own_organisation(session).name, is_restored=is_restored)
-        content = use_cases.checkpoint_file(session, signed, with_leaves=with_leaves)
-    with _new(out) as file:
-        file.write(content)
+    with _whole(out) as file:
+        number_all(database)
+        with tenant_session(database, settings, tenant) as session:
+            keys = SigningKeys(settings.signing)
+            signed = use_cases.make_checkpoint(session, keys, own_organisation(session).name, is_restored=is_restored)
+            file.write(use_cases.checkpoint_file(session, signed, with_leaves=with_leaves))
     console.print(f"{signed.size:,} entries, key {signed.key_id}: {out}", soft_wrap=True)
 
 
@@ -124,9 +142,12 @@ def verify(
     settings = Settings()
     try:
         words, is_intact = _verified(settings, kept or [], tenant)
-    except (verify_audit.UnusableError, Problem, OSError) as error:
+    except (verify_audit.UnusableError, Problem, EmbeddedPostgresError, OSError) as error:
         # A script must not take for damage that something was not there to verify with.
         typer.echo(f"Error: {verify_audit.plain(str(error))}", err=True)
+        raise typer.Exit(verify_audit.UNUSABLE) from None
+    except SQLAlchemyError as error:
+        typer.echo(f"Error: the database cannot be read: {getattr(error, 'orig', error)}", err=True)
         raise typer.Exit(verify_audit.UNUSABLE) from None
     for line in words:
         console.print(verify_audit.plain(line), highlight=False, markup=False, soft_wrap=True)
@@ -180,8 +201,9 @@ def rotate_key() -> None:
     """
     settings = Settings()
     database = open_database(settings)
-    handover = SigningKeys(settings.signing).rotate()
-    tenants = use_cases.record_handover(database, handover, Author(operator()))
+    keys = SigningKeys(settings.signing)
+    handover = keys.rotate()
+    tenants = use_cases.record_handovers(database, keys.handovers(), Author(operator()))
     console.print(
         f"Checkpoints are signed by the key {handover.new.id} now; it is on record in {tenants} logs.", soft_wrap=True
     )

@@ -4,7 +4,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
+from service.audit.signing import SigningKeys
 from service.cli.database import db
 from service.cli.runtime import console, open_database, operator, progress_bar
 from service.kit import backup, clock
@@ -82,6 +84,13 @@ def restore(
                 "those again (DELETE /v1/keys/{id}), or restore with --revoke-keys. Users disabled since are enabled.",
                 soft_wrap=True,
             )
+    if SigningKeys(settings.signing).has_heads():
+        console.print(
+            f"[yellow]The keys in {escape(str(settings.signing))} have signed logs.[/] If another database goes on "
+            "being signed with them, as in a drill, set CLUSTERCREDIT_SIGNING_DIR to another folder before this one is "
+            "served or signed: else nothing more is signed of the other.",
+            soft_wrap=True,
+        )
     try:
         swept = sweep(database, Keyring(settings.keyring))
         console.print(f"{swept.persons} persons erased again, {swept.keys} keys destroyed.")

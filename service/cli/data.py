@@ -1,9 +1,10 @@
-"""import, features."""
+"""import, template, features."""
 
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, get_args
 
+import polars as pl
 import typer
 from rich.table import Table
 
@@ -13,25 +14,49 @@ from service.cli.runtime import Day, Tenant, console, open_database, progress_ba
 from service.firms.use_cases import read_inputs
 from service.imports.adapters import ADAPTERS
 from service.imports.adapters.contract import Options
-from service.imports.use_cases import ImportSummary, import_source, source_of
+from service.imports.door import ImportSummary
+from service.imports.mapping_file import parse_mapping
+from service.imports.page import page_of
+from service.imports.readers import Reading
+from service.imports.report import Report
+from service.imports.template import BINARY, TemplateFormat, template_of
+from service.imports.use_cases import Manner, import_source, source_of
 from service.kit import clock
+from service.kit.formulas import guarded
 from service.scoring.publication import complete
 from service.scoring.use_cases import context_of
 from service.settings import Settings
 from service.training.use_cases import product_of
 
+_COUNTS = {
+    "read": "读取",
+    "added": "新增",
+    "already_known": "已有",
+    "repeated": "重复",
+    "rejected": "拒绝",
+}
+
 
 def add_to(app: typer.Typer) -> None:
     """Add these commands."""
     app.command("import")(import_command)
+    app.command("template")(template)
     app.command("features")(features)
 
 
 def import_command(
     kind: Annotated[str | None, typer.Argument(help="A canonical kind or an adapter; see --list.")] = None,
-    path: Annotated[Path | None, typer.Argument(help="A CSV file, plain or .gz; for an adapter, its folder.")] = None,
+    path: Annotated[Path | None, typer.Argument(help="A file, plain or .gz; for an adapter, its folder.")] = None,
     *,
     list_kinds: Annotated[bool, typer.Option("--list", help="List kinds and adapters, and stop.")] = False,
+    mapping: Annotated[
+        Path | None, typer.Option("--map", help="YAML that maps the file's columns to the kind's; see template.")
+    ] = None,
+    preview: Annotated[bool, typer.Option("--preview", help="Do all but load: nothing is written.")] = False,
+    report: Annotated[Path | None, typer.Option(help="Write a report on quality here: .html or .json.")] = None,
+    encoding: Annotated[str | None, typer.Option(help="Of the file: utf-8, gb18030, utf-16; else it is found.")] = None,
+    delimiter: Annotated[str | None, typer.Option(help="What parts a CSV file's fields; 'tab' for a tab.")] = None,
+    sheet: Annotated[str | None, typer.Option(help="Of a workbook; else the first.")] = None,
     outcome_on: Annotated[
         datetime | None,
         typer.Option(formats=["%Y-%m-%d"], help="Day to which labels without a date belong; else the source's rule."),
@@ -41,31 +66,69 @@ def import_command(
 ) -> None:
     """Load a file, or a source's folder: whole or not at all. Loading it again adds nothing.
 
-    Rows that cannot be loaded are counted, and written to a file with line, column, value and reason.
+    Rows that cannot be loaded are counted, and written to a file with line, column, value, reason and remedy.
 
     Example: clustercredit import cumcm2020c ../shared/data/cumcm2020c
+
+    Example: clustercredit import invoice invoices.csv --map bank.yaml --preview --report quality.html
     """
     if list_kinds:
         _print_kinds()
         return
     if kind is None or path is None:
         raise typer.BadParameter("give KIND and PATH, or --list")
+    if report is not None and report.suffix not in {".html", ".json"}:
+        raise typer.BadParameter("--report ends in .html or .json")
     settings = Settings()
-    source_of(kind)
+    manner = Manner(
+        mapping=None if mapping is None else parse_mapping(mapping.read_bytes(), mapping.name),
+        reading=Reading(encoding=encoding, delimiter=delimiter, sheet=sheet),
+        is_preview=preview,
+    )
+    source_of(kind, manner)
     options = Options(today=clock.today(), outcome_on=None if outcome_on is None else outcome_on.date())
     database = open_database(settings)
     with tenant_session(database, settings, tenant) as session:
-        with progress_bar() as report:
-            summary = import_source(session, kind, path, options, report)
+        with progress_bar() as progress:
+            summary = import_source(session, kind, path, options, progress, manner)
         rejected_to = None
         if summary.rejects.height:
             stamp = clock.now().strftime("%Y%m%dT%H%M%S")
             rejected_to = rejects or settings.local_dir / "rejects" / f"{kind}-{stamp}.csv"
             rejected_to.parent.mkdir(parents=True, exist_ok=True)
-            summary.rejects.write_csv(rejected_to, include_bom=True)
+            summary.rejects.with_columns(guarded(pl.col(pl.String))).write_csv(rejected_to, include_bom=True)
+        if report is not None:
+            text = page_of(summary.report) if report.suffix == ".html" else summary.report.model_dump_json(indent=1)
+            report.write_text(text, encoding="utf-8")
     if summary.added:
         database.analyze()
-    _print_summary(summary, rejected_to)
+    _print_summary(summary, rejected_to, report)
+
+
+def template(
+    kind: Annotated[str, typer.Argument(help="A canonical kind; see import --list.")],
+    *,
+    format_: Annotated[
+        TemplateFormat | None, typer.Option("--format", help="What is written; else as --out ends, or csv.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Where; else it is printed, if it is text.")] = None,
+) -> None:
+    """Write an empty file of a kind: its columns and one row of examples; as yaml, a mapping to fill in.
+
+    Example: clustercredit template invoice --out invoices.xlsx
+    """
+    if kind not in KINDS:
+        raise typer.BadParameter(f"there is no kind '{kind}'; kinds: {', '.join(KINDS)}")
+    by_name = {f".{name}": name for name in get_args(TemplateFormat)} | {".yml": "yaml"}
+    chosen: TemplateFormat = format_ or by_name.get("" if out is None else out.suffix, "csv")
+    content = template_of(KINDS[kind], chosen)
+    if out is not None:
+        out.write_bytes(content)
+        console.print(f"{out}", soft_wrap=True)
+    elif chosen in BINARY:
+        raise typer.BadParameter(f"{chosen} is not text; give --out {kind}.{chosen}")
+    else:
+        typer.echo(content.decode("utf-8-sig"), nl=False)
 
 
 def _print_kinds() -> None:
@@ -76,23 +139,45 @@ def _print_kinds() -> None:
     console.print(table)
 
 
-def _print_summary(summary: ImportSummary, rejected_to: Path | None) -> None:
-    counts = ("read", "added", "already_known", "repeated", "rejected")
-    table = Table("file and kind")
-    for name in counts:
-        table.add_column(name.replace("_", " "), justify="right", no_wrap=True)
+def _print_summary(summary: ImportSummary, rejected_to: Path | None, report: Path | None) -> None:
+    table = Table("file and kind\n文件与种类")
+    for name, words in _COUNTS.items():
+        table.add_column(f"{name.replace('_', ' ')}\n{words}", justify="right", no_wrap=True)
     for line in summary.files:
-        table.add_row(f"{line.file} {line.kind}", *(f"{getattr(line, name):,}" for name in counts))
-    totals = [sum(getattr(line, name) for line in summary.files) for name in counts]
+        table.add_row(f"{line.file} {line.kind}", *(f"{getattr(line, name):,}" for name in _COUNTS))
+    totals = [sum(getattr(line, name) for line in summary.files) for name in _COUNTS]
     table.add_section()
-    table.add_row("all", *(f"{total:,}" for total in totals))
+    table.add_row("all 合计", *(f"{total:,}" for total in totals))
     console.print(table)
+    if summary.report.is_preview:
+        console.print(
+            "preview 预览: nothing was loaded; 'added' is what would be. 未导入任何数据。", style="bold yellow"
+        )
     for words in summary.left_out:
         console.print(f"left out: {words}", highlight=False)
+    for row in summary.rejects.head(5).iter_rows(named=True):
+        place = f"rejected: {row['file']}, line {row['line']}, {row['column']} '{row['value']}'"
+        _say(f"{place}: {row['reason']}; {row['remedy']}")
+        _say(f"  拒绝：第 {row['line']} 行：{row['reason_zh']}；{row['remedy_zh']}")
+    _print_warnings(summary.report)
     if rejected_to is not None:
-        for file, line, column, value, reason in summary.rejects.head(5).iter_rows():
-            console.print(f"rejected: {file}, line {line}, {column} '{value}': {reason}", highlight=False, markup=False)
-        console.print(f"{summary.rejects.height:,} rejected rows are in {rejected_to}", style="yellow", soft_wrap=True)
+        kept, of_all = summary.rejects.height, sum(line.rejected for line in summary.files)
+        some = f"{kept:,}" if kept == of_all else f"The first {kept:,} of {of_all:,}"
+        console.print(f"{some} rejected rows are in {rejected_to} 被拒绝的行见该文件", style="yellow", soft_wrap=True)
+    if report is not None:
+        console.print(f"The report on quality is in {report} 数据质量报告见该文件", soft_wrap=True)
+
+
+def _print_warnings(report: Report) -> None:
+    for section in report.sections:
+        for finding in section.findings:
+            if finding.severity == "warning":
+                _say(f"warning: {finding.column}, {finding.count:,} rows: {finding.reason.en}; {finding.remedy.en}")
+                _say(f"  警告：{finding.reason.zh}；{finding.remedy.zh}")
+
+
+def _say(words: str) -> None:
+    console.print(words, highlight=False, markup=False, soft_wrap=True)
 
 
 def features(

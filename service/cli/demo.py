@@ -12,7 +12,8 @@ from service.cli.modelling import print_grades, print_run, print_training
 from service.cli.runtime import console, open_database, operator, progress_bar, tenant_session
 from service.cli.worker import OwnWorker
 from service.demo.economy import generate
-from service.firms.use_cases import add_inputs, firm_id_of, get_firm
+from service.demo.records import generate_records
+from service.firms.use_cases import add_rows, firm_id_of, get_firm
 from service.identity.access import Role
 from service.identity.keys import create_key
 from service.identity.use_cases import create_tenant, tenant_id_of
@@ -61,7 +62,8 @@ def demo(
     with tenant_session(database, settings, TENANT) as session, progress_bar() as report:
         report(f"making a cluster of {FIRMS} firms", 0, 1)
         economy = generate(FIRMS, SEED, end_on=END_ON, months=MONTHS)
-        added = add_inputs(session, economy.inputs, report)
+        further = generate_records(economy, SEED, end_on=END_ON, months=MONTHS)
+        added = add_rows(session, economy.inputs.frames() | further, report)
     database.analyze()
     for name, count in added.items():
         console.print(f"{name}: {count.received:,} rows, {count.added:,} new")

@@ -181,7 +181,7 @@ def rescore_command(
             despite=publish_despite,
         )
     print_run(summary)
-    if publish and summary.state == "checked":
+    if publish and summary.state != "published":
         raise typer.Exit(2)
 
 

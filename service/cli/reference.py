@@ -1,13 +1,17 @@
 """openapi, docs: everything that is generated from the code, so that it cannot drift from it."""
 
+import inspect
 import json
 from pathlib import Path
 from typing import Annotated, Any
 
+import polars as pl
 import typer
 
 from features.build import CATALOG
+from features.instruments import HALF_LIVES, INSTRUMENTS, STAGES, Question, stage_of
 from features.kinds import KINDS
+from features.kinds.contract import Column, Kind
 from features.policy import POLICIES
 from models.products import PRODUCTS
 from service.alerts.rules import RULES
@@ -54,6 +58,7 @@ def generated(app: typer.Typer) -> dict[Path, str]:
         folder / "settings.md": _settings(),
         folder / "access.md": _access(),
         folder / "kinds.md": _kinds(),
+        folder / "instruments.md": _instruments(),
         folder / "policy.md": _policy(),
         folder / "commands.md": _commands(app),
     }
@@ -137,33 +142,86 @@ def _settings() -> str:
     return _page("Settings", "Environment variables.", _table(["variable", "default", "meaning"], rows))
 
 
-def _kinds() -> str:
-    parts = []
-    for kind in KINDS.values():
-        rows = [
-            [
-                f"`{c.name}`",
-                str(c.dtype),
-                "yes" if c.is_required and c.name != "known_on" else "no",
-                c.en,
-                c.zh,
-                ", ".join(c.choices) or c.unit,
-                f"`{c.example}`",
-            ]
-            for c in kind.columns
+def _limits(column: Column) -> str:
+    """Say in short which values a column takes."""
+    if column.choices:
+        return ", ".join(column.choices)
+    if column.dtype == pl.String:
+        return "code" if column.is_code else f"up to {column.most_characters:,} characters"
+    if column.low is None or column.high is None:
+        return column.unit
+    return f"{column.low:,.15g} to {column.high:,.15g} {column.unit}".rstrip()
+
+
+def _kind(kind: Kind) -> str:
+    rows = [
+        [
+            f"`{c.name}`",
+            str(c.dtype),
+            "yes" if c.is_required and c.name != "known_on" else "no",
+            c.en,
+            c.zh,
+            _limits(c),
+            f"`{c.example}`" if c.example else "",
         ]
-        header = ["column", "type", "required", "English", "中文", "values", "example"]
-        parts.append(f"## `{kind.name}`, layout version {kind.version}\n\n" + _table(header, rows))
+        for c in kind.columns
+    ]
+    header = ["column", "type", "required", "English", "中文", "values", "example"]
+    title = f"## `{kind.name}`, layout version {kind.version}\n\n{kind.words.en}. {kind.words.zh}。\n\n"
+    faults = [
+        [
+            f"`{rule.column}`",
+            rule.group,
+            *(text for w in (rule.fault.reason, rule.fault.remedy) for text in (w.en, w.zh)),
+        ]
+        for rule in kind.rules
+    ]
+    refused = _table(["refused by", "about", "reason", "原因", "remedy", "处理"], faults) if faults else ""
+    return title + _table(header, rows) + ("\n" + refused if refused else "")
+
+
+def _kinds() -> str:
+    parts = list(map(_kind, KINDS.values()))
     parts.append("## Adapters\n")
     for adapter in ADAPTERS.values():
         left_out = "\n".join(f"- left out: {words}" for words in adapter.left_out)
         parts.append(f"### `{adapter.name}`\n\n{adapter.summary}\n\n{left_out}\n")
     text = (
-        "A canonical file is CSV in UTF-8 with a header line, plain or gzipped. Further columns are passed over. "
+        "A file is CSV, XLSX, NDJSON or Parquet: docs/import-files.md. Further columns are passed over. "
         "`firm_id` is the firm's key: a unified social credit code or a local id. `known_on` is `observed_on` where "
-        "it is not given. A row's identity is the hash of its content but for `known_on`: loaded twice, it counts once."
+        "it is not given. A row's identity is the hash of its content but for `known_on`: loaded twice, it counts "
+        "once. "
+        "A code has up to 64 letters, digits, '.', '_', ':' and '-'. No row is of a day after today, known before it "
+        "was true, or of a day before 1949-10-01 (invoices: 1990-01-01); no text has control characters or a person's "
+        "identity number. `GET /v1/kinds` says the same; `POST /v1/observations` adds rows one by one."
     )
     return _page("Kinds of observations", text, *parts)
+
+
+def _instruments() -> str:
+    parts = []
+    for instrument in INSTRUMENTS.values():
+        scale = f"Answers are whole numbers from {instrument.low} to {instrument.high}, the greater the better."
+        parts.append(f"## `{instrument.name}`, answers in kind `{instrument.kind}`\n\n{instrument.words.en} {scale}\n")
+        parts.append(f"{instrument.words.zh}\n")
+        parts += map(_question, instrument.questions)
+    text = "What officers and firms are asked (`features/instruments.py`, `GET /v1/instruments`)."
+    text += f" An answer weighs half at the age of its half-life.\n\nThe stage of digital maturity: {_stage_rule()}"
+    return _page("Questionnaires", text, *parts)
+
+
+def _stage_rule() -> str:
+    """Return the rule as the function itself tells it."""
+    return inspect.cleandoc(stage_of.__doc__ or "").split("\n\n")[1]
+
+
+def _question(question: Question) -> str:
+    about = f"half-life {HALF_LIVES[question.half_life]} months" if question.half_life else ""
+    if question.stage is not None:
+        about = f"stage {question.stage}: {STAGES[question.stage].en}, {STAGES[question.stage].zh}"
+    title = f"### `{question.name}` {question.topic.en} ({question.topic.zh}); {about}\n\n"
+    rows = [[str(answer), words.en, words.zh] for answer, words in question.anchors.items()]
+    return title + _table(["", question.words.en, question.words.zh], rows)
 
 
 def _policy() -> str:

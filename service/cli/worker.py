@@ -10,7 +10,7 @@ from typing import Annotated, Self
 
 import typer
 
-from service.app import KINDS
+from service.app import CHORES, KINDS
 from service.audit.sequencer import Sequencer
 from service.cli.runtime import kept_running, open_database
 from service.jobs.worker import Worker
@@ -41,7 +41,7 @@ def worker(
     settings = Settings()
     configure_logging(settings.log_level)
     database = open_database(settings)
-    working = Worker(database, settings, KINDS, concurrency=concurrency)
+    working = Worker(database, settings, KINDS, concurrency=concurrency, chores=CHORES)
     if with_parent:
         threading.Thread(target=_stop_with_parent, args=(working,), daemon=True).start()
     # A worker beside a server leaves the audit log to it. One that stands alone numbers entries, and never signs: a

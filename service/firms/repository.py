@@ -1,12 +1,14 @@
 """Queries of the ledger. Rows go in and out in bulk, by COPY, inside the session's transaction."""
 
 import hashlib
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import Any
 from uuid import UUID, uuid5
 
 import polars as pl
+from psycopg import sql
 from sqlalchemy import func, text, tuple_
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.exc import IntegrityError
@@ -17,11 +19,12 @@ from features.inputs import Inputs
 from features.kinds import KINDS
 from features.kinds.contract import Kind
 from features.kinds.parties import NOTHING_ON_FILE, PERSONAL_RECORD
+from features.kinds.world import DOCUMENT
 from features.policy import PERSONAL_RECORD_YEARS
 from service.audit import use_cases as audit
 from service.firms import reach
-from service.firms.tables import LEDGER, Consent, Firm, FirmObservation, Loan, PersonObservation
-from service.kit.db import LockSeed, TenantSession, copy_in, read_groups, tenant_of, wait_for_lock
+from service.firms.tables import LEDGER, Consent, Firm, FirmObservation, Known, Loan, PersonObservation
+from service.kit.db import LockSeed, TenantSession, copy_in, of_row, read_groups, tenant_of, wait_for_lock
 from service.kit.personal_id import PSEUDONYM
 
 _NOT_WITHDRAWN = """
@@ -257,6 +260,27 @@ class Stage:
         audit.append(self.session, f"{table}.added", subject, facts, after=digest)
 
 
+class Rehearsal(Stage):
+    """A stage whose rows go nowhere: ``insert`` says what would become of them, and changes nothing."""
+
+    def insert(self, ingested_at: datetime) -> Added:  # noqa: ARG002 - as of a stage
+        """Count what would be new, and empty the stage."""
+        same = [
+            name
+            for name in ("firm_id", "observed_on", "content_sha256")
+            if name in ("content_sha256", *self.kind.schema)
+        ]
+        joined = " and ".join(f"ledger.{name} = staged.{name}" for name in same)
+        count = text(
+            "select count(*) as distinct_rows, count(*) filter (where exists ("  # noqa: S608 - our own names
+            f"  select from {self.kind.table} ledger where ledger.tenant_id = :tenant and {joined})) as known"
+            f" from (select distinct {', '.join(same)} from {self.table}) staged"
+        )
+        distinct, known = self.session.execute(count, {"tenant": tenant_of(self.session)}).one()
+        self.session.execute(text(f"drop table {self.table}"))
+        return Added(self.received, distinct - known, known, self.received - distinct)
+
+
 def read_inputs(
     session: TenantSession, as_of: date, today: date, kinds: tuple[str, ...], key_range: tuple[str | None, str | None]
 ) -> Inputs:
@@ -267,27 +291,62 @@ def read_inputs(
     """
     keys = {str(firm_id): key for key, firm_id in read_ids(session, *key_range)}
     is_everybody = key_range[0] is None and reach.of(session) == reach.EVERYTHING
-    of_firms = "tenant_id = {tenant}" + ("" if is_everybody else " and firm_id = any({ids}::uuid[])")
+    ids = None if is_everybody else list(keys)
+    frames = {}
+    for name in kinds:
+        source, values = _readable(session, KINDS[name], as_of, today, ids)
+        columns = {column: dtype for column, dtype in KINDS[name].schema.items() if column != "firm_id"}
+        frame = read_groups(session, source, columns, "firm_id", values)
+        frames[name] = frame.with_columns(pl.col("firm_id").replace_strict(keys, return_dtype=pl.String))
+    return Inputs.of_frames(frames)
+
+
+def _readable(
+    session: TenantSession, kind: Kind, as_of: date, today: date, firm_ids: list[str] | None
+) -> tuple[str, dict[str, object]]:
+    """Return what follows FROM for a kind's rows that may be read, of some firms or all, and its values."""
+    of_firms = "tenant_id = {tenant}" + ("" if firm_ids is None else " and firm_id = any({ids}::uuid[])")
+    limits = "known_on <= {as_of} and " + of_firms
+    if kind.name in SCOPES:
+        limits += " and " + _NOT_WITHDRAWN % {"limits": of_firms}
+    source = _RECORDS % {"limits": of_firms} if kind.name == PERSONAL_RECORD.name else kind.table
     values = {
         "tenant": tenant_of(session),
         "as_of": as_of,
-        "ids": None if is_everybody else list(keys),
+        "ids": firm_ids,
         "purpose": PURPOSE,
+        "scope": SCOPES.get(kind.name),
         "today": today,
         "years": PERSONAL_RECORD_YEARS,
         "nothing": NOTHING_ON_FILE,
     }
-    frames = {}
-    for name in kinds:
-        columns = {column: dtype for column, dtype in KINDS[name].schema.items() if column != "firm_id"}
-        limits = "known_on <= {as_of} and " + of_firms
-        if name in SCOPES:
-            limits += " and " + _NOT_WITHDRAWN % {"limits": of_firms}
-        scoped = {**values, "scope": SCOPES.get(name)}
-        source = _RECORDS % {"limits": of_firms} if name == PERSONAL_RECORD.name else KINDS[name].table
-        frame = read_groups(session, f"{source} where {limits}", columns, "firm_id", scoped)
-        frames[name] = frame.with_columns(pl.col("firm_id").replace_strict(keys, return_dtype=pl.String))
-    return Inputs.of_frames(frames)
+    return f"{source} where {limits}", values
+
+
+_BYTE = "get_byte(content_sha256, 0)"
+
+
+def count_rows(session: TenantSession, kind: Kind, known_by: date, today: date) -> dict[str, int]:
+    """Return how many rows of a kind may be read, by the firm's id; of a kind that is of no firm in all, as ``""``."""
+    group = "firm_id::text" if kind.is_of_firms else "''"
+    source, values = _readable(session, kind, known_by, today, None)
+    connection: Any = session.connection().connection.driver_connection
+    query = sql.SQL(f"select {group}, count(*) from {source} group by 1").format(  # noqa: S608 - our own names
+        **{name: sql.Literal(value) for name, value in values.items()}
+    )
+    return dict(connection.execute(query).fetchall())
+
+
+def read_rows(
+    session: TenantSession, kind: Kind, known_by: date, today: date, keys: Mapping[str, str] | None
+) -> pl.DataFrame:
+    """Return the rows of a kind that may be read, of the firms of some ids with their keys, in no order."""
+    source, values = _readable(session, kind, known_by, today, None if keys is None else list(keys))
+    if keys is None:
+        return read_groups(session, source, kind.schema, _BYTE, values).drop(_BYTE)
+    columns = {column: dtype for column, dtype in kind.schema.items() if column != "firm_id"}
+    frame = read_groups(session, source, columns, "firm_id", values)
+    return frame.with_columns(pl.col("firm_id").replace_strict(keys, return_dtype=pl.String)).select(kind.schema.keys())
 
 
 def count_arrivals(session: TenantSession, kind: str, as_of: date, days: int, periods: int) -> list[int]:
@@ -332,6 +391,32 @@ def newest_observations(session: TenantSession, firm_ids: Sequence[UUID]) -> dic
         .order_by(col(FirmObservation.firm_id), *newest, col(FirmObservation.content_sha256))
     )
     return {seen.firm_id: seen for seen in session.exec(query)}
+
+
+def page_observations(
+    session: TenantSession,
+    kind: Kind,
+    firm_id: UUID | None,
+    known_by: date | None,
+    before: tuple[date, bytes] | None,
+    limit: int,
+) -> list[Known]:
+    """Return rows of a kind, of firms within reach, newest first, from the one before a place on."""
+    table = LEDGER[kind.name]
+    place = (col(table.observed_on), col(table.content_sha256))
+    query = select(table).order_by(*(column.desc() for column in place)).limit(limit)
+    if firm_id is not None:
+        query = query.where(of_row(table, "firm_id") == firm_id)
+    if known_by is not None:
+        query = query.where(col(table.known_on) <= known_by)
+    return list(session.exec(query if before is None else query.where(tuple_(*place) < tuple_(*before))))
+
+
+def find_documents(session: TenantSession, sha256: str) -> list[Known]:
+    """Return what is known of a document's file, about firms within reach, newest first."""
+    table = LEDGER[DOCUMENT.name]
+    newest = (col(table.observed_on).desc(), col(table.known_on).desc(), col(table.content_sha256))
+    return list(session.exec(select(table).where(of_row(table, "sha256") == sha256).order_by(*newest)))
 
 
 def page_firms(session: TenantSession, after: str | None, limit: int) -> list[Firm]:

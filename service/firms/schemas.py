@@ -91,9 +91,10 @@ class FirmIn(Observed):
     def row(self) -> dict[str, Any]:
         """Return the canonical row."""
         facts = self.model_dump(include={"name", "industry", "cluster", "place", "founded_on", "is_lead"})
-        if self.founded_on is not None and self.founded_on > clock.today():
-            raise ValueError("founded_on lies in the future")
-        return {"firm_id": self.key, **facts, **self.times(self.observed_on or clock.today())}
+        times = self.times(self.observed_on or clock.today())
+        if self.founded_on is not None and self.founded_on > times["known_on"]:
+            raise ValueError("founded_on is after known_on: nobody could know it")
+        return {"firm_id": self.key, **facts, **times}
 
 
 class FirmPatch(Schema):

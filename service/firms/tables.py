@@ -214,3 +214,7 @@ LEDGER: dict[str, type[Known]] = {
 }
 """The table of each kind. Those made here have no class of their own: their columns are the kind's."""
 LEDGER |= {name: _table_of(kind) for name, kind in KINDS.items() if name not in LEDGER}
+Index(
+    "ix_document_observation_sha256",
+    *(LEDGER["document"].__table__.c[name] for name in ("tenant_id", "sha256")),  # type: ignore[attr-defined]
+)

@@ -1,7 +1,7 @@
 """Add to the ledger, and read what was known on a date."""
 
 import re
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import date, datetime
 from typing import Any
@@ -12,9 +12,12 @@ import polars as pl
 from features.consent import PURPOSE, SCOPES, consenting, refused_automated
 from features.inputs import INPUT_KINDS, Inputs
 from features.kinds import KINDS
+from features.kinds.contract import Kind
+from features.kinds.parties import PERSONAL_RECORD
+from features.kinds.world import DOCUMENT
 from service.errors import Conflict, InvalidPayload, NotFound
 from service.firms import reach, repository
-from service.firms.repository import Added, Stage
+from service.firms.repository import Added, Rehearsal, Stage
 from service.firms.tables import Firm
 from service.identity.use_cases import get_branch
 from service.kit import clock
@@ -22,7 +25,7 @@ from service.kit.db import TenantSession, tenant_of
 from service.kit.etag import Precondition, save
 from service.kit.personal_id import holds_national_id, is_national_id
 
-__all__ = ["Added", "Stage", "firm_id_of", "firm_ids_of", "is_national_id"]
+__all__ = ["Added", "Rehearsal", "Stage", "firm_id_of", "firm_ids_of", "is_national_id"]
 
 firm_id_of = repository.firm_id_of
 firm_ids_of = repository.firm_ids_of
@@ -98,6 +101,18 @@ class ConsentView:
     observed_on: date
     known_on: date
     content_sha256: bytes
+
+
+@dataclass(frozen=True)
+class ObservationView:
+    """A row of the ledger: whom it is about, its times, and what it says by column."""
+
+    firm_id: UUID | None
+    content_sha256: bytes
+    observed_on: date
+    known_on: date
+    ingested_at: datetime
+    values: dict[str, Any]
 
 
 def check_firm_key(key: str) -> str:
@@ -428,8 +443,11 @@ def read_inputs(
 
 
 def arrivals(session: TenantSession, as_of: date, days: int, periods: int) -> dict[str, list[int]]:
-    """Return the rows of each kind that became known in each of some periods to a day, the last period first."""
-    return {kind: repository.count_arrivals(session, kind, as_of, days, periods) for kind in KINDS}
+    """Return the rows that became known in each of some periods to a day, the last first, of the kinds of features.
+
+    What no feature reads cannot fail a score; much of it comes once a year.
+    """
+    return {kind: repository.count_arrivals(session, kind, as_of, days, periods) for kind in INPUT_KINDS}
 
 
 def impossible_balances(session: TenantSession, as_of: date) -> tuple[int, dict[str, int]]:
@@ -441,10 +459,64 @@ def impossible_balances(session: TenantSession, as_of: date) -> tuple[int, dict[
     return repository.count_impossible(session, as_of)
 
 
+def add_observation(session: TenantSession, kind: Kind, rows: pl.DataFrame) -> tuple[str, Added]:
+    """Add one checked row of a kind, ``firm_id`` being the firm's key; return its content's hash in hexadecimal."""
+    stage = Stage(session, kind)
+    stage.add(rows)
+    return repository.content_sha256(kind, rows).item().removeprefix("\\x"), stage.insert(clock.now())
+
+
+def list_observations(
+    session: TenantSession,
+    kind: Kind,
+    *,
+    firm_id: UUID | None,
+    known_by: date | None,
+    before: tuple[date, bytes] | None,
+    limit: int,
+) -> list[ObservationView]:
+    """Return rows of a kind about a firm within reach, or about the lender's whole world, newest first.
+
+    Raises
+    ------
+    NotFound
+        If there is no such firm within reach.
+    """
+    if firm_id is not None:
+        get_firm(session, firm_id)
+    rows = repository.page_observations(session, kind, firm_id, known_by, before, limit)
+    return [_observation(kind, row) for row in rows]
+
+
+def documents_of(session: TenantSession, sha256: str) -> list[ObservationView]:
+    """Return what is known of a document's file, by its hash, about firms within reach, newest first."""
+    return [_observation(DOCUMENT, row) for row in repository.find_documents(session, sha256)]
+
+
+def _observation(kind: Kind, row: Any) -> ObservationView:
+    own = [name for name in kind.schema if name not in {"firm_id", "observed_on", "known_on"}]
+    return ObservationView(
+        firm_id=row.firm_id if kind.is_of_firms else None,
+        content_sha256=row.content_sha256,
+        observed_on=row.observed_on,
+        known_on=row.known_on,
+        ingested_at=row.ingested_at,
+        values={name: getattr(row, name) for name in own},
+    )
+
+
 def add_inputs(session: TenantSession, inputs: Inputs, progress: Callable[[str, int, int], None]) -> dict[str, Added]:
-    """Add observations of every kind; firms that are new are registered."""
-    now, frames = clock.now(), inputs.frames()
-    register_firms(session, frames["firm"]["firm_id"])
+    """Add observations of every kind that features read; firms that are new are registered."""
+    return add_rows(session, inputs.frames(), progress)
+
+
+def add_rows(
+    session: TenantSession, frames: Mapping[str, pl.DataFrame], progress: Callable[[str, int, int], None]
+) -> dict[str, Added]:
+    """Add rows by the name of their kind; firms that have a row of kind ``firm`` and are new are registered."""
+    now = clock.now()
+    if "firm" in frames:
+        register_firms(session, frames["firm"]["firm_id"])
     added = {}
     for done, (name, frame) in enumerate(frames.items()):
         progress(f"loading {frame.height:,} rows of kind {name}", done, len(frames))
@@ -452,6 +524,37 @@ def add_inputs(session: TenantSession, inputs: Inputs, progress: Callable[[str, 
         stage.add(frame)
         added[name] = stage.insert(now)
     return added
+
+
+def count_known(session: TenantSession, kind: Kind, known_by: date) -> dict[str, int]:
+    """Return how many rows of a kind the ledger gives out, by the keys of the firms within reach, in order of these.
+
+    Of a kind that is of no firm: in all, under the empty key. It may give out fewer: of rows that are alike once what
+    they may not tell is withheld, one.
+    """
+    counts = repository.count_rows(session, kind, known_by, clock.today())
+    if not kind.is_of_firms:
+        return counts
+    ids = repository.read_ids(session, None, None)
+    return {key: counts[str(firm_id)] for key, firm_id in ids if str(firm_id) in counts}
+
+
+def read_known(session: TenantSession, kind: Kind, known_by: date, keys: Sequence[str]) -> pl.DataFrame:
+    """Return what the ledger gives out of a kind, of some firms within reach, in the order of the kind's columns.
+
+    As `read_inputs`, it withholds the rows of people who withdrew, and what lapsed records say (docs/adr/0016). Of
+    records that are ``none`` since then, alike but for when they were known, the one known first is left: the ledger
+    takes them for one row.
+    """
+    by_id = None
+    if kind.is_of_firms:
+        ids = firm_ids_of(tenant_of(session), keys)
+        by_id = {str(UUID(hexed)): key for hexed, key in zip(ids, keys, strict=True)}
+    rows = repository.read_rows(session, kind, known_by, clock.today(), by_id).sort(list(kind.schema))
+    if kind is not PERSONAL_RECORD:
+        return rows
+    content = [name for name in kind.schema if name != "known_on"]
+    return rows.unique(content, keep="first", maintain_order=True)
 
 
 def _add(session: TenantSession, kind_name: str, rows: list[dict[str, Any]]) -> Added:

@@ -7,7 +7,7 @@ from functools import lru_cache
 
 import polars as pl
 
-from features.kinds.contract import CODE, Column, Fault, Kind, Rule
+from features.kinds.contract import CODE, Column, Fault, Group, Kind, Rule
 from service.firms.use_cases import check_firm_key, is_national_id
 from service.imports.chunks import HIDDEN, REJECTS, SHOWN, fault, hidden, said
 from service.kit.personal_id import BETWEEN, PSEUDONYM, SHAPE, holds_national_id
@@ -16,6 +16,8 @@ _MANY_DIGITS = BETWEEN.join([r"\d"] * 17)
 _checked = lru_cache(100_000)(check_firm_key)
 """A large file names the same firms in each of its chunks. Keys that are refused are not remembered."""
 _LOOKS_LIKE = re.compile(r"\d{17}[\dXx]|\d{15}")
+FIRST_DAY, LAST_DAY = date(1800, 1, 1), date(2200, 12, 31)
+"""Of every column of days; a day beyond is a slip of the pen, or stands for none."""
 CONTROL = r"[\x00-\x1f\x7f-\x9f]"
 NUMBER = r"^[+-]?[0-9]{1,15}(\.[0-9]{1,15})?([eE][+-]?[0-9]{1,2})?$"
 
@@ -47,6 +49,10 @@ _FUTURE = fault("lies in the future", "晚于今天", "give the day on which it 
 _TOO_EARLY = fault(
     "known before it was true", "可知日期早于发生日期", "known_on is observed_on or later", "可知日期不得早于发生日期"
 )
+_FAR = fault(
+    f"not between {FIRST_DAY} and {LAST_DAY}", f"不在 {FIRST_DAY} 与 {LAST_DAY} 之间",
+    "correct the day; leave it empty if there is none", "请更正日期；若无日期，请留空",
+)  # fmt: skip
 _ERASABLE = fault(
     "is, looks like or holds a national identity number, which is never kept; give a pseudonym",
     "是、形似或含有身份证号，系统从不保存；请使用代号",
@@ -128,8 +134,9 @@ def parse_yuan(column: str) -> pl.Expr:
 
 
 def parse_day(column: str) -> pl.Expr:
-    """Read ``YYYY-MM-DD``; null where it is not such a date."""
-    is_day = pl.col(column).str.contains(r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")
+    """Read ``YYYY-MM-DD``; null where it is not such a date, as of the year 0, which the calendar does not have."""
+    text = pl.col(column)
+    is_day = text.str.contains(r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$") & ~text.str.starts_with("0000")
     return pl.when(is_day).then(pl.col(column)).str.to_date("%Y-%m-%d", strict=False)
 
 
@@ -168,7 +175,10 @@ def _readable(column: Column) -> list[Check]:
 
 
 def canonical_checks(rows: pl.DataFrame, kind: Kind, today: date) -> list[Check]:
-    """Return what every row of a kind must satisfy, wherever it comes from."""
+    """Return what every row of a kind must satisfy, wherever it comes from.
+
+    What may not be repeated is looked for first, lest another fault of the same value show it.
+    """
     out_of_time = fault(
         f"not between {kind.earliest} and today", f"不在 {kind.earliest} 与今天之间", "check the day", "请核对日期"
     )
@@ -178,13 +188,14 @@ def canonical_checks(rows: pl.DataFrame, kind: Kind, today: date) -> list[Check]
         Check("known_on", pl.col("known_on") > today, _FUTURE),
         *(_key_checks(rows) if kind.is_of_firms else []),
         *(_person_checks(rows) if "person_id" in kind.schema else []),
+        *(_check_of(rule) for rule in kind.rules if rule.is_secret),
         *(check for column in kind.columns for check in _limits(rows, column)),
-        *map(_check_of, kind.rules),
+        *(_check_of(rule) for rule in kind.rules if not rule.is_secret),
     ]
 
 
 def _check_of(rule: Rule) -> Check:
-    return Check(rule.column, rule.is_bad, rule.fault)
+    return Check(rule.column, rule.is_bad, rule.fault, rule.is_secret)
 
 
 def _limits(rows: pl.DataFrame, column: Column) -> list[Check]:
@@ -199,6 +210,8 @@ def _limits(rows: pl.DataFrame, column: Column) -> list[Check]:
             _impersonal(rows, name),
         ]
         return [*checks, Check(name, ~pl.col(name).str.contains(CODE), _CODE)] if column.is_code else checks
+    if column.dtype == pl.Date:
+        return [Check(name, ~pl.col(name).is_between(FIRST_DAY, LAST_DAY), _FAR)]
     if column.low is None or column.high is None:
         return []
     low, high = f"{column.low:,.15g}", f"{column.high:,.15g}"
@@ -264,3 +277,16 @@ def _parse(name: str, dtype: pl.DataType) -> pl.Expr:
         is_number = pl.col(name).str.contains(NUMBER)
         return pl.when(is_number).then(pl.col(name)).cast(pl.Float64, strict=False) + 0.0
     return pl.col(name)
+
+
+def groups_of(kind: Kind) -> dict[str, Group]:
+    """Return what the reasons of canonical checks are about: the English reason -> its group, where it is not a value.
+
+    Examples
+    --------
+    >>> from features.kinds import KINDS
+    >>> groups_of(KINDS["loan"])["lies in the future"]
+    'time'
+    """
+    of_time = (_TOO_EARLY.reason.en, _FUTURE.reason.en, _FAR.reason.en, f"not between {kind.earliest} and today")
+    return {**dict.fromkeys(of_time, "time"), **{rule.fault.reason.en: rule.group for rule in kind.rules}}

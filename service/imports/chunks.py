@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from features.kinds.contract import Fault, Words
+from service.imports.report import NULL_SHOWN
 from service.kit.personal_id import BETWEEN
 
 REJECTS = {
@@ -23,6 +24,8 @@ REJECTS = {
 """A rejected row: where it is, the value at fault, what is wrong with it and what to do about it."""
 SHOWN = 200
 """Characters of a value that are shown."""
+_LOOKED_AT = 4096
+"""Characters of a value in which numbers are hidden, of which the first are shown."""
 Advance = Callable[[int], None]
 HIDDEN = "***"
 _DIGIT = r"\d"
@@ -63,8 +66,19 @@ def no_rejects() -> pl.DataFrame:
 
 def reject(file: str, line: int, column: str, value: str, fault: Fault) -> pl.DataFrame:
     """Return a table of one rejected row."""
-    shown = hidden(value)[:SHOWN]
-    return pl.DataFrame([(file, line, column, shown, *said(fault))], schema=REJECTS, orient="row")
+    return pl.DataFrame([(file, line, column, shown(value), *said(fault))], schema=REJECTS, orient="row")
+
+
+def shown(value: str) -> str:
+    r"""Return as much of a value as is shown, without numbers of persons and without what is no text.
+
+    Examples
+    --------
+    >>> shown("E1,110105194912310021"), shown("\udcff\0"), len(shown("x" * 10**6))
+    ('E1,***', '?␀', 200)
+    """
+    text = value[:_LOOKED_AT].encode(errors="replace").decode()
+    return hidden(text).replace("\0", NULL_SHOWN)[:SHOWN]
 
 
 def said(fault: Fault) -> tuple[str, str, str, str]:

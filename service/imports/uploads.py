@@ -6,28 +6,26 @@ when the job is over.
 """
 
 import gzip
-import os
 import zlib
 from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from io import BytesIO
 from uuid import UUID
 
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
 from service.errors import Conflict
 from service.imports.chunks import ImportFailedError
+from service.imports.readers.content import check_ratio
+from service.imports.readers.contract import MOST_UNPACKED
 from service.jobs.rules import FINAL
 from service.jobs.use_cases import states
 from service.kit import clock
 from service.kit.db import Database
-from service.kit.keyring import Keyring
+from service.kit.keyring import Keyring, KeyringError
+from service.kit.vault import PART_BYTES, Vault
 
-PART_BYTES = 1 << 20
-MOST_UNPACKED = 1 << 28
 ABANDONED = timedelta(hours=1)
 """Age from which a key that no job goes with is nobody's: the request that made it has not committed."""
-_MAGIC, _NONCE = b"\x1f\x8b", 12
+_MAGIC = b"\x1f\x8b"
 
 
 class Uploads:
@@ -40,14 +38,11 @@ class Uploads:
     """
 
     def __init__(self, keyring: Keyring) -> None:
-        self._keys = Keyring(keyring.folder / "uploads")
+        self._vault = Vault(keyring, "uploads")
 
     def seal(self, tenant_id: UUID, job_id: UUID, content: bytes) -> Iterator[bytes]:
         """Yield a file's parts, encrypted under a new key."""
-        seal = AESGCM(self._keys.create(tenant_id, job_id))
-        for number, start in enumerate(range(0, len(content), PART_BYTES)):
-            nonce = os.urandom(_NONCE)
-            yield nonce + seal.encrypt(nonce, content[start : start + PART_BYTES], str(number).encode())
+        return self._vault.seal(tenant_id, job_id, content)
 
     def open(self, tenant_id: UUID, job_id: UUID, parts: Iterable[bytes]) -> BytesIO:
         """Return a file, in memory alone.
@@ -55,31 +50,31 @@ class Uploads:
         Raises
         ------
         Conflict
-            If its key is not in this process's keyring.
+            If its key is not in this process's keyring, or does not open it.
         """
-        key = self._keys.load(tenant_id, job_id)
-        if key is None:
+        try:
+            file = self._vault.open(tenant_id, job_id, parts)
+        except KeyringError:
+            raise Conflict("The uploaded file is damaged, or its key is another's. Upload it again.") from None
+        if file is None:
             raise Conflict(
                 "The key of the uploaded file is not in the worker's keyring. Let all servers and workers share one"
                 " folder CLUSTERCREDIT_KEYRING_DIR, and upload the file again."
             )
-        seal = AESGCM(key)
-        return BytesIO(
-            b"".join(seal.decrypt(p[:_NONCE], p[_NONCE:], str(number).encode()) for number, p in enumerate(parts))
-        )
+        return file
 
     def forget(self, tenant_id: UUID, job_id: UUID) -> None:
         """Destroy the key of a file."""
-        self._keys.discard(tenant_id, job_id)
+        self._vault.forget(tenant_id, job_id)
 
     def tidy(self, database: Database) -> None:
         """Destroy every tenant's keys of jobs that are over, or that never were: their processes were killed."""
         now = clock.now()
-        for tenant_id in self._keys.tenants():
-            job_ids = self._keys.keys(tenant_id, now)
+        for tenant_id in self._vault.keys.tenants():
+            job_ids = self._vault.keys.keys(tenant_id, now)
             if not job_ids:
                 continue
-            nobodys = set(self._keys.keys(tenant_id, now - ABANDONED))
+            nobodys = set(self._vault.keys.keys(tenant_id, now - ABANDONED))
             with database.session(tenant_id) as session:
                 jobs = states(session, job_ids)
             for job_id in job_ids:
@@ -87,24 +82,22 @@ class Uploads:
                     self.forget(tenant_id, job_id)
 
 
-def is_gzipped(content: bytes) -> bool:
-    """Tell whether a file is gzipped, by its first bytes."""
-    return content.startswith(_MAGIC)
-
-
 def check_size(file: BytesIO, name: str) -> None:
-    """Check that a gzipped file is no bomb, and leave it at its beginning.
+    """Check that a file, if it is gzipped, is no bomb, and leave it at its beginning.
 
     Raises
     ------
     ImportFailedError
         If it unpacks to too much, or is damaged.
     """
+    if file.getbuffer()[: len(_MAGIC)] != _MAGIC:
+        return
     size = 0
     try:
         with gzip.GzipFile(fileobj=file) as unpacked:
             while size <= MOST_UNPACKED and (part := unpacked.read(PART_BYTES)):
                 size += len(part)
+                check_ratio(name, file.tell(), size)
     except (OSError, EOFError, zlib.error) as error:
         raise ImportFailedError(f"{name}: the file is damaged: {error}.") from None
     if size > MOST_UNPACKED:

@@ -16,6 +16,9 @@ from service.settings import Settings
 
 log = structlog.get_logger()
 
+Tidy = Callable[[Settings, Database], None]
+"""Does what a kill left undone."""
+
 
 @dataclass(frozen=True)
 class Kind:
@@ -40,7 +43,7 @@ class Kind:
     run: Callable[["Context"], None]
     errors: Mapping[type[Exception], tuple[str, str]] = field(default_factory=dict)
     on_end: Callable[[Settings, UUID, UUID], None] | None = None
-    tidy: Callable[[Settings, Database], None] | None = None
+    tidy: Tidy | None = None
 
 
 class Context:

@@ -20,6 +20,7 @@ LOST = {
     "detail": "Each worker that took the job ended before it was done, for want of memory perhaps. Start it again with"
     " less data, or on a larger machine.",
 }
+_IS_UNFINISHED = col(Job.state).in_((State.QUEUED, State.RUNNING))
 LOCK_SECONDS = 10
 """How long a stopped process may keep a job's row locked: after that the database ends its session."""
 
@@ -134,8 +135,13 @@ def page(
 
 def count_unfinished(session: TenantSession) -> int:
     """Return how many jobs of the tenant's wait or run."""
-    query = select(func.count()).select_from(Job).where(col(Job.state).in_((State.QUEUED, State.RUNNING)))
-    return session.exec(query).one()
+    return session.exec(select(func.count()).select_from(Job).where(_IS_UNFINISHED)).one()
+
+
+def is_kept(session: TenantSession, facts: Mapping[str, str]) -> bool:
+    """Tell whether a job that waits or runs has these facts in its checkpoint."""
+    query = select(Job.id).where(_IS_UNFINISHED, col(Job.checkpoint).contains(facts))
+    return session.exec(query.limit(1)).first() is not None
 
 
 def read_upload(session: TenantSession, job_id: UUID) -> Iterator[bytes]:

@@ -31,6 +31,8 @@ from service.settings import Settings
 log = structlog.get_logger()
 
 SUPERSEDED = "superseded"
+_NULL_SHOWN = "\N{SYMBOL FOR NULL}"
+"""In place of the one character that PostgreSQL cannot keep."""
 SETTLE_TRIES, SETTLE_PAUSE_SECONDS = 5, 1.0
 INTERNAL = {
     "type": "urn:clustercredit:internal-error",
@@ -123,7 +125,9 @@ class Runner:
             context.check_finished()
         except InterruptionError as why:
             return self._interrupted(job, why)
-        except Exception as error:
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # a panic of a library in Rust is no Exception
             if not context.is_finished:
                 return self._failed(job, kind, error)
             log.exception("job failed after its end")
@@ -136,7 +140,7 @@ class Runner:
             return self._settle(job, lambda standing, _: rules.give_back(standing, job.attempt))
         return SUPERSEDED
 
-    def _failed(self, job: Job, kind: Kind, error: Exception) -> str:
+    def _failed(self, job: Job, kind: Kind, error: BaseException) -> str:
         if is_passing(error):
             log.warning("job tried again", error=_name(error))
             is_lost = not is_full_disk(error)
@@ -168,12 +172,12 @@ class Runner:
         return "unknown"
 
 
-def _name(error: Exception) -> str:
+def _name(error: BaseException) -> str:
     """Return what may be logged of an error that is no fault of the code."""
     return type(getattr(error, "orig", None) or error).__name__
 
 
-def _told_of(error: Exception, kind: Kind) -> dict[str, str]:
+def _told_of(error: BaseException, kind: Kind) -> dict[str, str]:
     """Return what a user is told of an error: only words that were written for users."""
     if isinstance(error, Problem):
         return _problem(error.code, error.title, error.detail)
@@ -184,4 +188,5 @@ def _told_of(error: Exception, kind: Kind) -> dict[str, str]:
 
 
 def _problem(code: str, title: str, detail: str) -> dict[str, str]:
-    return {"type": f"urn:clustercredit:{code}", "title": title, "detail": detail}
+    told = {"type": f"urn:clustercredit:{code}", "title": title, "detail": detail}
+    return {name: words.replace("\0", _NULL_SHOWN) for name, words in told.items()}

@@ -12,6 +12,9 @@ from service.jobs.rules import State
 from service.jobs.tables import Job
 from service.kit.http import Schema
 
+UNTOLD = "report"
+"""Key of a result's part that is too long for lists and events, and has a route of its own."""
+
 
 class ProgressOut(Schema):
     """How far a job is."""
@@ -56,9 +59,17 @@ class JobOut(Schema):
                             }
                         ],
                         "rejects": [
-                            {"line": 17, "column": "vat_fen", "value": "12.5", "reason": "not a whole number"},
-                            {"line": 93, "column": "firm_id", "value": "E9", "reason": "no such firm"},
+                            {
+                                "line": 93,
+                                "column": "firm_id",
+                                "value": "E9",
+                                "reason": "no such firm",
+                                "remedy": "import firms first",
+                                "reason_zh": "没有该企业",
+                                "remedy_zh": "请先导入企业（kind firm）",
+                            },
                         ],
+                        "quality": {"reference": {"rejected": 1}, "duplicate": {"note": 17}, "value": {"rejected": 1}},
                     },
                     "error": None,
                     "is_cancel_requested": False,
@@ -99,7 +110,7 @@ class JobOut(Schema):
             progress=ProgressOut(phase=job.phase, done=job.done, total=job.total),
             attempt=job.attempt,
             counts=job.counts,
-            result=None if actor.role is Role.ADMINISTRATOR else job.result,
+            result=None if actor.role is Role.ADMINISTRATOR else _told(job.result),
             error=None if job.error is None else JobErrorOut.model_validate(job.error),
             is_cancel_requested=job.cancel_requested_at is not None,
             created_at=job.created_at,
@@ -107,6 +118,10 @@ class JobOut(Schema):
             started_at=job.started_at,
             finished_at=job.finished_at,
         )
+
+
+def _told(result: dict[str, Any] | None) -> dict[str, Any] | None:
+    return None if result is None else {key: value for key, value in result.items() if key != UNTOLD}
 
 
 class JobsOut(Schema):

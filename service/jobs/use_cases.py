@@ -75,6 +75,11 @@ def list_jobs(
     return repository.page(session, state=state, kind=kind, before=before, limit=limit)
 
 
+def is_kept(session: TenantSession, **facts: str) -> bool:
+    """Tell whether a job that waits or runs has kept these facts: some attempt of its will go on with them."""
+    return repository.is_kept(session, facts)
+
+
 def cancel(session: TenantSession, job_id: UUID, at_end: Callable[[Job], None] = lambda _: None) -> Job:
     """Ask for a job's end: one that waits is over at once, one at work at its next safe point, whole or not at all.
 

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Mapping
 from contextlib import suppress
 from time import monotonic
+from types import MappingProxyType
 from typing import Any, LiteralString
 from uuid import UUID
 
@@ -18,7 +19,7 @@ import structlog
 from procrastinate.exceptions import AlreadyEnqueued, ConnectorException
 from procrastinate.jobs import Status
 
-from service.jobs.context import Kind
+from service.jobs.context import Kind, Tidy
 from service.jobs.rules import Standing, State, is_due
 from service.jobs.runner import Runner
 from service.jobs.wakeups import QUEUE, TASK, worker_app
@@ -35,6 +36,8 @@ RESTART_SECONDS = 1.0
 GRACE_SECONDS = 5.0
 """What a job gets to finish in when the worker is to stop; then it is given back at its next safe point."""
 WOKEN_AT_ONCE = 100
+RAISED_AT_ONCE = 10
+"""Of a tenant: who waits behind them is raised when they are done."""
 UNSEEN: LiteralString = """
     select job.tenant_id, job.id, job.state, job.attempt, job.leased_until, job.not_before,
         clock_timestamp() as now, row_number() over (partition by job.tenant_id order by job.id) - 1 as ahead
@@ -44,6 +47,19 @@ UNSEEN: LiteralString = """
     order by ahead, job.id
 """
 """Every tenant's unfinished jobs that no wake-up in the queue names, the tenants in turn."""
+RAISE: LiteralString = """
+    with turn as (
+        select wakeup.id, row_number() over (partition by job.tenant_id order by wakeup.id nulls first) - 1 as ahead
+        from public.job job left join procrastinate_jobs wakeup
+            on wakeup.queueing_lock = job.id::text and wakeup.status = 'todo'
+        where job.state = 'running' or wakeup.id is not null
+    ), raised as materialized (
+        select wakeup.id, turn.ahead from procrastinate_jobs wakeup join turn on turn.id = wakeup.id
+        where wakeup.status = 'todo' and wakeup.priority < -turn.ahead and turn.ahead < %(most)s
+        for update of wakeup skip locked)
+    update procrastinate_jobs wakeup set priority = -raised.ahead from raised where raised.id = wakeup.id
+"""
+"""Let wake-ups move up as their tenant's jobs are done: else those that others go on starting always come first."""
 
 
 class Worker:
@@ -55,6 +71,8 @@ class Worker:
         An open one; the worker has connections of its own beside it.
     concurrency
         Jobs at a time, each in a thread.
+    chores
+        What is to be tidied beside what the kinds leave, by the domain's name.
     """
 
     def __init__(
@@ -64,8 +82,10 @@ class Worker:
         kinds: Mapping[str, Kind],
         *,
         concurrency: int = 1,
+        chores: Mapping[str, Tidy] = MappingProxyType({}),
     ) -> None:
         self._database, self._settings, self._kinds = database.beside(concurrency + 2), settings, kinds
+        self._chores = {kind.name: kind.tidy for kind in kinds.values() if kind.tidy is not None} | dict(chores)
         self._tidied_at = float("-inf")
         self._concurrency = concurrency
         self._sweep_seconds = min(SWEEP_SECONDS, settings.job_lease_seconds / 4)
@@ -147,16 +167,18 @@ class Worker:
             await asyncio.sleep(self._sweep_seconds)
 
     def tidy(self) -> None:
-        """Let every kind do what a kill left undone at a job's end; what fails is done the next time."""
-        for kind in self._kinds.values():
+        """Do what a kill left undone, at a job's end or a request's; what fails is done the next time."""
+        for name, tidy in self._chores.items():
             try:
-                if kind.tidy is not None:
-                    kind.tidy(self._settings, self._database)
+                tidy(self._settings, self._database)
             except Exception as error:  # noqa: BLE001 - whatever it is, the worker must go on
-                log.warning("not tidied", kind=kind.name, error=type(error).__name__)
+                log.warning("not tidied", kind=name, error=type(error).__name__)
 
     async def sweep(self, app: procrastinate.App) -> int:
-        """Drop wake-ups that dead workers hold, and wake every job that waits without one; return how many."""
+        """Drop wake-ups that dead workers hold, and wake every job that waits without one; return how many.
+
+        Those that wait longest move up.
+        """
         for stalled in await app.job_manager.get_stalled_jobs(queue=QUEUE, seconds_since_heartbeat=STALLED_SECONDS):
             assert stalled.id is not None
             with suppress(ConnectorException):  # another worker's sweep was first
@@ -168,6 +190,7 @@ class Worker:
                     task = app.configure_task(TASK, queueing_lock=str(row["id"]), queue=QUEUE, priority=-row["ahead"])
                     await task.defer_async(tenant_id=str(row["tenant_id"]), job_id=str(row["id"]))
                     woken += 1
+        await app.connector.execute_query_async(RAISE, most=RAISED_AT_ONCE)
         return woken
 
 

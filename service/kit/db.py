@@ -290,6 +290,7 @@ class LockSeed(IntEnum):
     GUARANTEES = 7
     APPROVALS = 11
     PUBLICATION = 13
+    DOCUMENTS = 17
 
 
 def wait_for_lock(session: Session, seed: LockSeed, *place: object) -> None:

@@ -2,7 +2,12 @@
 
 import errno
 import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from fcntl import LOCK_EX, flock
 from pathlib import Path
+from typing import BinaryIO
 
 
 def make_folder(folder: Path) -> None:
@@ -35,6 +40,51 @@ def replace_whole(place: Path, content: bytes) -> None:
     sync_folder(place.parent)
 
 
+@contextmanager
+def written_whole(place: Path) -> Iterator[BinaryIO]:
+    """Open a file, to write and read, that gets its name once all is written; after an error there is none.
+
+    Raises
+    ------
+    FileExistsError
+        If there is a file of this name; it stays as it is.
+    """
+    if place.exists():
+        raise FileExistsError(errno.EEXIST, "There is a file of this name", str(place))
+    draft = place.with_name(f"{place.name}.{os.urandom(8).hex()}")
+    try:
+        with os.fdopen(os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600), "w+b") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        place.hardlink_to(draft)
+    finally:
+        draft.unlink(missing_ok=True)
+    sync_folder(place.parent)
+
+
+@contextmanager
+def folder_written_whole(place: Path) -> Iterator[Path]:
+    """Make a folder, to fill, that gets its name once all is written; after an error there is none.
+
+    Raises
+    ------
+    FileExistsError
+        If there is something of this name that is not an empty folder; it stays as it is.
+    """
+    if place.exists() and not (place.is_dir() and not any(place.iterdir())):
+        raise FileExistsError(errno.EEXIST, "There is something of this name", str(place))
+    make_folder(place.parent)
+    draft = place.with_name(f"{place.name}.{os.urandom(8).hex()}")
+    draft.mkdir(mode=0o700)
+    try:
+        yield draft
+        draft.rename(place)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    sync_folder(place.parent)
+
+
 def _write_new(place: Path, content: bytes) -> None:
     descriptor = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
@@ -56,6 +106,17 @@ def overwrite(place: Path) -> bool:
         return False
     place.unlink(missing_ok=True)
     return True
+
+
+@contextmanager
+def locked(place: Path) -> Iterator[None]:
+    """Wait until nobody else, in this process or another, has this lock, and hold it: a file that stays."""
+    descriptor = os.open(place, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        flock(descriptor, LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def sync_folder(folder: Path) -> None:

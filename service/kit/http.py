@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterator
 from datetime import date
 from decimal import Decimal
+from functools import partial
 from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Request
@@ -82,9 +83,9 @@ class Schema(BaseModel):
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False, hide_input_in_errors=True)
 
 
-def _printable(text: object) -> object:
-    if isinstance(text, str) and len(text) > LONGEST_TEXT:
-        raise ValueError(f"must have at most {LONGEST_TEXT} characters, blanks included")
+def _printable(text: object, most: int = LONGEST_TEXT) -> object:
+    if isinstance(text, str) and len(text) > most:
+        raise ValueError(f"must have at most {most} characters, blanks included")
     if isinstance(text, str) and _CONTROL.search(text):
         raise ValueError("must not contain control or invisible characters")
     return impersonal(text) if isinstance(text, str) else text
@@ -128,6 +129,16 @@ def _day_text(value: object) -> object:
     return value
 
 
+def text_of(most: int) -> Any:
+    """Return the type of a text of at most so many characters, for models that are made at run time."""
+    return Annotated[
+        str,
+        StringConstraints(strip_whitespace=True, min_length=1, max_length=most),
+        BeforeValidator(partial(_printable, most=most)),
+        Field(json_schema_extra={"pattern": rf"^[^{_UNSEEN}]+$"}),
+    ]
+
+
 Reference = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=LONGEST_TEXT),
@@ -150,6 +161,12 @@ Day = Annotated[
     Field(ge=date(1990, 1, 1), le=date(2199, 12, 31)),
     WithJsonSchema({"type": "string", "format": "date", "pattern": "^(199|20[0-9]|21[0-9])[0-9]-[0-9]{2}-[0-9]{2}$"}),
 ]
+AnyDay = Annotated[
+    date,
+    BeforeValidator(_day_text),
+    WithJsonSchema({"type": "string", "format": "date", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}$"}),
+]
+"""A day whose limits, if there are any, are others' to check."""
 Yuan = Annotated[
     Decimal,
     BeforeValidator(_plain_amount),

@@ -55,6 +55,9 @@ class IdempotencyKey(TenantRow, table=True):
     subject_id: UUID | None = None
 
 
+_BLANK = update(IdempotencyKey).values(request_mac=b"", sealed_body=b"")
+
+
 class Once:
     """The Idempotency-Key of one request.
 
@@ -94,8 +97,8 @@ class Once:
         Raises
         ------
         Conflict
-            If another request with the key is still at work, the person of its answer has been erased, or the asker
-            has signed in anew since, so that the answer cannot be read.
+            If another request with the key is still at work, its answer was about a person and has been forgotten, or
+            the asker has signed in anew since, so that the answer cannot be read.
         IdempotencyKeyReused
             If the key was used for another request.
         """
@@ -119,7 +122,10 @@ class Once:
             )  # fmt: skip
             session.add(stored)
         elif not stored.sealed_body:
-            raise Conflict("The person that this request was about has been erased. Choose a new key to enter anew.")
+            raise Conflict(
+                "The answer to this request is forgotten, since the person that it was about has been erased or the "
+                "database was restored. Choose a new key to enter the person anew."
+            )
         elif not hmac.compare_digest(stored.secret_mac, self.secret_mac):
             raise Conflict(
                 "You used this Idempotency-Key before you signed in anew. What it asked for was done then; its answer "
@@ -165,13 +171,13 @@ OnceOnly = Annotated[Once, Depends(_once)]
 
 def forget(session: TenantSession, subject_id: UUID) -> None:
     """Forget requests and answers about a person; the keys stay used, so that a late retry does not enter it anew."""
-    blank = update(IdempotencyKey).where(col(IdempotencyKey.subject_id) == subject_id)
-    session.execute(blank.values(request_mac=b"", sealed_body=b""))
+    session.execute(_BLANK.where(col(IdempotencyKey.subject_id) == subject_id))
 
 
 def forget_all(session: TenantSession) -> None:
-    """Forget all of the tenant's keys, requests and answers."""
-    session.execute(delete(IdempotencyKey))
+    """Forget all of the tenant's requests and answers; keys of those about persons stay used, as in `forget`."""
+    session.execute(_BLANK.where(col(IdempotencyKey.subject_id).is_not(None)))
+    session.execute(delete(IdempotencyKey).where(col(IdempotencyKey.subject_id).is_(None)))
 
 
 def prune(session: TenantSession, limit: int | None = None) -> int:

@@ -113,6 +113,10 @@ class Keyring:
         """
         return _read(self._place(tenant_id, subject_id))
 
+    def has(self, tenant_id: UUID, subject_id: UUID) -> bool:
+        """Tell whether a person's key is there."""
+        return self._place(tenant_id, subject_id).exists()
+
     def destroy(self, tenant_id: UUID, subject_id: UUID) -> bool:
         """Destroy a person's key for good - mark it, overwrite it, remove it - and tell whether it was there."""
         place = self._place(tenant_id, subject_id)

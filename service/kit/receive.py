@@ -4,6 +4,7 @@ FastAPI's own ``max_body_size`` answers in plain text, before any handler of our
 deadline anywhere else.
 """
 
+from collections.abc import Mapping
 from http import HTTPStatus
 from types import MappingProxyType
 
@@ -20,11 +21,20 @@ UNCOUNTED_BYTES = 64 * 1024
 """What every body has outside the memory for bodies, so that a score's request is read whoever fills that memory."""
 
 
-FILES = ("text/csv", "application/gzip")
+FILES = (
+    "text/csv",
+    "application/gzip",
+    "application/x-ndjson",
+    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    "application/vnd.apache.parquet",
+)
 """Types of bodies that are files: nobody makes a Python object of each of their values."""
 
 MOST_VALUES = 200_000
 """Twice what the fullest list of invoices has. Brackets and commas cost one byte each, and many as Python objects."""
+
+
+_NONE: Mapping[str, int] = MappingProxyType({})
 
 
 class Refused(Problem):
@@ -78,11 +88,15 @@ class WholeRequest:
         longer, else as soon as too many bytes have come.
     max_buffered
         Bytes of all the bodies that are being read or worked on at a time.
+    max_files
+        Longest body of the routes that take a file of any type, by the last word of their path.
     """
 
-    def __init__(self, app: ASGIApp, seconds: float, max_body: int, max_buffered: int) -> None:
+    def __init__(
+        self, app: ASGIApp, seconds: float, max_body: int, max_buffered: int, max_files: Mapping[str, int] = _NONE
+    ) -> None:
         self.app, self.seconds, self.max_body, self.max_buffered = app, seconds, max_body, max_buffered
-        self.buffered = 0
+        self.max_files, self.buffered = max_files, 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on when it is whole, or say why it is not read."""
@@ -102,17 +116,17 @@ class WholeRequest:
             share.release()
 
     async def _read_in_time(self, scope: Scope, receive: Receive, share: "_Share") -> bytes:
-        headers = dict(scope["headers"])
-        longest = (
-            self.max_body if {b"authorization", b"cookie"} & headers.keys() else min(self.max_body, UNCOUNTED_BYTES)
-        )
+        headers, of_file = dict(scope["headers"]), self.max_files.get(scope["path"].rpartition("/")[2])
+        longest = self.max_body if of_file is None else of_file
+        if not {b"authorization", b"cookie"} & headers.keys():
+            longest = min(longest, UNCOUNTED_BYTES)
         declared = headers.get(b"content-length", b"0")
         if declared.isdigit() and int(declared[:20]) > longest:
             raise _too_large(longest)
         deadline = scope.get("state", {}).get(RECEIVE_BY, anyio.current_time() + self.seconds)
         with anyio.CancelScope(deadline=deadline):
             body = await self._read(receive, share, longest)
-            return body if _is_file(headers) else _sparse(body)
+            return body if of_file is not None or _is_file(headers) else _sparse(body)
         raise RequestTimeout(f"A request, headers and body, has {self.seconds} seconds to arrive. Send it again.")
 
     async def _read(self, receive: Receive, share: "_Share", longest: int) -> bytes:

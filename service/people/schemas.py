@@ -97,7 +97,10 @@ class PersonIn(IdIn, Observed):
     def row(self) -> dict[str, Any]:
         """Return the canonical row, but for firm and person."""
         facts = self.model_dump(include={"role", "trade_since"})
-        return {**facts, **self.times(self.observed_on or clock.today())}
+        times = self.times(self.observed_on or clock.today())
+        if self.trade_since is not None and self.trade_since > times["known_on"]:
+            raise ValueError("trade_since is after known_on: nobody could know it")
+        return {**facts, **times}
 
 
 class LinkOut(Schema):

@@ -82,13 +82,18 @@ def find_open(session: TenantSession, product: str, as_of: date) -> Run | None:
     return session.exec(select(Run).where(Run.product == product, Run.as_of == as_of, *is_open)).one_or_none()
 
 
-def is_worked_on(session: TenantSession, run_id: UUID) -> bool:
-    """Tell whether a worker has a chunk of a run on lease."""
+def is_worked_on(session: TenantSession, run_id: UUID, seconds: float) -> bool:
+    """Tell whether a worker has a chunk of a run on lease, or has done one within so many seconds.
+
+    It takes the next one by then, or checks the run.
+    """
     query = text("""
         select exists (select from rescoring_chunk
-          where tenant_id = :tenant and run_id = :run and done_at is null and leased_until > clock_timestamp())
+          where tenant_id = :tenant and run_id = :run
+            and coalesce(done_at + make_interval(secs => :seconds), leased_until) > clock_timestamp())
     """)
-    return bool(session.execute(query, {"tenant": tenant_of(session), "run": run_id}).scalar_one())
+    values = {"tenant": tenant_of(session), "run": run_id, "seconds": seconds}
+    return bool(session.execute(query, values).scalar_one())
 
 
 def find_later(session: TenantSession, product: str, as_of: date) -> Run | None:

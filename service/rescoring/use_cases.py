@@ -13,6 +13,7 @@ from service.alerts.use_cases import count_alerts, raise_alerts, withdraw_alerts
 from service.audit import use_cases as audit
 from service.errors import Conflict, InvalidPayload, NotFound
 from service.firms.use_cases import arrivals, impossible_balances, keys_of, list_keys
+from service.jobs.use_cases import is_kept
 from service.kit import clock
 from service.kit.db import Author, Database, TenantSession, tenant_of
 from service.kit.etag import Precondition
@@ -102,7 +103,8 @@ def rescore(
     InvalidPayload
         If the day is in the future, or a firm unknown.
     NotFound, Conflict
-        If there is no such product, it has no live model, or somebody else works on a run of this day.
+        If there is no such product, it has no live model, somebody else works on a run of this day, or the run is
+        withdrawn meanwhile.
     """
 
     def begin() -> tuple[Run, bool]:
@@ -136,9 +138,13 @@ def conclude(
     NotFound
         If there is no such run.
     Conflict
-        If a chunk is open.
+        If a chunk is open, or the run was withdrawn: what was asked for is not done.
     """
-    checked = check(session, run_id, actor).run
+    view = check(session, run_id, actor)
+    checked = view.run
+    if checked.state == "withdrawn":
+        end = view.history[-1]
+        raise Conflict(f"{end.actor} withdrew the run {run_id} before it was done ({end.reason}). Run this day again.")
     may_be = despite is not None or not checks.has_failed(_checks(checked))
     held_up = None
     if is_published and may_be and checked.state == "checked":
@@ -204,7 +210,7 @@ def prepare(
 
 
 def _end_left(session: TenantSession, run: Run, actor: str) -> None:
-    if repository.is_worked_on(session, run.id):
+    if repository.is_worked_on(session, run.id, LEASE_SECONDS) or is_kept(session, run_id=str(run.id)):
         raise Conflict(
             f"The run {run.id}, begun by {run.actor}, is being prepared. Let it be finished, or withdraw it; then run"
             " this day again."

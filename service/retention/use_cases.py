@@ -78,7 +78,8 @@ def settle_restored(
 ) -> Settled:
     """End what a dump brings back to life, and enter the restore into each tenant's audit log.
 
-    People's sessions end, and stored answers to requests are forgotten: what they say was done may be gone.
+    People's sessions end, and stored answers to requests are forgotten: what they say was done may be gone. A person
+    that was erased since the dump is not entered anew by a late retry: keys of such requests stay used.
 
     Parameters
     ----------

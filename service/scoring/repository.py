@@ -19,7 +19,7 @@ _PREVIOUS = text("""
     join publication p on p.tenant_id = s.tenant_id and p.run_id = s.run_id and p.rolled_back_at is null
     where s.tenant_id = :tenant and s.product = :product and s.as_of < :as_of
       and firm.key between :first and :last
-    order by s.firm_id, s.as_of desc, s.scored_at desc, s.id
+    order by s.firm_id, s.as_of desc, p.started_at desc, p.run_id desc
 """)
 PREVIOUS = {
     "key": pl.String(),
@@ -29,7 +29,7 @@ PREVIOUS = {
 }
 _MOVE = """
     insert into current_score (tenant_id, firm_id, product, score_id, as_of, scored_at)
-    select tenant_id, firm_id, product, id, as_of, scored_at from score
+    select tenant_id, firm_id, product, id, as_of, {began} from score
     where tenant_id = :tenant and {which}
     order by firm_id
     on conflict (tenant_id, firm_id, product) do update
@@ -37,15 +37,16 @@ _MOVE = """
     where (excluded.as_of, excluded.scored_at, excluded.score_id)
       > (current_score.as_of, current_score.scored_at, current_score.score_id)
 """
-_POINT = text(_MOVE.format(which="id = any(:ids) and as_of = any(cast(:days as date[]))"))
-_POINT_TO_RUN = text(_MOVE.format(which="run_id = :run and as_of = :as_of"))
-_COUNTS = """
-    (s.run_id is null or exists (
-      select from publication p
-      where p.tenant_id = s.tenant_id and p.run_id = s.run_id and p.rolled_back_at is null
-    ))
+_POINT = text(_MOVE.format(began="scored_at", which="id = any(:ids) and as_of = any(cast(:days as date[]))"))
+_POINT_TO_RUN = text(_MOVE.format(began="cast(:started_at as timestamptz)", which="run_id = :run and as_of = :as_of"))
+_SCORES = """
+    score s left join publication p
+      on p.tenant_id = s.tenant_id and p.run_id = s.run_id and p.rolled_back_at is null
 """
-"""Whether a score `s` counts: an online one, or one of a published run that was not rolled back."""
+_COUNTS = "(s.run_id is null or p.run_id is not null)"
+"""Whether one of `_SCORES` counts: an online one, or one of a published run that was not rolled back."""
+_BEGAN = "coalesce(p.started_at, s.scored_at)"
+"""By what the newest of a day is told: when the run began, whenever it came to the firm; an online score is its own."""
 _HOLD = text("""
     select from current_score c join score gone
       on gone.tenant_id = c.tenant_id and gone.id = c.score_id and gone.as_of = c.as_of
@@ -53,11 +54,11 @@ _HOLD = text("""
 """)
 """Hold the pointers to a run's scores: who makes a score of these firms has committed it by then, or waits."""
 _POINT_BACK = """
-    update current_score c set score_id = best.id, as_of = best.as_of, scored_at = best.scored_at
+    update current_score c set score_id = best.id, as_of = best.as_of, scored_at = best.began
     from score gone cross join lateral (
-      select s.id, s.as_of, s.scored_at from score s
+      select s.id, s.as_of, {began} as began from {scores}
       where s.tenant_id = gone.tenant_id and s.firm_id = gone.firm_id and s.product = gone.product and {counts}
-      order by s.as_of desc, s.scored_at desc, s.id desc limit 1
+      order by s.as_of desc, began desc, s.id desc limit 1
     ) best
     where gone.tenant_id = :tenant and gone.run_id = :run and c.tenant_id = gone.tenant_id and c.score_id = gone.id
       and c.as_of = gone.as_of
@@ -112,9 +113,9 @@ _GRADES = """
       (select o.name from firm_observation o where o.tenant_id = s.tenant_id and o.firm_id = s.firm_id
        order by o.observed_on desc, o.known_on desc, o.content_sha256 limit 1) as name
     from (
-      select distinct on (s.firm_id) s.* from score s
+      select distinct on (s.firm_id) s.* from {scores}
       where s.tenant_id = :tenant and s.product = :product and s.as_of = :as_of and {counts}
-      order by s.firm_id, s.scored_at desc, s.id desc
+      order by s.firm_id, {began} desc, s.id desc
     ) s join firm on firm.tenant_id = s.tenant_id and firm.id = s.firm_id
     order by s.pd desc, firm.key
 """
@@ -172,13 +173,13 @@ def publish(
     session: TenantSession, run_id: UUID, product: str, as_of: date, started_at: datetime, *, is_whole: bool
 ) -> None:
     """Let a run's scores count from now on, and become current where they are newer: one statement for all firms."""
-    values = {"tenant": tenant_of(session), "run": run_id, "as_of": as_of}
+    values = {"tenant": tenant_of(session), "run": run_id, "as_of": as_of, "started_at": started_at}
     session.execute(
         text(
             "insert into publication (tenant_id, run_id, product, as_of, started_at, is_whole, published_at)"
             " values (:tenant, :run, :product, :as_of, :started_at, :is_whole, clock_timestamp())"
         ),
-        values | {"product": product, "started_at": started_at, "is_whole": is_whole},
+        values | {"product": product, "is_whole": is_whole},
     )
     session.execute(_POINT_TO_RUN, values)
 
@@ -205,7 +206,7 @@ def roll_back(session: TenantSession, run_id: UUID) -> None:
         values,
     )
     session.execute(_HOLD, values)
-    session.execute(text(_POINT_BACK.format(counts=_COUNTS)), values)
+    session.execute(text(_POINT_BACK.format(scores=_SCORES, counts=_COUNTS, began=_BEGAN)), values)
     session.execute(_POINT_NOWHERE, values)
 
 
@@ -346,5 +347,5 @@ def page_scores(
 
 def read_grades(session: TenantSession, product: str, as_of: date) -> list[Any]:
     """Return key, name and newest counting score of each firm that was scored as of a day, riskiest first."""
-    query = text(_GRADES.format(counts=_COUNTS))
+    query = text(_GRADES.format(scores=_SCORES, counts=_COUNTS, began=_BEGAN))
     return list(session.execute(query, {"tenant": tenant_of(session), "product": product, "as_of": as_of}))

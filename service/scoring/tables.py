@@ -75,7 +75,7 @@ class Score(FirmRow, table=True):
 class Publication(TenantRow, table=True):
     """A rescoring whose scores count, since and until when; scores of others are nobody's grade.
 
-    Of a day's runs the one that began last holds, whenever each was published: so do their scores, by `scored_at`.
+    Of a day's runs the one that began last holds, whenever each was published, and whenever each came to a firm.
     """
 
     __tablename__ = "publication"
@@ -103,12 +103,13 @@ class ScoreBatch(TenantRow, table=True):
 
 
 class CurrentScore(FirmRow, table=True):
-    """Which score of a firm and product is current: of the newest `as_of` and, among those, the newest made.
+    """Which score of a firm and product is current: of the newest `as_of` and, among those, the one begun last.
 
-    Only online scores and those of published runs count. Without a foreign key to the score: checked against partitions
-    it took a third of the time of adding scores. Rows are made from rows of `score` alone, and what they point to is
-    never dropped (`service.retention`). When it was made is kept here, too: who waited for a row to compare with sees
-    the row as it is by then, and no other row that was added meanwhile.
+    A run's scores were begun when the run was, an online one when it was made: `scored_at` is that moment here. It is
+    kept in this row because who waited for a row to compare with sees the row as it is by then, and no other row that
+    was added meanwhile. Only online scores and those of published runs count. Without a foreign key to the score:
+    checked against partitions it took a third of the time of adding scores. Rows are made from rows of `score` alone,
+    and what they point to is never dropped (`service.retention`).
     """
 
     __tablename__ = "current_score"

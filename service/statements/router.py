@@ -8,7 +8,7 @@ from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import JSONResponse
 
 from service.audit.signing import SigningKeys
-from service.audit.use_cases import checked_signer
+from service.audit.use_cases import check_signable
 from service.errors import responses
 from service.kit.db import tenant_of
 from service.kit.http import Code, Session
@@ -63,7 +63,7 @@ def get_statement(
     keys: SigningKeys = request.app.state.signing_keys
     statement = use_cases.make_statement(
         session,
-        checked_signer(session, keys, tenant_of(session)),
+        check_signable(session, keys, tenant_of(session)),
         firm_id,
         product=product,
         limit=limit,

@@ -11,16 +11,15 @@ from uuid import UUID
 import polars as pl
 import rfc8785
 
-from service.audit.signing import Signer
 from service.audit.use_cases import (
+    Signable,
     TreeHead,
     append,
     get_entry,
-    is_pending,
+    is_in,
     list_checkpoints,
     prove_consistency,
     prove_inclusion,
-    tree_head,
 )
 from service.errors import Conflict
 from service.firms.use_cases import FirmView, get_firm, read_inputs
@@ -58,7 +57,7 @@ class SignedStatement:
 
 def make_statement(
     session: TenantSession,
-    signer: Signer,
+    signable: Signable,
     firm_id: UUID,
     *,
     product: str | None,
@@ -72,8 +71,8 @@ def make_statement(
 
     Parameters
     ----------
-    signer
-        Signs it.
+    signable
+        The log as it was checked, which the proofs lead to, and what signs.
     product
         Only scores of this loan product; all if None.
     limit
@@ -87,7 +86,7 @@ def make_statement(
     Returns
     -------
     SignedStatement or None
-        None while a score's entry has no number yet, which takes about a second.
+        None while the log as it was checked has not a score's entry yet, which takes about a second.
 
     Raises
     ------
@@ -98,16 +97,17 @@ def make_statement(
     InvalidPayload
         If the log is not as long as the checkpoint.
     """
+    signer, head = signable.signer, signable.head
     firm = get_firm(session, firm_id)
     newest = list_scores(session, firm_id, product, None, limit + 1)
     views = [view for view in newest[:limit] if view.score.batch_id is not None]
     proofs = [prove(session, view.score) for view in views]
     found = {entry_id: get_entry(session, entry_id) for entry_id in sorted({proof.entry_id for proof in proofs})}
-    if any(is_pending(entry) for entry in found.values()):
+    if not all(is_in(head, entry) for entry in found.values()):
         return None
     for proof in proofs:
         _check_root(proof, found[proof.entry_id].body)
-    head, places = tree_head(session), {entry_id: place for place, entry_id in enumerate(found)}
+    places = {entry_id: place for place, entry_id in enumerate(found)}
     organisation, now = own_organisation(session), clock.now()
     said = {
         "at": _instant(now),

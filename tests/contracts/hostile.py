@@ -91,10 +91,16 @@ class Document:
             for method, operation in item.items()
         }
 
-    def slots(self, route: str) -> list[Slot]:
-        """Return every field of a route's JSON body, the first of each list standing for the others."""
-        body = self.operations[route].get("requestBody", {"content": {}})["content"].get("application/json")
-        return [] if body is None else list(self._slots(body["schema"], ()))
+    def slots(self, route: str, body: Any) -> list[Slot]:
+        """Return every field of a route's JSON body, the first of each list standing for the others.
+
+        Of a body that is one of several, the fields of the one that is given.
+        """
+        schema = self.operations[route]["requestBody"]["content"]["application/json"]["schema"]
+        if "discriminator" in schema:
+            told = schema["discriminator"]
+            schema = {"$ref": told["mapping"][body[told["propertyName"]]]}
+        return list(self._slots(schema, ()))
 
     def parameters(self, where: str) -> list[tuple[str, str]]:
         """Return route and name of every parameter in the path, the query or the headers."""

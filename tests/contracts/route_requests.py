@@ -13,6 +13,7 @@ from datetime import date, timedelta
 from enum import StrEnum
 from typing import Any
 
+from service.observations.schemas import EXAMPLES
 from tests.contracts.world import NUMBERS, PRODUCT, SECOND, Owner
 from tests.service.people.invented_ids import national_id
 
@@ -106,6 +107,11 @@ _reads("GET /v1/jobs/{job_id}", Of.TENANT, "job")
 _reads("GET /v1/jobs/{job_id}/events", Of.TENANT, "job")
 
 
+@request("GET /v1/imports/{job_id}/report", Of.TENANT)
+def _(owner: Owner) -> Call:
+    return Call(f"/v1/imports/{owner['import_job']}/report")
+
+
 @request("POST /v1/jobs/{job_id}/cancel", Of.TENANT, "job")
 def _(owner: Owner) -> Call:
     return Call(f"/v1/jobs/{owner['job']}/cancel")
@@ -114,6 +120,56 @@ def _(owner: Owner) -> Call:
 @request("POST /v1/imports", Of.NOTHING)
 def _(owner: Owner) -> Call:
     return Call("/v1/imports?kind=firm", "firm_id,observed_on,name\nE-1,2024-01-31,甲\n".encode())
+
+
+_reads("GET /v1/kinds", Of.NOTHING, "")
+_reads("GET /v1/instruments", Of.NOTHING, "")
+
+
+@request("GET /v1/kinds/{kind}", Of.NOTHING)
+def _(owner: Owner) -> Call:
+    return Call("/v1/kinds/event")
+
+
+@request("GET /v1/instruments/{name}", Of.NOTHING)
+def _(owner: Owner) -> Call:
+    return Call("/v1/instruments/soft-1")
+
+
+@request("POST /v1/observations", Of.FIRM, "firm")
+def _(owner: Owner) -> Call:
+    return Call("/v1/observations", EXAMPLES["debt_elsewhere"] | {"firm_id": owner["firm"]})
+
+
+@request("GET /v1/observations", Of.FIRM, "observation")
+def _(owner: Owner) -> Call:
+    return Call(f"/v1/observations?kind=event&firm_id={owner['firm']}")
+
+
+@request("POST /v1/firms/{firm_id}/documents", Of.FIRM, "firm")
+def _(owner: Owner) -> Call:
+    facts = "document_type=statement&title=2024&observed_on=2024-05-31"
+    return Call(f"/v1/firms/{owner['firm']}/documents?{facts}", b"month,sales\n2024-05,1200\n")
+
+
+@request("GET /v1/documents/{sha256}", Of.FIRM, "document")
+def _(owner: Owner) -> Call:
+    return Call(f"/v1/documents/{owner['document']}")
+
+
+@request("GET /v1/documents/{sha256}/content", Of.FIRM)
+def _(owner: Owner) -> Call:
+    return Call(f"/v1/documents/{owner['document']}/content")
+
+
+@request("DELETE /v1/documents/{sha256}/content", Of.FIRM)
+def _(owner: Owner) -> Call:
+    return Call(f"/v1/documents/{owner['spare_document']}/content")
+
+
+@request("GET /v1/exports/{kind}", Of.LIST, "own_loan")
+def _(owner: Owner) -> Call:
+    return Call("/v1/exports/loan?format=csv")
 
 
 @request("POST /v1/models", Of.NOTHING)

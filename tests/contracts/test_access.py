@@ -12,6 +12,7 @@ from datetime import date
 import pytest
 from sqlalchemy import event, text
 
+from features.kinds import KINDS
 from service.alerts import repository as alerts
 from service.app import ROUTERS
 from service.audit import use_cases as audit
@@ -33,6 +34,7 @@ GUARDED = sorted(route for route in ACCESS if ACCESS[route] is not PUBLIC)
 READS = [route for route in GUARDED if route.startswith("GET ")]
 SUCCESS = 2
 NEVER = date(2099, 1, 1)
+UNOWNED = [name for name, kind in KINDS.items() if not kind.is_of_firms]
 ANY_VERSION = ", ".join(f'"{number}"' for number in range(1, 70))
 """If-Match of whatever state: these requests change the same objects again and again."""
 
@@ -158,7 +160,10 @@ def _queries(session: TenantSession, home: Owner, rival: Owner) -> dict[str, obj
     own, foreign = uuid.UUID(home["firm"]), uuid.UUID(rival["firm"])
     kinds = ("firm", "person", "invoice", "loan", "repayment_status", "consent", "personal_record")
     inputs = firms.read_inputs(session, SECOND, SECOND, kinds, (None, None))
+    exports = {name: firms.read_rows(session, KINDS[name], SECOND, SECOND, None) for name in UNOWNED}
     return {
+        "exports": {name: sorted(map(repr, frame.rows())) for name, frame in exports.items()},
+        "exported": [sorted(firms.count_rows(session, KINDS[name], SECOND, SECOND).items()) for name in KINDS],
         "inputs": {name: sorted(map(repr, frame.rows())) for name, frame in inputs.frames().items()},
         "loan_owners": firms.loan_owners(session, [home["_loan"], home["own_loan"], rival["own_loan"]]),
         "previous": scoring.read_previous(session, PRODUCT, SECOND, "A", "Z").rows(),

@@ -1,4 +1,4 @@
-"""Completeness of the audit log: a changing request that succeeds leaves an entry that names it."""
+"""Completeness of the audit log: a request that changes or discloses something leaves an entry that names it."""
 
 import pytest
 from sqlalchemy import text
@@ -9,6 +9,8 @@ from tests.contracts.test_access import send
 
 pytestmark = pytest.mark.xdist_group("access")
 CHANGING = sorted(route for route in ACCESS if not route.startswith("GET "))
+DISCLOSING = {"GET /v1/documents/{sha256}/content", "GET /v1/exports/{kind}"}
+"""Routes that change nothing and are on record all the same."""
 NOT_HERE = {
     "POST /v1/sessions": "signs nobody in here: test_a_sign_in_and_its_end_are_entries",
     "DELETE /v1/sessions/current": "ends nothing for a key: test_a_sign_in_and_its_end_are_entries",
@@ -25,6 +27,7 @@ WRITTEN = text("""
 ONCE_A_WORLD = {
     "POST /v1/guarantee-grants": "guarantee_grant.inserted",
     "DELETE /v1/guarantee-grants/{grant_id}": "guarantee_grant.updated",
+    "DELETE /v1/documents/{sha256}/content": "document.destroyed",
     "POST /v1/rescorings/{run_id}/publish": "rescoring.published",
     "POST /v1/rescorings/{run_id}/withdraw": "rescoring.withdrawn",
     "POST /v1/rescorings/{run_id}/rollback": "rescoring.rolled_back",
@@ -32,8 +35,8 @@ ONCE_A_WORLD = {
 """What only the first request does, of whichever test; a repetition changes nothing, and is no entry."""
 
 
-@pytest.mark.parametrize("route", sorted(set(CHANGING) - set(NOT_HERE)))
-def test_a_change_leaves_an_entry_of_its_request(database, talker, world, route):
+@pytest.mark.parametrize("route", sorted(DISCLOSING | set(CHANGING) - set(NOT_HERE)))
+def test_a_change_or_disclosure_leaves_an_entry_of_its_request(database, talker, world, route):
     answers = []
     for holder in world.holders:
         if holder.role not in ACCESS[route]:

@@ -15,7 +15,8 @@ from typing import Any
 
 import anyio.from_thread
 import httpx
-from sqlalchemy import text
+from sqlalchemy import text, update
+from sqlmodel import col
 
 from models import artifact
 from service.alerts.schemas import AcknowledgeIn
@@ -24,6 +25,7 @@ from service.associations import use_cases as associations
 from service.audit import use_cases as audit
 from service.audit.sequencer import number_all
 from service.audit.signing import SigningKeys
+from service.documents import use_cases as documents
 from service.firms import use_cases as firms
 from service.funds import use_cases as funds
 from service.identity import sessions
@@ -32,12 +34,16 @@ from service.identity.actor import Actor, ApprovalLimit, Reach
 from service.identity.keys import create_key
 from service.identity.use_cases import create_branch, create_tenant
 from service.identity.users import Duty, create_user
+from service.imports.report import Report
 from service.jobs import use_cases as jobs
+from service.jobs.tables import Job
 from service.kit import clock
 from service.kit.db import Database, TenantSession, tenant_of
 from service.kit.etag import Precondition
 from service.kit.idempotency import Once
 from service.kit.keyring import Keyring
+from service.observations import use_cases as observations
+from service.observations.schemas import EXAMPLES, MODELS, facts_of
 from service.people import use_cases as people
 from service.people.sealing import Identity
 from service.rescoring.use_cases import rescore
@@ -150,6 +156,17 @@ def job(session: TenantSession, owner: Owner) -> uuid.UUID:
 
 
 @seed
+def import_job(session: TenantSession, owner: Owner) -> uuid.UUID:
+    """An import that is over, with its report."""
+    job = jobs.start(session, _somebody(session, Role.BATCH), "import", {"kind": "firm", "name": "f.csv"})
+    session.flush()
+    report = Report(is_preview=False, made_on=FIRST, sections=[]).model_dump(mode="json")
+    done = {"state": "succeeded", "result": {"report": report}, "finished_at": clock.now()}
+    session.execute(update(Job).where(col(Job.id) == job.id).values(**done))
+    return job.id
+
+
+@seed
 def waiting_job(session: TenantSession, owner: Owner) -> uuid.UUID:
     """A job with a part of a file, which waits for a worker that never comes."""
     return jobs.start(session, _somebody(session, Role.BATCH), "import", {}, lambda _: [b"sealed"]).id
@@ -241,6 +258,44 @@ def _records(session: TenantSession, owner: Owner) -> str:
     record = {"record": "late_payment", "days_past_due": 45, "ended_on": None}
     firms._add(session, "personal_record", [{**of_person, **record}])
     return owner["_key"]
+
+
+@seed
+def _ledger(session: TenantSession, owner: Owner) -> str:
+    """One row of each kind that is added one by one, of its own examples."""
+    for name in observations.ADDED:
+        _observe(session, owner, name)
+    return owner["_key"]
+
+
+@seed
+def observation(session: TenantSession, owner: Owner) -> str:
+    return _observe(session, owner, "event", reference=owner["firm"])
+
+
+def _observe(session: TenantSession, owner: Owner, name: str, **change: object) -> str:
+    body = MODELS[name].model_validate(EXAMPLES[name] | change)
+    kind, _, values = facts_of(body)
+    return observations.observe(
+        session, kind, uuid.UUID(owner["firm"]) if kind.is_of_firms else None, values
+    ).content_sha256
+
+
+@seed
+def document(session: TenantSession, owner: Owner) -> str:
+    return _document(session, owner, "kept")
+
+
+@seed
+def spare_document(session: TenantSession, owner: Owner) -> str:
+    return _document(session, owner, "to be destroyed")
+
+
+def _document(session: TenantSession, owner: Owner, title: str) -> str:
+    facts = {"document_type": "visit", "title": title, "observed_on": FIRST, "known_on": FIRST, "words": None}
+    vault, content = documents.vault_of(session.info["keyring"]), f"{title}: {owner['firm']}".encode()
+    firm_id = uuid.UUID(owner["firm"])
+    return documents.add_document(session, vault, firm_id, content, "text/plain", facts).sha256
 
 
 @seed

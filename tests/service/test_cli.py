@@ -20,7 +20,11 @@ from service.audit.sequencer import number_all
 from service.cli import app as app_of_commands
 from service.identity.use_cases import tenant_id_of
 from service.kit import migrations
+from service.kit.db import Database
+from service.kit.embedded_postgres import EmbeddedPostgresError
+from service.rescoring import use_cases
 from service.settings import Settings
+from tests.service.rescoring.house import FIRST, PRODUCT, make_bank
 
 
 @pytest.fixture
@@ -56,10 +60,27 @@ def test_help_shows_examples(run):
         "key",
         "user",
         "person",
+        "document",
         "audit",
     ):
         assert command in run("--help")
         assert run(command, "--help")
+
+
+def test_a_document_is_stored_and_named_by_its_hash(run, tmp_path):
+    firms, path = tmp_path / "firms.csv", tmp_path / "order.PDF"
+    firms.write_text("firm_id,observed_on,name\nE1,2024-01-01,甲\n")
+    run("import", "firm", str(firms))
+    path.write_bytes(b"%PDF-1.7 order")
+    options = ("--type", "contract", "--observed-on", "2024-05-31")
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    assert run("document", "add", "E1", str(path), *options).strip() == digest
+    assert run("document", "add", "E1", str(path), *options, "--title", "Order").strip() == digest
+    assert len(list((tmp_path / "keyring" / "documents").glob("*/*/*.key"))) == 1
+    assert "0 keys" in run("document", "sweep")
+    assert "--type is one of" in run("document", "add", "E1", str(path), "--type", "poem", code=2)
+    assert "name ends in" in run("document", "add", "E1", str(tmp_path), "--type", "photo", code=2)
+    run("document", "add", "E2", str(path), *options, code=1)
 
 
 def test_import_names_what_it_did(run, tmp_path):
@@ -139,6 +160,42 @@ def test_an_audit_log_is_exported_signed_and_verified(run, tmp_path, database, t
         edit = "update audit_entry set body = replace(body, 'a', 'b') where number = 1 and tenant_id = :tenant"
         connection.execute(text(edit), of_tenant)
     assert "NOT INTACT: entry 1 was changed" in run("audit", "verify", code=1)
+
+
+def test_what_cannot_be_verified_is_not_called_damaged(run, tmp_path, monkeypatch):
+    kept = str(tmp_path / "kept.json")
+    run("audit", "checkpoint", "--out", kept)
+    away = Database("postgresql://nobody@127.0.0.1:1/nothing?connect_timeout=1")
+
+    def fail(*_):
+        raise EmbeddedPostgresError("it does not start")
+
+    for broken in (lambda _: away, fail):
+        monkeypatch.setattr("service.cli.audit.open_database", broken)
+        assert "Error: " in run("audit", "verify", "--checkpoint", kept, code=2)
+
+
+@pytest.mark.parametrize("name", ["log.ndjson", "log.ndjson.gz"])
+def test_an_export_that_breaks_off_leaves_no_file(run, tmp_path, monkeypatch, name):
+    run("key", "create", "--name", "a clerk", "--role", "batch")
+    out, as_it_is = tmp_path / "out" / name, audit.export
+    out.parent.mkdir()
+
+    def break_off(session):
+        yield b"{}\n"
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(audit, "export", break_off)
+    assert "No space left" in str(_failure("audit", "export", "--out", str(out)))
+    assert list(out.parent.iterdir()) == []
+
+    def overtake(session):
+        out.write_text("kept")
+        yield from as_it_is(session)
+
+    monkeypatch.setattr(audit, "export", overtake)
+    assert "is there already" in str(_failure("audit", "export", "--out", str(out)))
+    assert [path.read_text() for path in out.parent.iterdir()] == ["kept"]
 
 
 def test_serving_numbers_the_audit_log(run, database, tenant, keyring, monkeypatch):
@@ -267,6 +324,32 @@ def test_train_rescore_grades_and_card(run, database, tenant):
     assert json.loads(run("card", "credit-score"))["product"] == "credit-score"
     assert "credit-score/2: candidate" in run("train", "credit-score", "--as-of", "2025-12-31", "--seed", "2")
     assert "is live" in run("promote", "credit-score", "2")
+
+
+def test_rescoring_succeeds_only_if_the_run_is_published(run, database, monkeypatch):
+    """Somebody withdraws it before it is concluded; or rolls it back before the command has heard of its end."""
+    bank = make_bank(database, 5)
+    with database.session(bank) as session:
+        name = session.execute(text("select name from tenant")).scalar_one()
+    arguments = ("rescore", "--product", PRODUCT, "--as-of", str(FIRST), "--tenant", name)
+    conclude = use_cases.conclude
+
+    def after_withdrawal(session, run_id, *args, **options):
+        use_cases.withdraw(session, run_id, "manager", "a broken feed")
+        return conclude(session, run_id, *args, **options)
+
+    def twice(session, run_id, *args, **options):
+        conclude(session, run_id, *args, **options)
+        use_cases.roll_back(session, run_id, "manager", "a broken feed")
+        return conclude(session, run_id, *args, **options)
+
+    monkeypatch.setattr(use_cases, "conclude", after_withdrawal)
+    assert "a broken feed" in str(_failure(*arguments))
+    monkeypatch.setattr(use_cases, "conclude", twice)
+    run(*arguments, code=2)
+    monkeypatch.setattr(use_cases, "conclude", conclude)
+    run(*arguments, "--no-publish")
+    run(*arguments)
 
 
 @pytest.fixture

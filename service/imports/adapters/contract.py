@@ -1,7 +1,7 @@
 """What an adapter is: a function from files to batches of canonical rows."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 
@@ -23,6 +23,10 @@ class Batch:
         Rows of the file that cannot be loaded, with line, column, value and reason.
     rows_read
         Rows of the file that these came from; 0 where an earlier batch counted them.
+    missing
+        By column, the rows without a value, of ``looked_at``; None: those of ``rows``.
+    sources
+        Our column -> what the file calls it, where that differs.
     """
 
     file: str
@@ -30,6 +34,9 @@ class Batch:
     rows: pl.DataFrame
     rejects: pl.DataFrame
     rows_read: int
+    missing: Mapping[str, int] | None = None
+    looked_at: int = 0
+    sources: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,11 @@ import polars as pl
 from features.kinds.credit import REPAYMENT_STATUS
 from features.kinds.parties import FIRM
 from features.kinds.trade import INVOICE
+from service.imports.adapters.common import CHECK_SOURCE, NO_DAY, filled_in, rows_of
 from service.imports.adapters.contract import Adapter, Batch, Options
-from service.imports.checks import REQUIRED, Check, canonical_checks, parse_day, parse_yuan, split
+from service.imports.checks import Check, canonical_checks, parse_day, parse_yuan, split
 from service.imports.chunks import Advance, Chunk, ImportFailedError, fault
-from service.imports.csv_reader import read_csv
+from service.imports.readers.csv import read_csv
 
 BOOKS_OPEN_ON = date(2016, 10, 1)
 """The files date no firm; this is the month of their first invoice."""
@@ -31,19 +32,17 @@ INVOICE_FILES = {
 KEY, NAME, LABEL = "企业代号", "企业名称", "是否违约"
 NUMBER, ISSUED, NET, VAT, GROSS, STATUS = "发票号码", "开票日期", "金额", "税额", "价税合计", "发票状态"
 VALID, VOID = "有效发票", "作废发票"
-_CHECK_SOURCE = ("compare with the source", "请与来源核对")
 _NO_AMOUNT = fault(
-    "not an amount in yuan with at most two decimal places", "不是最多两位小数的金额（元）", *_CHECK_SOURCE
+    "not an amount in yuan with at most two decimal places", "不是最多两位小数的金额（元）", *CHECK_SOURCE
 )
-_UNLISTED = fault("no such firm in the lists of firms", "企业名单中没有该企业", *_CHECK_SOURCE)
-_NO_DAY = fault("not a date YYYY-MM-DD", "不是 YYYY-MM-DD 格式的日期", *_CHECK_SOURCE)
+_UNLISTED = fault("no such firm in the lists of firms", "企业名单中没有该企业", *CHECK_SOURCE)
 _DOES_NOT_ADD_UP = fault(
     f"{NET} and {VAT} do not add up to {GROSS} (more than 0.01 apart)",
     f"{NET}与{VAT}之和不等于{GROSS}（相差超过 0.01 元）",
-    *_CHECK_SOURCE,
+    *CHECK_SOURCE,
 )
-_NO_STATUS = fault(f"neither {VALID} nor {VOID}", f"既非{VALID}也非{VOID}", *_CHECK_SOURCE)
-_NO_LABEL = fault("neither 是 nor 否", "既非“是”也非“否”", *_CHECK_SOURCE)
+_NO_STATUS = fault(f"neither {VALID} nor {VOID}", f"既非{VALID}也非{VOID}", *CHECK_SOURCE)
+_NO_LABEL = fault("neither 是 nor 否", "既非“是”也非“否”", *CHECK_SOURCE)
 
 
 def read(folder: Path, options: Options, advance: Advance) -> Iterator[Batch]:
@@ -76,19 +75,9 @@ def read(folder: Path, options: Options, advance: Advance) -> Iterator[Batch]:
 
 
 def _firms(file: str, chunk: Chunk, options: Options) -> Batch:
-    rows = chunk.rows.select(
-        "line",
-        firm_id=pl.col(KEY),
-        observed_on=pl.lit(BOOKS_OPEN_ON),
-        known_on=pl.lit(BOOKS_OPEN_ON),
-        name=pl.col(NAME).str.strip_chars(),
-        industry=pl.lit(None, dtype=pl.String),
-        cluster=pl.lit(None, dtype=pl.String),
-        place=pl.lit(None, dtype=pl.String),
-        founded_on=pl.lit(None, dtype=pl.Date),
-        is_lead=pl.lit(None, dtype=pl.Boolean),
-    )
-    required = [Check(name, pl.col(name).is_null(), REQUIRED) for name in ("firm_id", "name")]
+    opened = pl.lit(BOOKS_OPEN_ON)
+    rows = rows_of(FIRM, chunk.rows, firm_id=pl.col(KEY), observed_on=opened, name=pl.col(NAME).str.strip_chars())
+    required = filled_in("firm_id", "name")
     good, bad = split(rows, [*required, *canonical_checks(rows, FIRM, options.today)], file)
     return Batch(file, FIRM, good, pl.concat([chunk.rejects, bad]), len(chunk.rows) + len(chunk.rejects))
 
@@ -97,14 +86,13 @@ def _invoices(file: str, chunk: Chunk, direction: str, counterparty: str, firms:
     status = pl.col(STATUS).str.strip_chars()
     texts = chunk.rows.with_columns(status, *(pl.col(name).str.strip_chars() for name in (KEY, NUMBER, counterparty)))
     columns = (KEY, NUMBER, ISSUED, counterparty, NET, VAT, GROSS, STATUS)
-    required = [Check(name, pl.col(name).is_null(), REQUIRED) for name in columns]
     amounts = [Check(name, parse_yuan(name).is_null(), _NO_AMOUNT) for name in (NET, VAT, GROSS)]
     readable, bad = split(
         texts,
         [
-            *required,
+            *filled_in(*columns),
             Check(KEY, ~pl.col(KEY).is_in(sorted(firms)), _UNLISTED),
-            Check(ISSUED, parse_day(ISSUED).is_null(), _NO_DAY),
+            Check(ISSUED, parse_day(ISSUED).is_null(), NO_DAY),
             *amounts,
             Check(
                 GROSS,
@@ -115,15 +103,15 @@ def _invoices(file: str, chunk: Chunk, direction: str, counterparty: str, firms:
         ],
         file,
     )
-    rows = readable.select(
-        "line",
+    rows = rows_of(
+        INVOICE,
+        readable,
         firm_id=pl.col(KEY),
         observed_on=parse_day(ISSUED),
-        known_on=parse_day(ISSUED),
         direction=pl.lit(direction),
         number=pl.col(NUMBER),
         counterparty=pl.col(counterparty),
-        has_linked_codes=pl.lit(False),
+        has_linked_codes=pl.lit(value=False),
         net_fen=parse_yuan(NET),
         vat_fen=parse_yuan(VAT),
         gross_fen=parse_yuan(GROSS),
@@ -137,17 +125,14 @@ def _invoices(file: str, chunk: Chunk, direction: str, counterparty: str, firms:
 def _labels(file: str, chunk: Chunk, outcome_on: date, firms: set[str], options: Options) -> Batch:
     texts = chunk.rows.filter(pl.col(KEY).is_in(sorted(firms)))
     readable, bad = split(texts, [Check(LABEL, ~pl.col(LABEL).is_in(["是", "否"]), _NO_LABEL)], file)
-    rows = readable.select(
-        "line",
+    rows = rows_of(
+        REPAYMENT_STATUS,
+        readable,
         firm_id=pl.col(KEY),
         observed_on=pl.lit(outcome_on),
-        known_on=pl.lit(outcome_on),
-        loan_id=pl.lit(None, dtype=pl.String),
-        days_past_due=pl.lit(None, dtype=pl.Int64),
-        balance_fen=pl.lit(None, dtype=pl.Int64),
         default_event=pl.when(pl.col(LABEL) == "是").then(pl.lit("unspecified")),
-        is_closed=pl.lit(False),
-        is_undated=pl.lit(True),
+        is_closed=pl.lit(value=False),
+        is_undated=pl.lit(value=True),
     )
     good, wrong = split(rows, canonical_checks(rows, REPAYMENT_STATUS, options.today), file)
     return Batch(file, REPAYMENT_STATUS, good, pl.concat([bad, wrong]), 0)

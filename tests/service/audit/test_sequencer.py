@@ -268,6 +268,24 @@ def _checkpoints(database, tenant_id):
         return use_cases.list_checkpoints(session, None, None)
 
 
+def test_entries_that_are_numbered_while_hashes_are_compared_are_no_damage(database, tenant_id, monkeypatch):
+    """But a hash of more entries than there are is, whenever it came."""
+    read = repository.stream_nodes
+
+    def grow_and_read(session):
+        _append(database, tenant_id, 3)
+        number_all(database)
+        return read(session)
+
+    monkeypatch.setattr(repository, "stream_nodes", grow_and_read)
+    for _ in range(3):
+        assert _log(database, tenant_id)[1] == []
+    with database.engine.begin() as connection:
+        too_much = text("insert into audit_node values (:tenant, 9, 7, '')")
+        connection.execute(too_much, {"tenant": tenant_id})
+    assert _log(database, tenant_id)[1] == [merkle.Subtree(9, 7)]
+
+
 def test_a_log_that_has_grown_is_signed_once_a_day(database, keys, monkeypatch):
     with database.session() as session:
         tenant_id = create_tenant(session, f"signed-{uuid.uuid4().hex}")
@@ -305,7 +323,9 @@ def test_keys_are_for_their_owner_alone_and_old_ones_stay_public(own_keys):
     assert [key.id for key in own_keys.public_keys()] == [second.id, first.id]
     assert [key.is_current for key in own_keys.public_keys()] == [True, False]
     assert own_keys.signer().public.id == second.id
-    assert sorted(path.name for path in own_keys.folder.iterdir()) == ["0001.pub", "0002.next", "0002.pem", "0002.pub"]
+    assert sorted(path.name for path in own_keys.folder.iterdir()) == [
+        "0001.pub", "0002.next", "0002.pem", "0002.pub", "lock"
+    ]  # fmt: skip
     assert all(private[28:-26] not in path.read_bytes() for path in own_keys.folder.iterdir())
     (own_keys.folder / "0002.pem").unlink()
     with pytest.raises(SigningKeyError, match="Restore it"):

@@ -7,6 +7,7 @@ import json
 import random
 import subprocess
 import sys
+import uuid
 from pathlib import Path
 
 import pytest
@@ -15,11 +16,14 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import text
 
 from service.audit import verify_audit
+from service.audit.sequencer import number_all
 from service.audit.signing import SigningKeys
 from service.audit.verify_audit import INTACT, NOT_INTACT, UNUSABLE, UnusableError
-from tests.service.audit.tampering import TAMPERINGS, body_of, checkpoint_of, signed, tampered, told
+from service.identity.use_cases import create_tenant
+from tests.service.audit.tampering import TAMPERINGS, bodies_of, body_of, checkpoint_of, signed, tampered, told
 
 SIZE = 40
 SCRIPT = Path(verify_audit.__file__)
@@ -137,6 +141,28 @@ def test_a_line_that_is_no_entry_of_this_log_is_a_changed_one(bodies, kept, plac
     lines[place] = spoil(lines[place])
     for checkpoint in kept[:2]:
         finding = verify_audit.verify(lines, [checkpoint]).finding
+        assert (finding.kind, finding.number) == ("changed", place)
+
+
+@pytest.mark.parametrize("value", ["1" * 5000, "[" * 3000 + "]" * 3000])
+def test_what_only_the_database_can_take_apart_breaks_no_export(database, keys, value):
+    """Its check of an entry admits longer numbers and deeper nesting than Python reads: they verify by their bytes."""
+    with database.session() as session:
+        tenant_id, entry_id = create_tenant(session, f"deep-{uuid.uuid4().hex}"), uuid.uuid4()
+    values = {"tenant": tenant_id, "id": entry_id}
+    with database.session(tenant_id) as session:
+        body = f'{{"id":"{entry_id}","tenant_id":"{tenant_id}","x":{value}}}'
+        add = text("insert into audit_pending values (:tenant, :id, now(), 'a', 's', :body)")
+        session.execute(add, {**values, "body": body})
+    number_all(database)
+    bodies = bodies_of(database, tenant_id)
+    assert body.encode() in bodies
+    checkpoint = checkpoint_of(signed(bodies, keys, with_leaves=True, tenant_id=tenant_id), keys)
+    lines = [line.written() for line in told(bodies)]
+    assert verify_audit.verify(lines, [checkpoint]).finding is None
+    place = bodies.index(body.encode())
+    for spoilt in (lines[place].replace(b'"x":', b'"y":'), lines[place].replace(b'"tenant_id"', b'"tenant_ix"')):
+        finding = verify_audit.verify([*lines[:place], spoilt, *lines[place + 1 :]], [checkpoint]).finding
         assert (finding.kind, finding.number) == ("changed", place)
 
 

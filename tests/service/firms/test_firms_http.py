@@ -114,6 +114,7 @@ def test_a_loan_and_its_status(client, firm):
         ({"is_lead": "yes"}, "boolean"),
         ({"founded_on": "2024-02-30"}, "date"),
         ({"founded_on": "0001-01-01"}, "1990"),
+        ({"founded_on": "2024-02-01"}, "after known_on"),
         ({"observed_on": "2190-01-01"}, "future"),
         ({"known_on": "2024-01-30"}, "before"),
         ({"surprise": 1}, "Extra inputs"),

@@ -2,6 +2,7 @@
 
 from datetime import date, timedelta
 
+from features.inputs import INPUT_KINDS
 from service.firms.use_cases import add_inputs, arrivals, impossible_balances
 from tests.features.rows import firm, inputs, loan, sale, status
 
@@ -23,6 +24,7 @@ def test_rows_are_counted_by_the_period_in_which_they_became_known(session):
     found = arrivals(session, DAY, 30, 3)
     assert found["invoice"] == [2, 1, 1]
     assert found["loan"] == [0, 0, 0]
+    assert set(found) == set(INPUT_KINDS)
 
 
 def test_balances_that_cannot_be(session):

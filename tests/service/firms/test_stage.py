@@ -15,7 +15,7 @@ from service.firms import repository
 from service.firms.use_cases import register_firms
 from service.identity.use_cases import create_tenant
 
-_WRITTEN = "invoice/1\x1f=E1\x1f=2026-01-01\x1f=input\x1f-\x1f=B1\x1f=false\x1f=1\x1f=0\x1f=1\x1f=false"
+_WRITTEN = "invoice/1|=E1|=2026-01-01|=input|-|=B1|=false|=1|=0|=1|=false".replace("|", "\x1f")
 AT = datetime(2026, 3, 1, tzinfo=UTC)
 ROW = st.tuples(st.sampled_from(["E1", "E2"]), st.integers(0, 3), st.integers(0, 2), st.booleans())
 CONTENT = text("select firm.key, observed_on, known_on, net_fen, encode(content_sha256, 'hex')"

@@ -172,7 +172,7 @@ def test_gzip_bom_quotes_and_line_ends(session, firms, tmp_path, name):
         ("twice.csv", (HEADER + ",net_fen\n").encode(), "'net_fen' stands twice"),
         ("optional.csv", (HEADER + ",known_on\n").encode(), "'known_on' stands twice"),
         ("damaged.csv.gz", gzip.compress((HEADER + "\n" + "x\n" * 9999).encode())[:-20], "damaged after line"),
-        ("notgzip.csv.gz", b"hello", "damaged after line 0"),
+        ("notgzip.csv.gz", b"hello", "its name says gzip"),
         ("long.csv", HEADER.encode() + b"\n" + b"x" * (1 << 20), "longer than"),
     ],
 )

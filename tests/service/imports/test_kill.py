@@ -22,19 +22,20 @@ CODE = """
 import sys, time
 from datetime import date
 from pathlib import Path
-from service.imports import use_cases
-from service.imports.adapters.contract import Options
+from service.firms.use_cases import Stage
 from service.identity.use_cases import tenant_id_of
+from service.imports.adapters.contract import Options
+from service.imports.use_cases import import_source
 from service.kit.db import Database
 
-insert = use_cases.Stage.insert
+insert = Stage.insert
 def slow(self, at):
     added = insert(self, at)
     print("inserted", added.added, flush=True)
     time.sleep(60)
-use_cases.Stage.insert = slow
+Stage.insert = slow
 with Database(sys.argv[1]).session(tenant_id_of(sys.argv[2])) as session:
-    use_cases.import_source(session, "invoice", Path(sys.argv[3]), Options(today=date(2024, 12, 31)))
+    import_source(session, "invoice", Path(sys.argv[3]), Options(today=date(2024, 12, 31)))
 """
 
 

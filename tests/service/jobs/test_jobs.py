@@ -167,11 +167,17 @@ def test_only_the_databases_clock_counts(database, tenant, monkeypatch, hours):
     assert abs(job.finished_at - now()) < timedelta(minutes=1)
 
 
+class Panic(BaseException):
+    """Like those of libraries in Rust, it is no Exception."""
+
+
 @pytest.mark.parametrize(
     ("error", "type_", "says"),
     [
         (Conflict("There is no live model. Train one."), "conflict", "There is no live model. Train one."),
         (ValueError("a value of somebody's"), "internal-error", "log says"),
+        (Panic("a value of somebody's"), "internal-error", "log says"),
+        (Conflict("Columns found: f\0i\0"), "conflict", "Columns found: f␀i␀"),
     ],
 )
 def test_a_failed_job_says_why_and_leaves_nothing(database, tenant, error, type_, says):

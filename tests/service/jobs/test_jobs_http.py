@@ -173,6 +173,17 @@ def test_a_worker_destroys_the_keys_that_a_kill_left(manager, own_database, own_
     manager.post(f"{waits.headers['location']}/cancel")
 
 
+def test_an_uploaded_file_that_was_tampered_with_fails_in_words(manager, own_database, own_settings):
+    started = upload(manager, b"firm_id,observed_on,name\n")
+    with own_database.engine.begin() as connection:
+        flip = "update upload set content = set_byte(content, 20, 255 - get_byte(content, 20)) where job_id = :id"
+        connection.execute(text(flip), {"id": started.json()["id"]})
+    run_now(own_database, own_settings, started.headers["location"])
+    job = manager.get(started.headers["location"]).json()
+    assert (job["state"], job["error"]["type"]) == ("failed", "urn:clustercredit:conflict")
+    assert "Upload it again" in job["error"]["detail"]
+
+
 def test_a_job_is_done_though_its_key_cannot_be_destroyed_now(manager, own_database, own_settings, monkeypatch):
     """The end stands, the log names what went wrong, and the next sweep makes it good."""
     started = upload(manager, b"firm_id,observed_on,name\n")

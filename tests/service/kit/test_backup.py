@@ -13,7 +13,8 @@ from sqlalchemy import text
 from typer.testing import CliRunner
 
 from service.audit.sequencer import number_all
-from service.audit.use_cases import TreeHead, tree_head
+from service.audit.signing import SigningKeys
+from service.audit.use_cases import TreeHead, sign_checkpoint, tree_head
 from service.cli import app as app_of_commands
 from service.identity.access import Role
 from service.identity.keys import create_key
@@ -256,9 +257,14 @@ def test_a_restore_ends_what_it_would_bring_back_and_is_on_record(empty_database
     assert [bool(part) for part in own] == [True] * 4
     monkeypatch.setenv("CLUSTERCREDIT_DATABASE_URL", empty_database.url.replace("+psycopg", ""))
     monkeypatch.setenv("CLUSTERCREDIT_KEYRING_DIR", str(tmp_path / "keyring"))
+    monkeypatch.setenv("CLUSTERCREDIT_SIGNING_DIR", str(tmp_path / "signing"))
+    with empty_database.session(tenant) as session:
+        sign_checkpoint(session, SigningKeys(tmp_path / "signing"), tenant, "bank")
+    empty_database.dispose()
     done = CliRunner().invoke(app_of_commands, ["db", "restore", str(file), "--replace", name])
     assert done.exit_code == 0, done.output
     assert "1 sessions ended, 0 API keys revoked" in done.output
+    assert "have signed logs" in done.output
     assert "1 API keys are good, also such as were revoked after the dump" in done.output
     assert _read(empty_database, OF_THE_DATABASE) == own
     assert _read(empty_database, REVIVED) == (0, 0, 1)

@@ -21,6 +21,7 @@ class Call:
     app: object
     headers: list = field(default_factory=list)
     state: dict = field(default_factory=dict)
+    path: str = "/"
 
     def __post_init__(self):
         self.messages, self.sent = asyncio.Queue(), []
@@ -43,7 +44,7 @@ class Call:
 
     async def __call__(self):
         headers = [(b"authorization", b"Bearer of a test"), *self.headers]
-        scope = {"type": "http", "headers": headers, "state": self.state}
+        scope = {"type": "http", "path": self.path, "headers": headers, "state": self.state}
         async with asyncio.timeout(LONG):
             await self.app(scope, self.messages.get, self.send)
         return self
@@ -73,8 +74,8 @@ async def echo(scope, receive, send):
     await send({"type": "http.response.body", "body": message["body"]})
 
 
-def guarded(app=echo, *, seconds=LONG, max_body=1000, max_buffered=1 << 30):
-    return WholeRequest(app, seconds, max_body, max_buffered)
+def guarded(app=echo, *, seconds=LONG, max_body=1000, max_buffered=1 << 30, **options):
+    return WholeRequest(app, seconds, max_body, max_buffered, **options)
 
 
 def test_a_body_in_parts_is_handed_on_whole():
@@ -113,6 +114,15 @@ def test_a_declared_length_is_refused_before_the_body_is_read(length, status):
 def test_an_undeclared_length_is_refused_when_it_is_exceeded(last, status):
     async def main():
         return await Call(guarded()).gives(b"x" * 998, more=True).gives(last, more=status == 413)()
+
+    assert asyncio.run(main()).status == status
+
+
+@pytest.mark.parametrize(("path", "status"), [("/v1/firms/1/documents", 200), ("/v1/documents/1", 413)])
+def test_a_route_of_files_takes_longer_bodies_of_as_many_values(path, status):
+    async def main():
+        call = Call(guarded(max_files={"documents": 300_000}), path=path)
+        return await call.gives(b"," * 300_000)()
 
     assert asyncio.run(main()).status == status
 

@@ -49,7 +49,10 @@ def _rows(database, tenant, query):
 
 
 def test_a_person_is_entered_and_shown_masked(client, firm):
-    made = client.post(f"/v1/firms/{firm}/people", {**PERSON, "trade_since": "2001-01-01"})
+    path = f"/v1/firms/{firm}/people"
+    early = client.post(path, {**PERSON, "trade_since": "2024-02-01"})
+    assert (early.status_code, "after known_on" in str(early.json()["errors"])) == (422, True)
+    made = client.post(path, {**PERSON, "trade_since": "2001-01-01"})
     assert made.status_code == 201, made.text
     person = made.json()
     assert (person["number"], person["name"]) == (f"330*************{NUMBER[-2:]}", "张**")

@@ -273,6 +273,37 @@ def test_a_subset_moves_its_own_firms_alone(database, bank):
         rescore(database, bank, PRODUCT, FIRST, "nightly", firm_keys=["nobody"])
 
 
+def test_what_was_begun_last_holds_whenever_it_was_scored(database, bank):
+    """A whole run begins first and comes to the firms last: current scores, the day's grades and PDs agree on that."""
+    parent = rescore(database, bank, PRODUCT, FIRST, "nightly").run_id
+    whole = prepared(database, bank, FIRST)
+    firm, online = firm_id_of(bank, "F0000003"), firm_id_of(bank, "F0000004")
+    subset = within(database, bank, lambda s: use_cases.rerun(s, parent, [firm], "manager")).run.id
+    within(database, bank, lambda s: publish(s, subset, "manager", "a test"))
+    within(database, bank, lambda s: score_firm(s, online, PRODUCT, FIRST, "officer"))
+    held = within(database, bank, pointers)
+    work_on(database, bank, whole, "nightly")
+    within(database, bank, lambda s: check(s, whole, "nightly"))
+    within(database, bank, lambda s: publish(s, whole, "manager", "a test"))
+    query = text("select pd from score where run_id = :run and firm_id = :firm")
+    change = text("update score set pd = 0.987, grade = '14' where run_id = :run and firm_id = :firm")
+    with database.engine.begin() as owner:
+        owner.execute(change, {"run": subset, "firm": firm})
+
+    def found():
+        now = within(database, bank, pointers)
+        pds = dict(within(database, bank, lambda s: publication.pds_known(s, clock.today()))[0].iter_rows())
+        grades = {view.key: view.pd for view in within(database, bank, lambda s: grades_of_day(s, PRODUCT, FIRST))}
+        return {key for key in held if held[key] == now[key]}, pds["F0000003"], grades["F0000003"]
+
+    assert found() == ({"F0000003", "F0000004"}, 0.987, 0.987)
+    last = rescore(database, bank, PRODUCT, FIRST, "nightly", despite="a test").run_id
+    of_last = within(database, bank, lambda s: s.execute(query, {"run": last, "firm": firm}).scalar_one())
+    assert found() == (set(), of_last, of_last)
+    within(database, bank, lambda s: roll_back(s, last, "manager", "why"))
+    assert found() == ({"F0000003", "F0000004"}, 0.987, 0.987)
+
+
 def test_a_state_is_changed_from_what_the_asker_saw(database, bank):
     run_id = checked(database, bank, FIRST)
     version = within(database, bank, lambda s: get_run(s, run_id).run.version)

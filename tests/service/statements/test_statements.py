@@ -16,6 +16,7 @@ from sqlalchemy import text
 from service.audit import merkle, verify_audit
 from service.audit.sequencer import number_all
 from service.identity.access import Role
+from service.statements import router
 from tests.contracts.world import FIRST, PRODUCT, SECOND, add_bank
 
 PROVEN = {"scores", "entries", "root", "firm", "tenant", "tenant_id"}
@@ -83,6 +84,26 @@ def test_of_a_score_whose_entry_has_no_number_yet_it_says_to_come_back(officer, 
     assert (answer.status_code, answer.headers["Retry-After"], answer.json()) == (202, "1", {"state": "pending"})
     number_all(database)
     assert officer.get(f"/v1/firms/{home['firm']}/statement").status_code == 200
+
+
+def test_what_is_signed_is_the_log_that_was_checked(app, officer, home, database, monkeypatch):
+    """It grows while the statement is made: what came after the check is in no proof, and a score of then must wait."""
+    number_all(database)
+    check, checked = router.check_signable, []
+
+    def check_and_grow(session, keys, tenant_id):
+        checked.append(check(session, keys, tenant_id))
+        officer.post("/v1/scores", {"firm_id": home["firm"], "product": PRODUCT, "as_of": f"2024-10-{len(checked):02}"})
+        number_all(database)
+        return checked[-1]
+
+    monkeypatch.setattr(router, "check_signable", check_and_grow)
+    path = f"/v1/firms/{home['firm']}/statement"
+    assert officer.get(path).status_code == 202
+    said = json.loads(officer.get(path, product="relationship").json()["signed"])
+    assert (said["size"], said["root"]) == (checked[-1].head.size, checked[-1].head.root.hex())
+    monkeypatch.undo()
+    assert officer.get(path).status_code == 200
 
 
 def test_only_so_many_and_only_of_a_product(officer, home, trusted):

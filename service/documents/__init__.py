@@ -1,0 +1,1 @@
+"""Documents about firms: files sealed under keys of their own, and the observations that name them by their hash."""

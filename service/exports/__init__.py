@@ -1,0 +1,1 @@
+"""What the ledger knows, back out in the kinds that it came in: CSV, XLSX, NDJSON, Parquet."""

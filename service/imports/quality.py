@@ -1,0 +1,275 @@
+"""What a file is like: counts, gaps, ranges and faults, gathered batch by batch in memory that does not grow with it.
+
+A `Gauge` watches the rows of one file and kind pass, and makes a section of the report in the end.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import polars as pl
+
+from features.kinds.contract import Column, Fault, Kind
+from service.imports.checks import groups_of
+from service.imports.chunks import fault, hidden, said
+from service.imports.report import (
+    KEPT_HASHES,
+    MOST_EXAMPLES,
+    MOST_FINDINGS,
+    NULL_SHOWN,
+    SHOWN,
+    Bilingual,
+    ColumnQuality,
+    Example,
+    Finding,
+    Group,
+    Section,
+    Severity,
+)
+
+_YEARS_LATE = 2
+
+REPEATED = fault(
+    "rows with the same content stand in the file more than once; each counts once", "文件中有内容相同的行，只计一次",
+    "nothing need be done, unless rows lack what tells them apart", "通常无需处理；若应为不同记录，请补充可区分的列",
+)  # fmt: skip
+KNOWN = fault(
+    "rows with the same content are in the ledger already", "台账中已有内容相同的记录", "nothing need be done",
+    "无需处理",
+)  # fmt: skip
+LATE = fault(
+    f"known more than {_YEARS_LATE} years after it was true", f"可知日期晚于发生日期 {_YEARS_LATE} 年以上",
+    "check both days: models see the row from known_on alone", "请核对两个日期：模型自可知日期起才使用该行",
+)  # fmt: skip
+NO_LOAN = fault(
+    "no loan of this number is in the ledger", "台账中没有该编号的贷款", "import the loans, or check the number",
+    "请导入贷款，或核对编号",
+)  # fmt: skip
+OTHERS_LOAN = fault(
+    "in the ledger this loan is another firm's", "台账中该贷款属于另一企业", "check firm and loan", "请核对企业与贷款"
+)
+
+
+@dataclass
+class Tally:
+    """A finding while it is being counted."""
+
+    group: Group
+    severity: Severity
+    column: str
+    fault: tuple[str, str, str, str]
+    count: int = 0
+    examples: list[Example] = field(default_factory=list)
+
+
+class Distinct:
+    """Counts different values in bounded memory: it keeps the least hashes (K minimum values).
+
+    Of n distinct values with hashes spread evenly over 2^64, the K-th least lies near K / n of the way; Z. Bar-Yossef
+    et al., Counting distinct elements in a data stream, RANDOM 2002.
+
+    Examples
+    --------
+    >>> distinct = Distinct()
+    >>> distinct.add(pl.Series(["a", "b", "a", None]))
+    >>> distinct.count
+    2
+    """
+
+    def __init__(self) -> None:
+        self.hashes = pl.Series(dtype=pl.UInt64)
+
+    def add(self, values: pl.Series) -> None:
+        """Take a batch's values in; nulls count for nothing."""
+        fresh = values.drop_nulls().hash(seed=1)
+        if len(self.hashes) == KEPT_HASHES:
+            fresh = fresh.filter(fresh < self.hashes[-1])
+        if len(fresh):
+            self.hashes = pl.concat([self.hashes, fresh]).unique().sort().head(KEPT_HASHES)
+
+    @property
+    def count(self) -> int:
+        """Return how many different values there were."""
+        if len(self.hashes) < KEPT_HASHES:
+            return len(self.hashes)
+        return round((KEPT_HASHES - 1) * 2.0**64 / int(self.hashes[-1]))
+
+
+class _Span:
+    """Least and greatest value of a column, or length of its texts, and how many different ones."""
+
+    def __init__(self, column: Column) -> None:
+        self.column, self.distinct, self.missing = column, Distinct(), 0
+        self.is_length = column.dtype == pl.String()
+        self.least: Any = None
+        self.most: Any = None
+
+    def take(self, values: pl.Series) -> None:
+        """Take a batch's values in."""
+        self.distinct.add(values)
+        measured = values.str.len_chars() if self.is_length else values
+        low, high = measured.min(), measured.max()
+        if low is not None and high is not None:
+            self.least = low if self.least is None else min(self.least, low)
+            self.most = high if self.most is None else max(self.most, high)
+
+    def quality(self, source: str, looked_at: int) -> ColumnQuality:
+        """Return what was seen."""
+        return ColumnQuality(
+            name=self.column.name,
+            source=source,
+            words=Bilingual(en=self.column.en, zh=self.column.zh),
+            unit=self.column.unit,
+            is_required=self.column.is_required and self.column.name != "known_on",
+            missing=self.missing,
+            missing_share=round(self.missing / looked_at, 6) if looked_at else 0.0,
+            least=_shown(self.least),
+            most=_shown(self.most),
+            is_length=self.is_length,
+            distinct=self.distinct.count,
+        )
+
+
+def _shown(value: Any) -> str | None:
+    if value is None:
+        return None
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:.15g}" if isinstance(value, float) else str(value)
+
+
+class Gauge:
+    """Watches the rows of one file and kind.
+
+    Parameters
+    ----------
+    sources
+        Our column -> what the file calls it, where that differs.
+    references
+        Reasons for which the door rejects a row that names what is not in the ledger.
+    """
+
+    def __init__(self, kind: Kind, sources: Mapping[str, str], references: tuple[Fault, ...]) -> None:
+        self.kind, self.sources, self.looked_at = kind, dict(sources), 0
+        self.groups: dict[str, Group] = {**groups_of(kind), **{f.reason.en: "reference" for f in references}}
+        self.spans = {column.name: _Span(column) for column in kind.columns}
+        self.tallies: dict[tuple[str, str, str], Tally] = {}
+        self.left_out = 0
+        self.repeated: list[Example] = []
+
+    def take(self, rows: pl.DataFrame, rejects: pl.DataFrame, missing: Mapping[str, int], looked_at: int) -> None:
+        """Take a batch in.
+
+        Parameters
+        ----------
+        rows
+            Accepted rows: ``line`` and the kind's columns.
+        rejects
+            The others, as `service.imports.chunks.REJECTS`.
+        missing
+            Rows without a value, by column, of so many rows looked at.
+        """
+        self.looked_at += looked_at
+        for name, span in self.spans.items():
+            span.missing += missing.get(name, 0)
+            span.take(rows[name])
+        self._take_rejects(rejects)
+        self._take_late(rows)
+        self._take_repeated(rows)
+
+    def warn(self, group: Group, column: str, fault: Fault, rows: pl.DataFrame) -> None:
+        """Note rows that are loaded all the same; ``column`` is ours, and one of theirs."""
+        if len(rows):
+            shown = rows.head(MOST_EXAMPLES).select("line", pl.col(column).cast(pl.String)).rows()
+            self._tally(group, "warning", self.sources.get(column, column), said(fault), len(rows), shown)
+
+    def section(self, counts: Mapping[str, int], file: str) -> Section:
+        """Return the section of the report, with what became of the rows in all."""
+        notes: tuple[tuple[Fault, int, list[Example]], ...] = (
+            (REPEATED, counts["repeated"], self.repeated),
+            (KNOWN, counts["already_known"], []),
+        )
+        findings = [
+            _finding(Tally("duplicate", "note", "", said(fault), count, examples))
+            for fault, count, examples in notes
+            if count
+        ]
+        ranks = {"rejected": 0, "warning": 1, "note": 2}
+        tallies = sorted(self.tallies.values(), key=lambda tally: (ranks[tally.severity], -tally.count))
+        return Section(
+            file=_printable(hidden(file)),
+            kind=self.kind.name,
+            layout_version=self.kind.version,
+            words=Bilingual(en=self.kind.words.en, zh=self.kind.words.zh),
+            **counts,
+            looked_at=self.looked_at,
+            columns=[
+                span.quality(_printable(self.sources.get(name, name)), self.looked_at)
+                for name, span in self.spans.items()
+            ],
+            findings=[*map(_finding, tallies), *findings],
+            findings_left_out=self.left_out,
+        )
+
+    def _take_rejects(self, rejects: pl.DataFrame) -> None:
+        words = ("reason", "remedy", "reason_zh", "remedy_zh")
+        grouped = rejects.group_by("column", *words, maintain_order=True).agg(
+            pl.len(), pl.col("line", "value").head(MOST_EXAMPLES)
+        )
+        for column, reason, remedy, reason_zh, remedy_zh, count, lines, values in grouped.iter_rows():
+            group, words = self.groups.get(reason, "value"), (reason, remedy, reason_zh, remedy_zh)
+            self._tally(group, "rejected", column, words, count, list(zip(lines, values, strict=True)))
+
+    def _take_late(self, rows: pl.DataFrame) -> None:
+        observed, known = pl.col("observed_on"), pl.col("known_on")
+        days = rows.filter((known - observed).dt.total_days() > 365 * _YEARS_LATE)
+        if len(days):
+            late = days.filter(known > observed.dt.offset_by(f"{_YEARS_LATE}y"))
+            self.warn("time", "known_on", LATE, late)
+
+    def _take_repeated(self, rows: pl.DataFrame) -> None:
+        """Keep examples of rows that repeat one of the same batch; how many there are in all the ledger counts."""
+        if len(self.repeated) < MOST_EXAMPLES:
+            content = rows.select(name for name in self.kind.schema if name != "known_on").hash_rows()
+            again = rows.filter(~content.is_first_distinct())
+            for line, *values in (
+                again.head(MOST_EXAMPLES - len(self.repeated))
+                .select("line", *(pl.col(name).cast(pl.String) for name in list(self.kind.schema)[:2]))
+                .rows()
+            ):
+                self.repeated.append(_example(line, " ".join(value or "" for value in values)))
+
+    def _tally(
+        self, group: Group, severity: Severity, column: str, words: tuple[str, str, str, str], count: int,
+        examples: list[tuple[int, Any]],
+    ) -> None:  # fmt: skip
+        key = (severity, column, words[0])
+        if key not in self.tallies and len(self.tallies) == MOST_FINDINGS:
+            self.left_out += count
+            return
+        tally = self.tallies.setdefault(key, Tally(group, severity, column, words))
+        tally.count += count
+        room = MOST_EXAMPLES - len(tally.examples)
+        tally.examples += [_example(line, value) for line, value in examples[:room]]
+
+
+def _example(line: int, value: Any) -> Example:
+    return Example(line=line, value=_printable(hidden("" if value is None else str(value)))[:SHOWN])
+
+
+def _printable(text: str) -> str:
+    """Return a text without the one character that PostgreSQL cannot keep in JSON."""
+    return text.replace("\x00", NULL_SHOWN)
+
+
+def _finding(tally: Tally) -> Finding:
+    reason, remedy, reason_zh, remedy_zh = tally.fault
+    return Finding(
+        group=tally.group,
+        severity=tally.severity,
+        column=_printable(tally.column),
+        reason=Bilingual(en=_printable(reason), zh=_printable(reason_zh)),
+        remedy=Bilingual(en=_printable(remedy), zh=_printable(remedy_zh)),
+        count=tally.count,
+        examples=tally.examples,
+    )

@@ -1,0 +1,145 @@
+"""Read Parquet in slices, every value as text."""
+
+from collections.abc import Iterator
+from io import SEEK_END
+
+import polars as pl
+
+from features.kinds.contract import Fault
+from service.imports.chunks import Advance, Chunk, ImportFailedError, fault, shown
+from service.imports.readers.content import Content
+from service.imports.readers.contract import CHUNK_ROWS, MOST_UNPACKED, Reading
+from service.imports.readers.panics import readable
+from service.imports.readers.parquet_footer import check_footer
+from service.imports.readers.rejected import NUL, Rejected
+from service.kit.numbers import written
+
+_HAS_TIME = fault(
+    "a time of day where a day is expected",
+    "应为日期，却含时刻",
+    "write it as a date without time",
+    "请写成不含时刻的日期",
+)
+_FAR = fault(
+    "a day outside the years 1 to 9999", "日期不在公元 1 年至 9999 年之间", "write the true day, or null",
+    "请填写真实日期，或空值",
+)  # fmt: skip
+_NOT_FINITE = fault("not a finite number", "不是有限的数", "write a finite number, or null", "请填写有限的数，或空值")
+_WHOLE_BELOW = 10**15
+_FIRST_DAY, _LAST_DAY = -719_162, 2_932_896
+"""Of the years 1 to 9999, in days since 1970."""
+_DAY_LENGTH = {"ms": 86_400_000, "us": 86_400_000_000, "ns": 86_400_000_000_000}
+
+
+def read_content(
+    content: Content, required: tuple[str, ...], optional: tuple[str, ...], advance: Advance, _: Reading
+) -> Iterator[Chunk]:
+    """Read an open file; its rows are numbered from 1.
+
+    Raises
+    ------
+    ImportFailedError
+        If it is damaged or hostile, lacks a required column, or a column has a type that is no single value.
+    """
+    raw, file = content.raw, content.file
+    rows = check_footer(raw, file)
+    size = raw.seek(0, SEEK_END)
+    raw.seek(0)
+    with readable(file, "Parquet"):
+        table = pl.scan_parquet(raw)
+        schema = dict(table.collect_schema())
+    wanted = _wanted(file, schema, required, optional)
+    rejected = Rejected(file)
+    done = 0
+    for start in range(0, rows, CHUNK_ROWS):
+        with readable(file, "Parquet"):
+            part = table.select(wanted).slice(start, CHUNK_ROWS).collect()
+            if len(part) != min(CHUNK_ROWS, rows - start):
+                raise ImportFailedError(f"{file}: the Parquet file is damaged: rows are missing after row {start}.")
+            chunk = _chunk(part, file, start, rejected)
+        yield chunk
+        position = size * (start + len(part)) // rows
+        advance(position - done)
+        done = position
+
+
+def _wanted(
+    file: str, schema: dict[str, pl.DataType], required: tuple[str, ...], optional: tuple[str, ...]
+) -> list[str]:
+    if missing := [name for name in required if name not in schema]:
+        found = shown(", ".join(schema))
+        raise ImportFailedError(f"{file}: column '{missing[0]}' is missing. Columns found: {found}.")
+    wanted = [name for name in (*required, *optional) if name in schema]
+    for name in wanted:
+        dtype = schema[name]
+        is_plain = dtype.is_numeric() or isinstance(
+            dtype, pl.String | pl.Boolean | pl.Date | pl.Datetime | pl.Categorical | pl.Enum | pl.Null
+        )
+        if not is_plain:
+            raise ImportFailedError(
+                f"{file}, column '{name}': values of type {dtype} are not read. Write texts, numbers, days or true and"
+                " false."
+            )
+    return wanted
+
+
+def _chunk(part: pl.DataFrame, file: str, before: int, rejected: Rejected) -> Chunk:
+    line = pl.int_range(before + 1, before + 1 + len(part), dtype=pl.Int64, eager=True).alias("line")
+    near = part.select(_near(values) for values in part)
+    texts = near.select(_text(name, dtype) for name, dtype in part.schema.items())
+    if sum(int(texts[name].str.len_bytes().sum()) for name in texts.columns) > MOST_UNPACKED:
+        raise ImportFailedError(
+            f"{file}: the texts of rows {before + 1} to {before + len(part)} are longer than {MOST_UNPACKED:,} bytes."
+            " Shorten them."
+        )
+    faults = [
+        (name, *found)
+        for name in part.columns
+        for found in (_is_far(part[name], near[name]), (near[name], *_is_wrong(near[name], texts[name])))
+    ]
+    frame = texts.insert_column(0, line)
+    is_bad = pl.select(pl.any_horizontal(*(where for _, _, where, _ in faults))).to_series()
+    rejected.good += int((~is_bad).sum())
+    for index in is_bad.arg_true():
+        name, values, fault_ = next((name, values, words) for name, values, where, words in faults if where[index])
+        rejected.add(before + 1 + index, name, str(values[index]), fault_)
+    empty_is_null = [pl.when(pl.col(name) != "").then(pl.col(name)).alias(name) for name in part.columns]
+    return Chunk(frame.filter(~is_bad).with_columns(empty_is_null), rejected.take())
+
+
+def _near(values: pl.Series) -> pl.Series:
+    """Leave out the days that no calendar here has: polars and Python fail at them."""
+    if not isinstance(values.dtype, pl.Date | pl.Datetime):
+        return values
+    length = _DAY_LENGTH[values.dtype.time_unit] if isinstance(values.dtype, pl.Datetime) else 1
+    day = values.to_physical().cast(pl.Int64) // length
+    near = pl.when(day.is_between(_FIRST_DAY, _LAST_DAY)).then(values)
+    return pl.select(near.alias(values.name)).to_series()
+
+
+def _is_far(values: pl.Series, near: pl.Series) -> tuple[pl.Series, pl.Series, Fault]:
+    """Return a column as it is shown, which of its days are left out, and why."""
+    return values.to_physical(), near.is_null() & values.is_not_null(), _FAR
+
+
+def _text(name: str, dtype: pl.DataType) -> pl.Expr:
+    value = pl.col(name)
+    if isinstance(dtype, pl.Date):
+        return value.dt.to_string("%Y-%m-%d")
+    if isinstance(dtype, pl.Datetime):
+        return value.dt.date().dt.to_string("%Y-%m-%d")
+    if dtype.is_float():
+        is_whole = (value == value.floor()) & (value.abs() < _WHOLE_BELOW)
+        whole = pl.when(is_whole).then(value).cast(pl.Int64).cast(pl.String)
+        part = pl.when(~is_whole & value.is_finite()).then(value.cast(pl.String).cast(pl.Float64))
+        return pl.coalesce(whole, part.map_elements(written, return_dtype=pl.String)).alias(name)
+    return value.cast(pl.String)
+
+
+def _is_wrong(values: pl.Series, texts: pl.Series) -> tuple[pl.Series, Fault]:
+    """Tell which values of a column are none, and why."""
+    if isinstance(values.dtype, pl.Datetime):
+        return (values.dt.truncate("1d") != values).fill_null(value=False), _HAS_TIME
+    if values.dtype.is_float():
+        return (~values.is_finite()).fill_null(value=False), _NOT_FINITE
+    return texts.str.contains("\0", literal=True).fill_null(value=False), NUL

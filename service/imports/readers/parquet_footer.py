@@ -1,0 +1,137 @@
+"""Read of a Parquet file's footer and of its pages' headers what it will unpack to, before anything unpacks it.
+
+The footer's totals are only what the file says of itself: libraries make room for what each page's header says.
+"""
+
+import struct
+from io import SEEK_END
+from typing import IO, Any
+
+from service.imports.chunks import ImportFailedError
+from service.imports.readers.contract import MOST_RATIO, UNSUSPECTED
+from service.imports.readers.parquet_shapes import FOOTER, PAGE
+from service.imports.readers.thrift import Compact
+
+MAGIC = b"PAR1"
+MOST_FOOTER = 1 << 24
+MOST_GROUP = 1 << 29
+"""Bytes to which a row group may unpack: one is held at a time."""
+ROWS_PER_BYTE, UNSUSPECTED_ROWS = 10, 1_000_000
+BYTES_PER_PAGE, UNSUSPECTED_PAGES = 256, 20_000
+_ROW_COUNT, _GROUPS = 3, 4
+_CHUNKS, _GROUP_BYTES, _GROUP_ROWS, _COLUMN = 1, 2, 3, 3
+_CHUNK_BYTES, _DATA_AT, _DICTIONARY_AT = 7, 9, 11
+_UNPACKED, _PACKED, _DATA, _DICTIONARY, _DATA_2, _VALUES = 2, 3, 5, 7, 8, 1
+_FIRST_LOOK = 512
+_UNREADABLE = (IndexError, KeyError, TypeError, ValueError, AttributeError)
+
+
+def check_footer(raw: IO[bytes], file: str) -> int:
+    """Check that a file is no bomb by what its footer and its pages say, and return the number of its rows.
+
+    Raises
+    ------
+    ImportFailedError
+        If it is damaged, or unpacks to too much.
+    """
+    size = raw.seek(0, SEEK_END)
+    raw.seek(max(0, size - 8))
+    length, magic = struct.unpack("<I4s", raw.read(8)) if size >= 12 else (0, b"")
+    if magic != MAGIC or not 0 < length <= size - 12:
+        raise _damaged(file, "its footer is not whole")
+    if length > MOST_FOOTER:
+        raise ImportFailedError(f"{file}: its footer is longer than {MOST_FOOTER:,} bytes. Send it in parts.")
+    raw.seek(size - 8 - length)
+    try:
+        footer = Compact(raw.read(length)).struct(FOOTER)
+        groups = footer.get(_GROUPS, [])
+        rows, promised = footer[_ROW_COUNT], sum(group[_GROUP_ROWS] for group in groups)
+        declared = [group[_GROUP_BYTES] for group in groups]
+    except _UNREADABLE:
+        raise _damaged(file, "its footer cannot be read") from None
+    if min([rows, *declared, 0]) < 0 or rows != promised:
+        raise _damaged(file, "its footer contradicts itself")
+    _check_size(file, size, declared, rows)
+    pages = _Pages(raw, file, size)
+    try:
+        unpacked = [sum(pages.unpacked(chunk[_COLUMN]) for chunk in group[_CHUNKS]) for group in groups]
+    except _UNREADABLE:
+        raise _damaged(file, "its pages cannot be read") from None
+    _check_size(file, size, unpacked, max(rows, pages.most_values))
+    return int(rows)
+
+
+def _check_size(file: str, size: int, groups: list[int], rows: int) -> None:
+    total = sum(groups)
+    if max(groups, default=0) > MOST_GROUP:
+        raise ImportFailedError(
+            f"{file}: a row group of it unpacks to more than {MOST_GROUP:,} bytes. Write it with smaller row groups."
+        )
+    if total > max(UNSUSPECTED, size * MOST_RATIO) or rows > max(UNSUSPECTED_ROWS, size * ROWS_PER_BYTE):
+        raise ImportFailedError(
+            f"{file}: it unpacks to {total:,} bytes and {rows:,} rows, as only a bomb does. Send it as CSV."
+        )
+
+
+def _damaged(file: str, why: str) -> ImportFailedError:
+    return ImportFailedError(f"{file}: the Parquet file is damaged: {why}. Make it or send it again.")
+
+
+class _Pages:
+    """The pages of a file's columns, of which only the headers are read.
+
+    Attributes
+    ----------
+    most_values
+        Of all columns of row groups so far, the most values in one.
+    """
+
+    def __init__(self, raw: IO[bytes], file: str, size: int) -> None:
+        self._raw, self._file, self._size = raw, file, size
+        self._left, self._count = size, 0
+        self.most_values = 0
+
+    def unpacked(self, column: dict[int, Any]) -> int:
+        """Return the bytes to which the pages of a column of a row group unpack, its dictionary's too.
+
+        Raises
+        ------
+        ImportFailedError
+            If there are too many pages.
+        IndexError, KeyError, TypeError, ValueError
+            If they are damaged, or lie outside the column or in another's as well.
+        """
+        at = column.get(_DICTIONARY_AT, column[_DATA_AT])
+        end = at + column[_CHUNK_BYTES]
+        self._left -= end - at
+        if not 0 <= at <= end <= self._size or self._left < 0:
+            raise ValueError("a column outside the file")
+        total = values = 0
+        while at < end:
+            header, at = self._header(at, end)
+            at += header[_PACKED]
+            held = header.get(_DICTIONARY, {}).get(_VALUES, 0)
+            if header[_PACKED] < 0 or at > end or not 0 <= held <= header[_UNPACKED]:
+                raise ValueError("a page outside its column, or less than its values")
+            total += header[_UNPACKED]
+            values += max(header.get(kind, {}).get(_VALUES, 0) for kind in (_DATA, _DATA_2))
+        self.most_values = max(self.most_values, values)
+        return total
+
+    def _header(self, at: int, end: int) -> tuple[dict[int, Any], int]:
+        """Return the header of a page, and where it ends."""
+        self._count += 1
+        if self._count > max(UNSUSPECTED_PAGES, self._size // BYTES_PER_PAGE):
+            raise ImportFailedError(
+                f"{self._file}: it has more than {self._count - 1:,} pages. Write it with larger ones."
+            )
+        look = _FIRST_LOOK
+        while True:
+            self._raw.seek(at)
+            compact = Compact(self._raw.read(min(look, end - at)))
+            try:
+                return compact.struct(PAGE), at + compact.at
+            except IndexError:
+                if look >= end - at:
+                    raise
+            look *= 8

@@ -1,0 +1,145 @@
+"""A text file as UTF-8 in blocks that end where lines end, whatever its encoding."""
+
+import codecs
+from collections.abc import Iterator
+
+from service.imports.chunks import ImportFailedError
+from service.imports.readers.content import DAMAGE, Content, damaged
+
+LONGEST_LINE = 1 << 20
+"""In bytes, with its end."""
+_NAMES = {"utf-8": "UTF-8", "gb18030": "GB18030", "utf-16-le": "UTF-16", "utf-16-be": "UTF-16"}
+_TOLD = {"utf-16": "utf-16-le", "gbk": "gb18030", "gb2312": "gb18030", "utf-8-sig": "utf-8"}
+_MARKS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
+_MARKED = "imports.marked"
+
+
+def _mark(error: UnicodeError) -> tuple[str, int]:
+    """Put a lone surrogate where a byte cannot be read; `blocks` writes it as 0xFF, which is no UTF-8 either."""
+    assert isinstance(error, UnicodeDecodeError)
+    return "\udcff", error.end if error.encoding.startswith("utf") else error.start + 1
+
+
+codecs.register_error(_MARKED, _mark)
+
+
+class Text:
+    """A text file, its encoding told or found out.
+
+    Parameters
+    ----------
+    told
+        Its encoding, if somebody says so.
+    has_returns
+        Whether a lone carriage return ends a line, as in CSV.
+
+    Raises
+    ------
+    ImportFailedError
+        If there is no such encoding, or its byte order mark says another one.
+    """
+
+    def __init__(self, content: Content, told: str | None, *, has_returns: bool) -> None:
+        self.file, self._pieces, self._has_returns = content.file, content.pieces, has_returns
+        self._codec, self._mark = _encoding(content, told)
+        self.encoding = _NAMES[self._codec]
+
+    def blocks(self) -> Iterator[bytes]:
+        """Yield the text's bytes as UTF-8, in blocks of about a mebibyte that end with a line's end.
+
+        Raises
+        ------
+        ImportFailedError
+            If the file is damaged, or a line is too long.
+        """
+        rest, lines = b"", 0
+        try:
+            for piece in self._recoded():
+                block = rest + piece
+                end = self._last_end(block)
+                if len(block) - end >= LONGEST_LINE:
+                    raise self._too_long(lines + block.count(b"\n") + 1)
+                block, rest = block[:end], block[end:]
+                if block:
+                    yield block
+                    lines += block.count(b"\n")
+        except DAMAGE as error:
+            raise damaged(self.file, lines, error) from None
+        if rest:
+            yield rest if rest.endswith((b"\n", b"\r")) else rest + b"\n"
+
+    def _last_end(self, block: bytes) -> int:
+        end = block.rfind(b"\n") + 1
+        return max(end, block.rfind(b"\r", end, len(block) - 1) + 1) if self._has_returns and block else end
+
+    def _too_long(self, line: int) -> ImportFailedError:
+        return ImportFailedError(
+            f"{self.file}, line {line}: longer than {LONGEST_LINE:,} bytes. Check the ends of lines and the quotes."
+        )
+
+    def check_line(self, line: bytes | str, number: int) -> None:
+        """Check a line's length.
+
+        Raises
+        ------
+        ImportFailedError
+            If it is too long.
+        """
+        if len(line) >= LONGEST_LINE:
+            raise self._too_long(number)
+
+    def _recoded(self) -> Iterator[bytes]:
+        skipped = len(self._mark)
+        if self._codec == "utf-8":
+            for piece in self._pieces:
+                yield piece[skipped:]
+                skipped = 0
+            return
+        decoder = codecs.getincrementaldecoder(self._codec)(_MARKED)
+        for piece in self._pieces:
+            yield decoder.decode(piece[skipped:]).encode(errors="surrogateescape")
+            skipped = 0
+        yield decoder.decode(b"", final=True).encode(errors="surrogateescape")
+
+
+def _encoding(content: Content, told: str | None) -> tuple[str, bytes]:
+    """Return a text's codec, and the byte order mark before it."""
+    head, file = content.head, content.file
+    mark = next((mark for mark in _MARKS if head.startswith(mark)), b"")
+    if told is None:
+        return _MARKS[mark] if mark else _guess(head, is_all=content.is_head_all), mark
+    name = told.strip().lower().replace("_", "-")
+    codec = _TOLD.get(name, name)
+    if codec not in _NAMES:
+        raise ImportFailedError(f"There is no encoding '{told}'. Encodings: utf-8, gb18030 (gbk), utf-16.")
+    if name == "utf-16" and mark in {codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE}:
+        codec = _MARKS[mark]
+    if mark and _MARKS[mark] != codec:
+        raise ImportFailedError(
+            f"{file}: it was to be read as {told}, and its first bytes say {_NAMES[_MARKS[mark]]}. Leave encoding out."
+        )
+    return codec, mark
+
+
+def _guess(head: bytes, *, is_all: bool) -> str:
+    """Tell UTF-8 from GB18030: the one that has all the bytes; text that is mostly UTF-8 is UTF-8 with damage.
+
+    Examples
+    --------
+    >>> _guess("甲公司".encode("gbk"), is_all=True), _guess("甲公司".encode(), is_all=True)
+    ('gb18030', 'utf-8')
+    """
+    if _is_all(head, "utf-8", is_all=is_all) or not _is_all(head, "gb18030", is_all=is_all):
+        return "utf-8"
+    text = head.decode(errors="replace")
+    bad = text.count("\ufffd")
+    good = len(text) - len(text.encode("ascii", "ignore")) - bad
+    return "utf-8" if good > bad else "gb18030"
+
+
+def _is_all(head: bytes, codec: str, *, is_all: bool) -> bool:
+    try:
+        codecs.getincrementaldecoder(codec)().decode(head, final=is_all)
+    except UnicodeDecodeError:
+        return False
+    return True

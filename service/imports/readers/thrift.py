@@ -1,0 +1,121 @@
+"""Read values of Thrift's compact protocol as nested dicts of field numbers, each of the type that it must have.
+
+Source: https://github.com/apache/thrift/blob/master/doc/specs/thrift-compact-protocol.md
+"""
+
+from typing import Any, Final
+
+_TRUE, _FALSE, _BYTE, _I16, _I64, _DOUBLE, _BINARY, _LIST, _SET, _MAP, _STRUCT = 1, 2, 3, 4, 6, 7, 8, 9, 10, 11, 12
+FLAG: Final = frozenset({_TRUE, _FALSE})
+BYTE: Final = frozenset({_BYTE})
+INT: Final = frozenset({_I16, 5, _I64})
+"""Whole numbers of any width: they are written alike."""
+DOUBLE: Final = frozenset({_DOUBLE})
+TEXT: Final = frozenset({_BINARY})
+Shape = frozenset[int] | list[Any] | dict[int, Any] | None
+"""What a value must be: one of types, a list of a shape, a struct of shapes by field number; None: anything."""
+_DEEPEST, _LAST_FIELD = 24, 32_767
+
+
+class Compact:
+    """Values of Thrift's compact protocol; each takes a byte at least, so the length of the data bounds the work.
+
+    A value of another type than its field's is refused: a reader that goes by field numbers alone would take the bytes
+    for something else. So are a field that stands twice and a number too long, of which readers cut bits off.
+
+    Attributes
+    ----------
+    at
+        How many bytes are read.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        self._data, self.at = data, 0
+
+    def struct(self, shape: dict[int, Any], depth: int = 0) -> dict[int, Any]:
+        """Read a struct; texts and maps are passed over.
+
+        Raises
+        ------
+        IndexError
+            If the data ends before it does.
+        ValueError
+            If it is none, or not of the shape.
+        """
+        if depth > _DEEPEST:
+            raise ValueError("nested too deep")
+        found: dict[int, Any] = {}
+        field = 0
+        while head := self._byte():
+            field = field + (head >> 4) if head >> 4 else self._signed()
+            if field in found or not 0 < field <= _LAST_FIELD:
+                raise ValueError("no such field, or twice")
+            kind, expected = head & 15, shape.get(field)
+            if kind in FLAG and expected in {None, FLAG}:
+                found[field] = kind == _TRUE
+            else:
+                found[field] = self._value(kind, expected, depth + 1)
+        return found
+
+    def _value(self, kind: int, shape: Shape, depth: int) -> Any:
+        if not _fits(kind, shape):
+            raise ValueError("not of its type")
+        if kind == _STRUCT:
+            return self.struct(shape if isinstance(shape, dict) else {}, depth)
+        if kind in {_LIST, _SET}:
+            return self._list(shape[0] if isinstance(shape, list) else None, depth)
+        if kind == _MAP:
+            return self._map(depth)
+        if kind in {_BINARY, _DOUBLE}:
+            return self._skip(self._unsigned() if kind == _BINARY else 8)
+        if not _TRUE <= kind <= _I64:
+            raise ValueError("no such type")
+        return self._signed() if kind > _BYTE else self._byte()
+
+    def _list(self, shape: Shape, depth: int) -> list[Any]:
+        head = self._byte()
+        count = head >> 4 if head >> 4 != 15 else self._unsigned()
+        return [self._value(head & 15, shape, depth + 1) for _ in range(count)]
+
+    def _map(self, depth: int) -> None:
+        count = self._unsigned()
+        kinds = self._byte() if count else 0
+        for _ in range(count):
+            self._value(kinds >> 4, None, depth + 1)
+            self._value(kinds & 15, None, depth + 1)
+
+    def _byte(self) -> int:
+        value = self._data[self.at]
+        self.at += 1
+        return value
+
+    def _unsigned(self) -> int:
+        value = shift = 0
+        while True:
+            byte = self._byte()
+            value |= (byte & 127) << shift
+            if byte < 128:
+                break
+            shift += 7
+            if shift > 63:
+                raise ValueError("a number too long")
+        if value >= 1 << 64:
+            raise ValueError("a number too long")
+        return value
+
+    def _signed(self) -> int:
+        value = self._unsigned()
+        return (value >> 1) ^ -(value & 1)
+
+    def _skip(self, count: int) -> None:
+        if count > len(self._data) - self.at:
+            raise IndexError("a text too long")
+        self.at += count
+
+
+def _fits(kind: int, shape: Shape) -> bool:
+    if isinstance(shape, dict):
+        return kind == _STRUCT
+    if isinstance(shape, list):
+        return kind == _LIST
+    return shape is None or kind in shape

@@ -1,0 +1,163 @@
+"""Look through a workbook before it is opened: refuse what is hostile, and find the cells that have no value.
+
+calamine unpacks without limit, reserves a cell for each place between the first and the last, copies a shared text into
+each of its cells, and reads a cell with an error as an empty one. So all parts are streamed once before it sees them.
+"""
+
+import posixpath
+import re
+import zipfile
+import zlib
+from collections.abc import Iterator
+from copy import copy
+from dataclasses import dataclass, field
+from io import SEEK_END
+from typing import IO
+
+from service.imports.chunks import ImportFailedError
+from service.imports.readers.contract import MOST_RATIO, MOST_UNPACKED
+from service.imports.readers.workbook_part import Oddities, PartError, Strings, read_part
+
+MOST_ENTRIES = 1_000
+_DEEPEST_NAME = 8
+_UNSUSPECTED = 1 << 20
+_PIECE = 1 << 18
+_ENTRY, _END = b"PK\x01\x02", b"PK\x05\x06"
+_ROOT, _WORKBOOK, _RELATIONS = "_rels/.rels", "xl/workbook.xml", "xl/_rels/workbook.xml.rels"
+_STRINGS = "xl/sharedstrings.xml"
+_OTHERS = {"xl/workbook.bin": "an .xlsb file", "content.xml": "an OpenDocument file"}
+_PART = re.compile(r"/?(?:[^/\\]+/)*[^/\\]+\.xml", re.IGNORECASE)
+_PACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+_REMEDY = "Save the sheet alone as a new .xlsx file, or as 'CSV UTF-8'."
+_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError, RuntimeError)
+
+
+@dataclass
+class Workbook:
+    """What was found.
+
+    Attributes
+    ----------
+    oddities
+        Of each sheet, by its name: the cells that have no value to read.
+    """
+
+    oddities: dict[str, Oddities] = field(default_factory=dict)
+
+
+def check_workbook(raw: IO[bytes], file: str) -> Workbook:
+    """Look through a workbook.
+
+    Raises
+    ------
+    ImportFailedError
+        If it is damaged, encrypted, unpacks to too much, or has a document type declaration or anything else that no
+        spreadsheet program writes.
+    """
+    _check_directory(raw, file)
+    try:
+        with zipfile.ZipFile(raw) as archive:
+            entries = _checked(archive.infolist(), raw, file)
+            return _look_through(archive, entries, file)
+    except _DAMAGE as error:
+        raise ImportFailedError(f"{file}: the XLSX file is damaged: {error}. Save it again.") from None
+
+
+def _refused(file: str, why: str) -> ImportFailedError:
+    return ImportFailedError(f"{file}: refused, {why}. {_REMEDY}")
+
+
+def _check_directory(raw: IO[bytes], file: str) -> None:
+    """Count the entries and the ends of directories before any of them is read: zip readers differ over several."""
+    if raw.seek(0, SEEK_END) > MOST_UNPACKED:
+        raise _refused(file, f"it has more than {MOST_UNPACKED:,} bytes")
+    raw.seek(0)
+    entries = ends = 0
+    tail = b""
+    while piece := raw.read(_PIECE):
+        window = tail + piece
+        entries, ends = entries + window.count(_ENTRY), ends + window.count(_END)
+        if entries > MOST_ENTRIES:
+            raise _refused(file, f"it has more than {MOST_ENTRIES:,} parts")
+        tail = window[-3:]
+    if ends > 1:
+        raise _refused(file, "it has another zip file inside")
+    raw.seek(0)
+
+
+def _checked(entries: list[zipfile.ZipInfo], raw: IO[bytes], file: str) -> dict[str, zipfile.ZipInfo]:
+    """Return the entries by their names in lower case, if what they declare is harmless."""
+    by_name = {entry.filename.lower(): entry for entry in entries}
+    if len(by_name) < len(entries):
+        raise _refused(file, "two of its parts have one name")
+    for name, kind in _OTHERS.items():
+        if name in by_name:
+            raise _refused(file, f"it is {kind}")
+    if not {_ROOT, _WORKBOOK, _RELATIONS} <= by_name.keys():
+        raise _refused(file, "it is a zip file without a workbook")
+    for entry in entries:
+        _check_entry(entry, file)
+    if sum(entry.compress_size for entry in entries) > raw.seek(0, SEEK_END):
+        raise _refused(file, "its parts overlap")
+    unpacked = sum(entry.file_size for entry in entries)
+    if unpacked > MOST_UNPACKED:
+        raise _refused(file, f"it unpacks to {unpacked:,} bytes, and {MOST_UNPACKED:,} are the most")
+    return by_name
+
+
+def _check_entry(entry: zipfile.ZipInfo, file: str) -> None:
+    steps = entry.filename.rstrip("/").split("/")
+    if entry.flag_bits & 1:
+        raise ImportFailedError(f"{file}: it has a password. Save it without password as .xlsx.")
+    if ".." in steps or "" in steps or "\\" in entry.filename or len(steps) > _DEEPEST_NAME:
+        raise _refused(file, "the name of one of its parts leads out of it or is nested too deep")
+    if entry.compress_type not in _PACKED:
+        raise _refused(file, "one of its parts is packed in an unusual way")
+    if entry.file_size > max(_UNSUSPECTED, entry.compress_size * MOST_RATIO):
+        raise _refused(file, f"a part of it unpacks to more than {MOST_RATIO} times its size, as only a bomb does")
+
+
+def _look_through(archive: zipfile.ZipFile, entries: dict[str, zipfile.ZipInfo], file: str) -> Workbook:
+    strings, found = Strings(), {}
+    for name in sorted(entries, key=lambda name: name != _STRINGS):
+        pieces = _pieces(archive, entries[name], file)
+        if not name.endswith((".xml", ".rels")):
+            for _ in pieces:
+                pass
+            continue
+        try:
+            found[name] = read_part(name, pieces, strings, is_strings=name == _STRINGS)
+        except PartError as error:
+            raise _refused(file, f"its part '{name}' {error}") from None
+    if {root.lower().removeprefix("/") for root in found[_ROOT].roots} != {_WORKBOOK}:
+        raise _refused(file, "its workbook is in an unusual place")
+    workbook = Workbook()
+    for sheet, relation in found[_WORKBOOK].sheets.items():
+        part = _part_of(found[_RELATIONS].targets.get(relation, ""))
+        if part not in found:
+            raise _refused(file, f"its sheet '{sheet[:31]}' is no part of it")
+        workbook.oddities[sheet] = found[part].oddities
+    return workbook
+
+
+def _part_of(target: str) -> str:
+    """Return the name of the part that a relation of the workbook leads to; empty if it may lead elsewhere."""
+    if not _PART.fullmatch(target) or ".." in target or "%" in target or ":" in target:
+        return ""
+    name = target.lower().removeprefix("/")
+    return posixpath.normpath(name if name.startswith("xl/") else f"xl/{name}")
+
+
+def _pieces(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, file: str) -> Iterator[bytes]:
+    """Unpack a part to its end, whatever length is declared: calamine does not heed that either."""
+    unbounded = copy(entry)
+    unbounded.file_size = MOST_UNPACKED + 1
+    size = 0
+    with archive.open(unbounded) as stream:
+        while piece := stream.read(_PIECE):
+            size += len(piece)
+            if size > entry.file_size:
+                raise _refused(file, "a part of it unpacks to more than is declared")
+            yield piece
+    if size != entry.file_size:
+        raise _refused(file, "a part of it unpacks to less than is declared")

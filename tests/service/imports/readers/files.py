@@ -1,0 +1,121 @@
+"""Files for the readers: made by hand where no program would make them so."""
+
+import io
+import zipfile
+import zlib
+
+import polars as pl
+import xlsxwriter
+
+from service.imports.chunks import ImportFailedError
+from service.imports.readers import Reading, read
+from service.imports.readers.parquet_shapes import FOOTER
+from service.imports.readers.thrift import Compact
+
+PLAIN_SHEET = '<row r="1"><c r="A1" t="inlineStr"><is><t>id</t></is></c></row><row r="2"><c r="A2"><v>7</v></c></row>'
+_MAIN = 'xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"'
+_OFFICE = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+_PACKAGE = "http://schemas.openxmlformats.org/package/2006/relationships"
+
+
+def chunks_of(data, *required, optional=(), name="file", reading=None, advance=lambda _: None):
+    return list(read(io.BytesIO(data), name, required, optional, advance, reading or Reading()))
+
+
+def read_all(data, *required, optional=(), name="file", reading=None):
+    """Return rows as tuples (line, values ...), and rejects as tuples (line, column, value, reason)."""
+    chunks = chunks_of(data, *required, optional=optional, name=name, reading=reading)
+    rows = [row for chunk in chunks for row in chunk.rows.rows()]
+    rejects = [row for chunk in chunks for row in chunk.rejects.select("line", "column", "value", "reason").rows()]
+    for chunk in chunks:
+        assert set(chunk.rejects["file"]) <= {name}
+        assert all(all(row) for row in chunk.rejects.select("reason", "remedy", "reason_zh", "remedy_zh").rows())
+    return rows, rejects
+
+
+def is_told(data, *required, reading=None):
+    """Tell whether each row of a file comes back, or is rejected, or the file fails with its name."""
+    try:
+        read_all(data, *required, name="any", reading=reading)
+    except ImportFailedError as failure:
+        return str(failure).startswith("any")
+    return True
+
+
+def lying_parquet(text):
+    """Write a file of one text whose footer says that it unpacks to 1,000 bytes."""
+    data = io.BytesIO()
+    pl.DataFrame({"id": [text]}).write_parquet(data, compression="zstd", statistics=False)
+    whole = data.getvalue()
+    at = len(whole) - 8 - int.from_bytes(whole[-8:-4], "little")
+    footer = whole[at:-8]
+    group = Compact(footer).struct(FOOTER)[4][0]
+    for number in {group[2], group[1][0][3][6]}:
+        true = _varint(number)
+        footer = footer.replace(true, _varint(1000, len(true)))
+    return whole[:at] + footer + whole[-8:]
+
+
+def _varint(number, length=0):
+    left, parts = 2 * number, []
+    while left or len(parts) < length:
+        parts.append(left & 127 | 128)
+        left >>= 7
+    return bytes([*parts[:-1], parts[-1] & 127])
+
+
+def workbook(rows, *, sheet="Sheet1", write=None):
+    """Write a workbook as a program would."""
+    data = io.BytesIO()
+    with xlsxwriter.Workbook(data, {"in_memory": True}) as book:
+        page = book.add_worksheet(sheet)
+        for number, row in enumerate(rows):
+            page.write_row(number, 0, row)
+        if write is not None:
+            write(book, page)
+    return data.getvalue()
+
+
+def parts(sheet=PLAIN_SHEET):
+    """Return the least parts that a workbook has."""
+    declared = '<?xml version="1.0" encoding="UTF-8"?>'
+    return {
+        "[Content_Types].xml": f'{declared}<Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types"/>',
+        "_rels/.rels": f'{declared}<Relationships xmlns="{_PACKAGE}"><Relationship Id="rId1" '
+        f'Type="{_OFFICE}/officeDocument" Target="xl/workbook.xml"/></Relationships>',
+        "xl/workbook.xml": f'{declared}<workbook {_MAIN} xmlns:r="{_OFFICE}"><sheets>'
+        '<sheet name="S" sheetId="1" r:id="rId1"/></sheets></workbook>',
+        "xl/_rels/workbook.xml.rels": f'{declared}<Relationships xmlns="{_PACKAGE}"><Relationship Id="rId1" '
+        f'Type="{_OFFICE}/worksheet" Target="worksheets/sheet1.xml"/></Relationships>',
+        "xl/worksheets/sheet1.xml": f"{declared}<worksheet {_MAIN}><sheetData>{sheet}</sheetData></worksheet>",
+    }
+
+
+def packed(content):
+    """Zip parts, or pairs of names and contents where a name stands twice."""
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, text in content.items():
+            archive.writestr(name, text)
+    return data.getvalue()
+
+
+def deflated(block, times, before=b"", after=b""):
+    """Deflate a block so many times over, which is done once, and what stands before and after."""
+
+    def part(data, end):
+        packer = zlib.compressobj(9, zlib.DEFLATED, -15)
+        return packer.compress(data) + packer.flush(end)
+
+    return part(before, zlib.Z_FULL_FLUSH) + part(block, zlib.Z_FULL_FLUSH) * times + part(after, zlib.Z_FINISH)
+
+
+def with_declared_size(data, name, size):
+    """Change what a zip file's directory and the part's own header declare of its unpacked size."""
+    changed = bytearray(data)
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        start = archive.getinfo(name).header_offset
+    changed[start + 22 : start + 26] = size.to_bytes(4, "little")
+    at = data.rfind(b"PK\x01\x02", 0, data.rfind(name.encode()))
+    changed[at + 24 : at + 28] = size.to_bytes(4, "little")
+    return bytes(changed)

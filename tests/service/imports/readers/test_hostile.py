@@ -1,0 +1,214 @@
+"""Hostile files are refused at once: each in less than a second and 50 MB, measured in a process of its own."""
+
+import base64
+import gzip
+import io
+import json
+import struct
+import subprocess
+import sys
+import zipfile
+
+import pytest
+
+from service.imports.chunks import ImportFailedError
+from service.imports.readers.contract import MOST_UNPACKED
+from service.imports.uploads import check_size
+from tests.service.imports.readers.files import deflated, lying_parquet, packed, parts, read_all, with_declared_size
+
+GIB = 1 << 30
+BLANK = b" " * (1 << 20)
+ROWS = b"".join(b"%d,%d\n" % (number, number**5) for number in range(20_000))
+PLAIN = parts()
+ENTITIES = "".join(f'<!ENTITY e{n} "{f"&e{n - 1};" * 10}">' for n in range(1, 10))
+LAUGHS = f'<!DOCTYPE x [<!ENTITY e0 "ha">{ENTITIES}]>'
+EXTERNAL = '<!DOCTYPE x [<!ENTITY e9 SYSTEM "file:///etc/passwd">]>'
+
+
+def with_doctype(part, declaration):
+    text = PLAIN[part].replace('encoding="UTF-8"?>', f'encoding="UTF-8"?>{declaration}').replace("id</t>", "&e9;</t>")
+    return packed(PLAIN | {part: text})
+
+
+def with_raw_part(name, content, size, *, declared=None):
+    """Zip the plain parts, and one that is deflated already."""
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w", zipfile.ZIP_STORED) as archive:
+        for part, text in PLAIN.items():
+            if part != name:
+                archive.writestr(part, text)
+        archive.writestr(name, content)
+    changed = bytearray(data.getvalue())
+    at = changed.rfind(b"PK\x01\x02")
+    start = int.from_bytes(changed[at + 42 : at + 46], "little")
+    for place in (start + 8, at + 10):
+        changed[place : place + 2] = struct.pack("<H", zipfile.ZIP_DEFLATED)
+    for place in (start + 22, at + 24):
+        changed[place : place + 4] = struct.pack("<I", size if declared is None else declared)
+    return bytes(changed)
+
+
+def gzipped(line, times, before=b"id\n"):
+    """Gzip a line so many times over; the sum at the end is wrong, and nobody gets so far."""
+    count = (1 << 20) // len(line)
+    return b"\x1f\x8b\x08\0\0\0\0\0\0\xff" + deflated(line * count, times // count, before) + bytes(8)
+
+
+def many_parts():
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w") as archive:
+        for name, text in PLAIN.items():
+            archive.writestr(name, text)
+        for number in range(2000):
+            archive.writestr(f"xl/media/{number}", b"")
+    return data.getvalue()
+
+
+def overlapping():
+    """Let several parts have the bytes of one, as the best bombs do."""
+    data = bytearray(packed(PLAIN | {f"xl/media/{n}": bytes(range(256)) * 40 for n in range(5)}))
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        largest = max(archive.infolist(), key=lambda entry: entry.compress_size)
+    for number in range(5):
+        at = data.rfind(b"PK\x01\x02", 0, data.rfind(f"xl/media/{number}".encode()))
+        data[at + 20 : at + 24] = struct.pack("<I", largest.compress_size + 2000)
+    return bytes(data)
+
+
+def encrypted():
+    data = bytearray(packed(PLAIN))
+    at = data.rfind(b"PK\x01\x02")
+    data[at + 8] |= 1
+    return bytes(data)
+
+
+def twice():
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w") as archive:
+        for name, text in PLAIN.items():
+            archive.writestr(name, text)
+        archive.writestr("xl/Workbook.xml", PLAIN["xl/workbook.xml"])
+    return data.getvalue()
+
+
+def far_cell():
+    row = '<row r="{0}"><c r="{1}{0}"><v>1</v></c></row>'
+    return packed(parts(row.format(1, "A") + row.format(1048576, "XFD")))
+
+
+SHEET = "xl/worksheets/sheet1.xml"
+BOMBS = {
+    "xlsx, one part declares more than is allowed": (
+        lambda: with_raw_part(SHEET, deflated(BLANK, 1024), GIB), "more than 200 times its size"),
+    "xlsx, one part unpacks to more than it declares": (
+        lambda: with_raw_part(SHEET, deflated(BLANK, 1024, b"<a>"), GIB, declared=2000), "more than is declared"),
+    "xlsx, a picture that is none": (
+        lambda: with_raw_part("xl/media/1.png", deflated(BLANK, 1024), GIB, declared=2000), "more than is declared"),
+    "xlsx, parts together": (
+        lambda: with_declared_size(packed(PLAIN), SHEET, MOST_UNPACKED), "more than 200 times its size"),
+    "xlsx, too many parts": (many_parts, "more than 1,000 parts"),
+    "xlsx, parts that overlap": (overlapping, "parts overlap|damaged"),
+    "xlsx, a zip file inside": (
+        lambda: packed(PLAIN) + b"PK\x05\x06" + bytes(18), "another zip file inside"),
+    "xlsx, entities": (lambda: with_doctype(SHEET, LAUGHS), "DOCTYPE"),
+    "xlsx, an external entity": (lambda: with_doctype(SHEET, EXTERNAL), "DOCTYPE"),
+    "xlsx, an external entity in the workbook": (lambda: with_doctype("xl/workbook.xml", EXTERNAL), "DOCTYPE"),
+    "xlsx, an external entity in the types": (lambda: with_doctype("[Content_Types].xml", EXTERNAL), "DOCTYPE"),
+    "xlsx, UTF-16 to hide it": (
+        lambda: packed(PLAIN | {SHEET: f"\ufeff{EXTERNAL}<a/>".encode("utf-16-le")}), "not UTF-8"),
+    "xlsx, a far cell": (far_cell, "more than 5,000,000 cells"),
+    "xlsx, a password": (encrypted, "password"),
+    "xls, or xlsx with a password": (lambda: b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(4096), "password"),
+    "xlsx, names that lead out": (lambda: packed(PLAIN | {"../../etc/passwd": "x"}), "leads out of it"),
+    "xlsx, names that are nested": (lambda: packed(PLAIN | {"a/" * 40 + "b": "x"}), "nested too deep"),
+    "xlsx, one name twice": (twice, "two of its parts have one name"),
+    "ods": (lambda: packed(PLAIN | {"content.xml": "x"}), "an OpenDocument file"),
+    "xlsb": (lambda: packed(PLAIN | {"xl/workbook.bin": "x"}), "an .xlsb file"),
+    "zip": (lambda: packed({"a.csv": "id\n1\n"}), "a zip file without a workbook"),
+    "gzip, one line": (lambda: gzipped(b" ", GIB), "more than 200 times its size"),
+    "gzip, blank lines": (lambda: gzipped(b"\n", GIB), "more than 200 times its size"),
+    "gzip, rows": (lambda: gzipped(b"1\n", GIB), "more than 200 times its size"),
+    "gzip, NDJSON": (lambda: gzipped(b'{"id": 1}\n', GIB, b""), "more than 200 times its size"),
+    "Parquet, a footer that understates its pages": (
+        lambda: lying_parquet("x" * (GIB // 4)), "as only a bomb does"),
+    "gzip, rows, then a bomb": (
+        lambda: gzip.compress(b"id,b\n" + ROWS) + gzipped(b"1\n", GIB),
+        "rows are no rows"),
+}  # fmt: skip
+
+CHILD = """
+import base64, io, json, resource, sys, time
+from service.imports.chunks import ImportFailedError
+from service.imports.readers import read
+from service.imports.readers.contract import Reading
+
+warm = base64.b64decode(sys.stdin.readline())
+for data in (warm, b"id\\n1\\n", b'{"id": 1}'):
+    list(read(io.BytesIO(data), "warm", ("id",), (), lambda _: None))
+for line in sys.stdin:
+    data = base64.b64decode(line)
+    del line
+    before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
+    try:
+        list(read(io.BytesIO(data), "bomb", ("id",), (), lambda _: None))
+        said = ""
+    except ImportFailedError as failure:
+        said = str(failure)
+    seconds = time.process_time() - began
+    print(json.dumps([said, seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before]), flush=True)
+"""
+
+
+@pytest.fixture(scope="module")
+def child():
+    with subprocess.Popen(
+        [sys.executable, "-c", CHILD], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as run:
+        run.stdin.write(base64.b64encode(packed(PLAIN)).decode() + "\n")
+        yield run
+        run.stdin.close()
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_a_bomb_is_refused_at_once(child, name):
+    make, words = BOMBS[name]
+    child.stdin.write(base64.b64encode(make()).decode() + "\n")
+    child.stdin.flush()
+    said, seconds, kilobytes = json.loads(child.stdout.readline())
+    with pytest.raises(ImportFailedError, match=words):
+        raise ImportFailedError(said)
+    assert said.startswith(("bomb: ", "bomb, line"))
+    assert said.count(". ") >= 1
+    assert seconds < 1
+    assert kilobytes < 50_000
+
+
+def test_the_plain_parts_are_no_bomb():
+    assert read_all(packed(PLAIN), "id") == ([(2, "7")], [])
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"_rels/.rels": PLAIN["_rels/.rels"].replace("xl/workbook.xml", "yy/workbook.xml")}, "in an unusual place"),
+        ({"xl/_rels/workbook.xml.rels": PLAIN["xl/_rels/workbook.xml.rels"].replace("sheet1.xml", "a.bin"),
+          "xl/worksheets/a.bin": PLAIN[SHEET]}, "its sheet 'S' is no part of it"),
+        ({SHEET: PLAIN[SHEET].replace("UTF-8", "UTF-7")}, "is not UTF-8|is damaged"),
+        ({SHEET: "junk" + PLAIN[SHEET]}, "is damaged"),
+        ({SHEET: PLAIN[SHEET].replace("sheetData", "data")}, "the sheet is empty"),
+        ({"xl/others.xml": "<sst><si/></sst>"}, "shared texts in an unusual place"),
+    ],
+)  # fmt: skip
+def test_what_would_lead_around_the_check(change, words):
+    with pytest.raises(ImportFailedError, match=words):
+        read_all(packed(PLAIN | change), "id")
+
+
+def test_an_upload_that_unpacks_to_too_much():
+    for data, words in [(gzipped(b"1\n", GIB), "more than 200 times"), (gzip.compress(b"x")[:-9], "damaged")]:
+        with pytest.raises(ImportFailedError, match=words):
+            check_size(io.BytesIO(data), "file")
+    for data in (gzip.compress(b"id\n1\n"), b"id\n1\n", packed(PLAIN)):
+        file = io.BytesIO(data)
+        check_size(file, "file")
+        assert file.tell() == 0

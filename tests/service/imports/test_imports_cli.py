@@ -1,0 +1,92 @@
+"""The import door on the command line: templates, mappings, previews and reports, in both languages."""
+
+import json
+
+import polars as pl
+import pytest
+from typer.testing import CliRunner
+
+from features.kinds import KINDS
+from service.cli import app as commands
+from service.imports.report import Report
+from service.imports.template import template_of
+from tests.service.test_cli import run  # noqa: F401 - a fixture
+
+MAPPING = (
+    "{kind: firm, version: 1, columns: {firm_id: 编号, observed_on: 日期, name: 名称}, dates: {observed_on: '%Y%m%d'}}"
+)
+FIRMS = "编号,日期,名称\nE1,20240101,甲\nE2,20241301,乙\nE3,20200101,丙\n"
+
+
+@pytest.fixture
+def bank(tmp_path):
+    """Return a bank's file and its mapping, as arguments."""
+    (tmp_path / "firms.csv").write_text(FIRMS)
+    (tmp_path / "bank.yaml").write_text(MAPPING)
+    return "firm", str(tmp_path / "firms.csv"), "--map", str(tmp_path / "bank.yaml")
+
+
+def test_a_preview_a_report_and_then_the_load(run, bank, tmp_path):  # noqa: F811
+    report, page = tmp_path / "q.json", tmp_path / "q.html"
+    output = run("import", *bank, "--preview", "--report", str(report))
+    assert "nothing was loaded" in output
+    assert "未导入任何数据" in output
+    assert "rejected: firms.csv, line 3, 日期 '20241301': fits none of the date formats" in output
+    assert "拒绝：第 3 行：不符合映射文件中的任何日期格式；请在映射文件的 dates 中补充格式" in output
+    section = Report.model_validate_json(report.read_text()).sections[0]
+    assert (section.added, section.rejected) == (2, 1)
+    output = run("import", *bank, "--report", str(page), "--rejects", str(tmp_path / "r.csv"))
+    assert "新增" in output
+    assert "nothing was loaded" not in output
+    assert "数据质量报告" in page.read_text()
+    rejects = pl.read_csv(tmp_path / "r.csv")
+    assert rejects["remedy"].item().startswith("add its format")
+    assert rejects["remedy_zh"].item().startswith("请在映射文件")
+    run("import", *bank, "--report", str(report))
+    assert json.loads(report.read_text())["sections"][0]["already_known"] == 2
+
+
+def test_rejected_rows_are_no_formulas(run, tmp_path):  # noqa: F811
+    path = tmp_path / "firms.csv"
+    path.write_text("firm_id,observed_on,name,founded_on\nE1,2020-01-01,甲,=HYPERLINK(1)\n")
+    run("import", "firm", str(path), "--rejects", str(tmp_path / "r.csv"))
+    assert pl.read_csv(tmp_path / "r.csv")["value"].to_list() == ["'=HYPERLINK(1)"]
+
+
+def test_a_warning_is_printed_in_both_languages(run, tmp_path):  # noqa: F811
+    path = tmp_path / "firms.csv"
+    path.write_text("firm_id,observed_on,known_on,name\nE1,2020-01-01,2024-01-01,甲\n")
+    output = run("import", "firm", str(path), "--preview")
+    assert "warning: known_on, 1 rows: known more than 2 years" in output
+    assert "警告：可知日期晚于发生日期 2 年以上" in output
+
+
+def test_templates_are_printed_or_written(run, tmp_path):  # noqa: F811
+    assert run("template", "loan").startswith("firm_id,observed_on,known_on,loan_id")
+    assert "kind: loan" in run("template", "loan", "--format", "yaml")
+    for name, format_ in (("a.xlsx", "xlsx"), ("a.parquet", "parquet"), ("a.ndjson", "ndjson"), ("a.yml", "yaml")):
+        run("template", "loan", "--out", str(tmp_path / name))
+        assert (tmp_path / name).read_bytes() == template_of(KINDS["loan"], format_)
+    run("template", "loan", "--format", "csv", "--out", str(tmp_path / "a.txt"))
+    assert (tmp_path / "a.txt").read_bytes() == template_of(KINDS["loan"], "csv")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("template", "nothing"), "there is no kind"),
+        (("template", "loan", "--format", "xlsx"), "give --out loan.xlsx"),
+        (("import", "firm", "f.csv", "--report", "q.pdf"), ".html or .json"),
+    ],
+)
+def test_what_cannot_be_asked_is_said(run, arguments, words):  # noqa: F811
+    assert words in run(*arguments, code=2)
+
+
+def test_a_mapping_with_mistakes_says_all_of_them(run, bank, tmp_path):  # noqa: F811
+    (tmp_path / "bank.yaml").write_text(MAPPING.replace("version: 1", "version: 7").replace("名称}", "名称, nam: x}"))
+    result = CliRunner().invoke(commands, ["import", *bank])
+    assert result.exit_code == 1
+    assert "bank.yaml: 2 mistake(s)" in str(result.exception)
+    assert "columns.nam: there is no such key" in str(result.exception)
+    assert "version: is not the version of the layout of 'firm'" in str(result.exception)
