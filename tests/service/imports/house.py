@@ -29,7 +29,8 @@ load(Database(sys.argv[1]), UUID(sys.argv[2]), Path(sys.argv[3]))
 print("committed", flush=True)
 """
 _CONTENT = text("""
-    select coalesce(sum(number), 0)::bigint, encode(sha256(coalesce(string_agg(digest, '' order by first_byte), '')), 'hex') from (
+    select coalesce(sum(number), 0)::bigint,
+      encode(sha256(coalesce(string_agg(digest, '' order by first_byte), '')), 'hex') from (
       select get_byte(content_sha256, 0) as first_byte, count(*) as number,
         sha256(string_agg(
           sha256(convert_to((to_jsonb(i) - array['tenant_id', 'firm_id', 'ingested_at'])::text, 'UTF8')), ''
