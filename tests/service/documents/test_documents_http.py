@@ -228,7 +228,7 @@ def test_who_got_a_file_is_on_record_and_who_only_asked_is_not(database, tenant,
     manager.send("DELETE", path)
     assert client.get(path).status_code == 410
     with database.session(tenant_id_of(tenant)) as session:
-        bodies = map(json.loads, session.scalars(text("select body from audit_pending")))
+        bodies = map(json.loads, session.scalars(text("select body from audit_pending order by recorded_at, id")))
         entries = [entry for entry in bodies if entry["action"] == "document.read"]
     assert [entry["request_id"] for entry in entries] == got
     assert {(entry["subject"], entry["after"]) for entry in entries} == {(f"document:{sha256}", sha256)}
