@@ -11,7 +11,7 @@ import polars as pl
 
 from features.kinds.contract import Column, Fault, Kind
 from service.imports.checks import groups_of
-from service.imports.chunks import fault, hidden, said
+from service.imports.chunks import fault, hidden, said, shown
 from service.imports.report import (
     KEPT_HASHES,
     MOST_EXAMPLES,
@@ -254,7 +254,7 @@ class Gauge:
 
 
 def _example(line: int, value: Any) -> Example:
-    return Example(line=line, value=_printable(hidden("" if value is None else str(value)))[:SHOWN])
+    return Example(line=line, value=shown("" if value is None else str(value))[:SHOWN])
 
 
 def _printable(text: str) -> str:
