@@ -50,6 +50,7 @@ def server_process(app, database, request) -> Iterator[Server]:
         **os.environ,
         "CLUSTERCREDIT_DATABASE_URL": database.url.replace("+psycopg", ""),
         "CLUSTERCREDIT_KEYRING_DIR": str(app.state.settings.keyring),
+        "CLUSTERCREDIT_SIGNING_DIR": str(app.state.settings.signing),  # it signs every tenant's log
         "CLUSTERCREDIT_POOL_SIZE": str(request.param),
         "CLUSTERCREDIT_LOGIN_ATTEMPTS_PER_ADDRESS": "0",
         "CLUSTERCREDIT_LOG_LEVEL": "ERROR",
