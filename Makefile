@@ -5,6 +5,9 @@ BIN := $(VENV)/bin
 UV := .tools/bin/uv
 DEMO_ARGS ?=
 PYTEST_ARGS ?=
+# Tracing for coverage slows every call: only the tests of the rooms that it is measured of pay for it.
+PURE_TESTS := tests/features tests/models
+PURE := features models $(PURE_TESTS)
 export OMP_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS ?= 1
 
@@ -53,8 +56,9 @@ types: $(VENV)/.installed-dev  ## Types
 contracts: $(VENV)/.installed-dev  ## Who may import whom
 	$(BIN)/lint-imports
 
-tests: $(VENV)/.installed-dev  ## Tests on a real embedded PostgreSQL, with coverage of the pure rooms
-	$(BIN)/pytest -n 2 --dist loadgroup --cov --cov-report=term $(PYTEST_ARGS)
+tests: $(VENV)/.installed-dev  ## Tests: of the pure rooms with their coverage, then of all else on a real embedded PostgreSQL
+	$(BIN)/pytest -n 2 --dist loadgroup --cov --cov-report=term $(PURE) $(PYTEST_ARGS)
+	$(BIN)/pytest -n 2 --dist loadgroup tests service $(PURE_TESTS:%=--ignore=%) $(PYTEST_ARGS)
 
 chaos: $(VENV)/.installed-dev  ## The promises in full, on real servers and sockets, with their figures
 	$(BIN)/pytest -m chaos -n 0 -s $(PYTEST_ARGS)

@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 from http_client import UNLIMITED, Client, make_client
 
@@ -21,6 +22,8 @@ from service.settings import Settings
 ROOT = Path(__file__).parents[1]
 RUN = os.environ.setdefault("CLUSTERCREDIT_TEST_RUN", uuid.uuid4().hex[:8])
 """Of this run and all its workers, which inherit it."""
+hypothesis.settings.register_profile("no test is held to seconds", deadline=None)
+hypothesis.settings.load_profile("no test is held to seconds")
 SERVER = EmbeddedPostgres(ROOT / ".local" / f"tests-{RUN}")
 
 

@@ -178,14 +178,14 @@ def test_contexts_hold_nothing_of_people():
     assert build_context(inputs(firm(), OWNER, GIVEN, BUREAU, record("a", 45)), DAY).to_json() == alone.to_json()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(rows, st.lists(st.tuples(others, st.booleans()), min_size=1, max_size=6))
 def test_later_known_rows_leave_every_byte(some, extra):
     later = [made_later(row, is_observed) for row, is_observed in extra]
     assert same(matrix_of(some), matrix_of(some + later))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(rows)
 def test_against_plain_python(some):
     data = inputs(*BASE, *some)
@@ -195,7 +195,7 @@ def test_against_plain_python(some):
         assert dict(zip(matrix.names, values, strict=True)) == pytest.approx(expected, nan_ok=True)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(rows)
 def test_without_consent_nothing_is_known_of_people(some):
     data = inputs(*[firm(f) for f in ("F", "G")], *[row for row in some if row[0] != "consent"])

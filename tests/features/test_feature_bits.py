@@ -15,7 +15,7 @@ from tests.features import oracle
 from tests.features.rows import DAY, consent, firm, inputs, invoice, loan, nothing, person, record, sale, status
 
 NAMES = tuple(CATALOG)
-quick = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+quick = settings(max_examples=15, suppress_health_check=[HealthCheck.too_slow])
 
 firm_ids = st.sampled_from(["F", "G", "企业"])
 partners = st.sampled_from(["A", "B", "C", "F"])

@@ -18,7 +18,7 @@ from models.calibration import (
     prior_shift,
 )
 
-few = settings(max_examples=25, deadline=None)
+few = settings(max_examples=25)
 
 V6_SCORES, V6_LABELS = [0.1, 0.2, 0.3, 0.4, 0.6, 0.8], [0, 0, 1, 0, 1, 1]
 samples = st.lists(st.tuples(st.integers(-8, 8).map(lambda k: k / 4), st.booleans()), min_size=1, max_size=25)

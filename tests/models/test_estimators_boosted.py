@@ -198,7 +198,7 @@ def test_it_ranks_unseen_rows():
     assert auc(y_new, CARD.decision_function(X_new)) > 0.76
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, len(X) - 1))
 def test_a_row_alone_has_the_bits_of_the_batch(row):
     assert CARD.decision_function(X[[row]])[0] == CARD.decision_function(X)[row]

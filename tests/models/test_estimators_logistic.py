@@ -42,7 +42,7 @@ def model():
     return fitted(*sample())
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 10_000), n=st.integers(1, 200))
 def test_a_row_has_the_same_bits_alone_and_in_a_batch(model, seed, n):
     X = sample(n, seed, missing=0.4)[0]
@@ -59,7 +59,7 @@ def test_same_arguments_give_the_same_bits():
     assert draws[0].tobytes() == draws[1].tobytes()
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(st.integers(0, 10_000))
 def test_signs_bind_whatever_the_sample_says(seed):
     rng = np.random.default_rng(seed)

@@ -57,7 +57,7 @@ def test_fitted_bins_carry_the_same_weights():
     assert bins.iv == pytest.approx(information_value(GOODS, BADS))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 10_000), st.integers(1, 800), st.sampled_from([1, -1, 0]), st.floats(0.02, 0.9))
 def test_bins_are_monotone_large_enough_and_complete(seed, rows, sign, rate):
     generator = np.random.default_rng(seed)
@@ -149,7 +149,7 @@ def test_points_are_minus_coefficient_times_weight_of_evidence():
         np.testing.assert_array_equal(terms[:, unit], expected)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, len(X) - 1))
 def test_a_row_alone_has_the_bits_of_the_batch(row):
     assert CARD.decision_function(X[[row]])[0] == CARD.decision_function(X)[row]

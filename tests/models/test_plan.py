@@ -16,7 +16,7 @@ from models.grades import MASTER_SCALE, notches, pd_of_log_odds
 from models.plan import plan
 from tests.models.handmade import NAMES, SCORE, matrix, model
 
-many = settings(max_examples=150, deadline=None)
+many = settings(max_examples=150)
 KNOWN = frozenset()
 rows = st.tuples(
     st.floats(8, 22), st.floats(0, 3), st.floats(0, 0.2), st.floats(0.01, 1), st.floats(0, 35) | st.just(math.nan)
@@ -249,7 +249,7 @@ def read_back(change, language):
     return math.log1p(amount) if form.value.startswith("ln_") else amount
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.data(), st.sampled_from(sorted(ACTIONABLE)), st.booleans())
 def test_the_figures_of_a_text_suffice(data, name, is_table):
     """Also where a reader takes the rounded figure at its word."""

@@ -11,7 +11,7 @@ from models.grades import points_of
 from models.reasons import explain as explain_in_json
 from models.reasons import points_to_mean, top_units
 
-few = settings(max_examples=25, deadline=None)
+few = settings(max_examples=25)
 
 NAMES = ("ln_sales", "growth", "sales_cv", "zero_months", "cust_hhi", "void_rate", "owner_yrs", "growth_surge")
 

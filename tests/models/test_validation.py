@@ -24,7 +24,7 @@ from models.validation import (
     psi_noise_floor,
 )
 
-few = settings(max_examples=40, deadline=None)
+few = settings(max_examples=40)
 
 V15_Y = [1, 1, 1, 0, 0, 0, 0]
 V15_SCORE = [0.9, 0.8, 0.4, 0.7, 0.3, 0.2, 0.4]

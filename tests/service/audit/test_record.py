@@ -44,7 +44,7 @@ def test_every_table_is_watched_or_exempt_with_a_reason(database):
     assert all(NOT_WATCHED.values())
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(NAMES, st.none() | st.uuids(), NAMES)
 def test_a_triggers_text_is_canonical_and_like_that_of_append(session, name, actor_id, request_id):
     set_author(session, Author(name, actor_id, request_id))

@@ -48,7 +48,7 @@ def _log(database, tenant_id):
         return list(repository.stream_entries(session)), use_cases.damaged_nodes(session)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(st.lists(st.integers(1, 40), max_size=8))
 def test_nodes_are_those_of_the_tree_however_it_grew(batches):
     total = sum(batches)

@@ -61,7 +61,7 @@ def test_an_intact_log_is_intact_and_what_came_later_is_said_to_be_unproven(bodi
     assert "20 later entries" in verify_audit.say(_verify(told(bodies), [kept[2]]), [kept[2]])[2]
 
 
-@settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.integers(0, 2**32))
 def test_every_tampering_is_named_by_a_checkpoint_with_leaves(bodies, kept, seed):
     lines, done = tampered(bodies, random.Random(seed))
@@ -71,7 +71,7 @@ def test_every_tampering_is_named_by_a_checkpoint_with_leaves(bodies, kept, seed
     assert all(str(done.number) in words for words in finding.words())
 
 
-@settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.integers(0, 2**32))
 def test_without_leaves_it_is_caught_and_the_interval_holds_it(bodies, kept, seed):
     lines, done = tampered(bodies, random.Random(seed))

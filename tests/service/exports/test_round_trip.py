@@ -98,7 +98,7 @@ def _rows(words: list[str], numbers: list[float]) -> pl.DataFrame:
 
 
 @pytest.mark.parametrize("form", FORMS)
-@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(words=st.lists(texts.map(_as_the_ledger_has_it).filter(bool), min_size=10, max_size=30), data=st.data())
 def test_hostile_texts_and_numbers_survive(tmp_path, form, words, data):
     """Without the ledger: what the writer makes of them, and the import's own reading and typing of that."""

@@ -68,7 +68,7 @@ def insert(database, tenant_id, *frames):
         return added, rows, afters
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(first=st.lists(ROW, min_size=1, max_size=12), second=st.lists(ROW, max_size=4))
 def test_many_rows_end_as_few_do(database, monkeypatch, first, second):
     results = []

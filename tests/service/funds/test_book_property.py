@@ -86,7 +86,7 @@ def owner(database):
         yield connection
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.tuples(banks("bank-a"), banks("bank-b")))
 def test_a_fund_sees_exactly_its_own_book(owner, drawn):
     named = uuid.uuid4().hex

@@ -348,7 +348,7 @@ def test_an_unknown_kind_lists_the_known_ones(session, tmp_path):
         import_source(session, "nothing", tmp_path, TODAY)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.binary(max_size=300))
 def test_any_bytes_are_either_loaded_rejected_or_a_clear_failure(session, firms, tmp_path, data):
     path = tmp_path / "any.csv"

@@ -103,7 +103,7 @@ INVENTORY = st.fixed_dictionaries(
 
 
 @given(INVENTORY)
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_row_has_the_same_hash_online_and_in_bulk(session, tmp_path, values):
     """What the body takes gets the hash that the same text gets in a file; what it refuses never gets in."""
     add_firm(session)

@@ -22,7 +22,7 @@ DOCUMENT = Path(__file__).parents[3] / "docs" / "score-row.md"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 IDS = ("tenant_id", "id", "firm_id", "model_version_id", "context_id", "run_id")
 TEXTS = ("reasons", "features", "missing", "reason_families", "actor")
-few = settings(max_examples=40, deadline=None)
+few = settings(max_examples=40)
 
 identity = st.uuids().map(lambda value: value.hex)
 number = st.floats(allow_nan=False, allow_infinity=False)

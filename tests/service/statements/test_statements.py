@@ -144,7 +144,7 @@ def _changed(said, path):
     return copy
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_no_byte_of_it_can_be_changed(statement, trusted, data):
     place = data.draw(st.integers(0, len(statement["signed"]) - 1))
@@ -155,7 +155,7 @@ def test_no_byte_of_it_can_be_changed(statement, trusted, data):
         verify_audit.verify_statement(forged, trusted)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_a_bank_that_signs_anew_cannot_change_a_score(statement, trusted, app, data):
     """Whoever has the signing key can say what it likes of loans, but of scores only what its root holds."""

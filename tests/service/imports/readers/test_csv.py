@@ -208,7 +208,7 @@ def test_a_message_has_no_nul():
         read_all("1\n2\n".encode("utf-16-le"), "id", reading=Reading(delimiter=",", encoding="utf-8"))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(texts=st.lists(PIECES, max_size=60), piece=st.integers(1, 20), columns=st.integers(1, 3))
 @example(texts=["\ufeff", "1", "\n"], piece=4, columns=1)
 @example(texts=['"x"', ",", '""', "\n", "1", ",", '"', "\n", '"', "\n"], piece=6, columns=2)
@@ -222,7 +222,7 @@ def test_the_quick_way_reads_exactly_as_the_careful_one(texts, piece, columns):
 FIELD = st.text(st.sampled_from('ab,"甲 é;|\t'), max_size=6)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     rows=st.lists(st.tuples(FIELD, FIELD, FIELD), max_size=12),
     quoting=st.sampled_from([csv_module.QUOTE_ALL, csv_module.QUOTE_MINIMAL]),

@@ -202,7 +202,7 @@ def as_text(value):
     return str(value) or None
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(rows=st.lists(st.tuples(VALUE, VALUE), max_size=8))
 def test_what_a_program_writes_is_what_is_read(rows):
     def write(book, page):
