@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from datetime import datetime, time, timedelta
 from itertools import groupby
 from threading import Event, Thread
+from time import sleep
 from types import TracebackType
 from typing import Final, Self
 from uuid import UUID
@@ -69,10 +70,13 @@ def number_pending(database: Database, damaged: set[UUID] | None = None) -> int 
 
 
 def number_all(database: Database) -> int:
-    """Give everything that is committed now its number, and return how many entries that were."""
+    """Give everything that is committed now its number, after whoever is at it; return how many entries that were."""
     total, damaged = 0, set[UUID]()
-    while done := number_pending(database, damaged):
-        total += done
+    while (done := number_pending(database, damaged)) != 0:
+        if done is None:
+            sleep(POLL_SECONDS)
+        else:
+            total += done
     return total
 
 

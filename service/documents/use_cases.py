@@ -16,7 +16,7 @@ from service.audit.use_cases import append
 from service.documents import repository
 from service.documents.rules import TYPES, is_of_type
 from service.documents.tables import DocumentFile
-from service.errors import Gone, InvalidPayload, NotFound
+from service.errors import Conflict, Gone, InvalidPayload, NotFound
 from service.firms.use_cases import ObservationView, documents_of
 from service.kit import clock
 from service.kit.db import Database, TenantSession, after_commit, tenant_of
@@ -60,6 +60,8 @@ def add_document(
         If there is no such firm within reach.
     InvalidPayload
         If the file is empty or not of its type, or a fact is at fault.
+    Conflict
+        If the same bytes are kept as another type.
     """
     _check_type(content, media_type)
     digest = hashlib.sha256(content)
@@ -88,6 +90,8 @@ def _store(session: TenantSession, vault: Vault, sha256: bytes, content: bytes, 
     repository.lock(session, sha256)
     file = repository.find_file(session, sha256)
     if file is not None and file.destroyed_at is None:
+        if file.media_type != media_type:
+            raise Conflict(f"These bytes are kept as {file.media_type} already: send them with that Content-Type.")
         return
     if file is not None:
         _forget_later(session, vault, file.key_id)

@@ -431,9 +431,9 @@ def find_loan(session: TenantSession, loan_id: str) -> Loan | None:
     return session.exec(select(Loan).where(Loan.loan_id == loan_id).order_by(*newest).limit(1)).one_or_none()
 
 
-def lock_loan(session: TenantSession, loan_id: str) -> None:
-    """Let one transaction at a time add rows of a loan."""
-    wait_for_lock(session, LockSeed.FIRMS, loan_id)
+def lock_loans(session: TenantSession) -> None:
+    """Let one transaction at a time add loans: their numbers are one firm's each, which no index says."""
+    wait_for_lock(session, LockSeed.FIRMS)
 
 
 def loan_owners(session: TenantSession, loan_ids: list[str]) -> dict[str, str]:

@@ -294,7 +294,7 @@ def add_loan(session: TenantSession, firm_id: UUID, row: dict[str, Any]) -> Adde
         If the loan's id is taken by a loan of another content, or of another firm, within reach or not.
     """
     key = get_firm(session, firm_id).key
-    repository.lock_loan(session, row["loan_id"])
+    repository.lock_loans(session)
     with reach.whole_population(session):
         taken = repository.find_loan(session, row["loan_id"])
     if taken is not None and taken.firm_id != firm_id:
@@ -319,8 +319,16 @@ def get_loan(session: TenantSession, loan_id: str) -> LoanView:
     return LoanView(loan.loan_id, loan.firm_id, loan.product, loan.principal_fen, loan.matures_on)
 
 
-def loan_owners(session: TenantSession, loan_ids: list[str]) -> dict[str, str]:
-    """Return the key of the firm that each loan belongs to, of those that are known."""
+def loan_owners(session: TenantSession, loan_ids: list[str], *, to_add: bool = False) -> dict[str, str]:
+    """Return the key of the firm that each loan belongs to, of those that are known.
+
+    Parameters
+    ----------
+    to_add
+        Let nobody else add loans until the transaction ends.
+    """
+    if to_add:
+        repository.lock_loans(session)
     return repository.loan_owners(session, loan_ids)
 
 

@@ -8,7 +8,7 @@ import polars as pl
 from service.firms.use_cases import Rehearsal, Stage, list_keys, loan_owners, register_firms
 from service.imports.adapters.contract import Batch
 from service.imports.checks import Check, split
-from service.imports.chunks import fault, no_rejects
+from service.imports.chunks import ImportFailedError, fault, no_rejects
 from service.imports.quality import NO_LOAN, OTHERS_LOAN, Gauge
 from service.imports.report import Report, Section
 from service.kit import clock
@@ -168,6 +168,13 @@ class Door:
         owner = pl.col("loan_id").replace_strict(self.owners, default=None, return_dtype=pl.String)
         return split(rows, [Check("loan_id", owner != pl.col("firm_id"), _ANOTHERS_LOAN)], file)
 
+    def _claim_loans(self, file: str) -> None:
+        """Make sure that nobody has given a loan to another firm since its row was checked."""
+        meanwhile = loan_owners(self.session, sorted(self.owners), to_add=True)
+        lost = sorted(loan_id for loan_id, key in meanwhile.items() if key != self.owners[loan_id])
+        if lost:
+            raise ImportFailedError(f"{file}: loan {lost[0]} was just added to another firm. Import the file again.")
+
     def _look_up_loans(self, rows: pl.DataFrame, gauge: Gauge) -> None:
         """Warn of rows about a loan that the ledger does not have, or has as another firm's."""
         named = rows.drop_nulls("loan_id")
@@ -201,6 +208,8 @@ class Door:
     def _finish(self) -> None:
         if self.open is None:
             return
+        if self.open.line.kind == "loan" and not self.is_preview:
+            self._claim_loans(self.open.line.file)
         line, became = self.open.line, self.open.stage.insert(self.now)
         line.added, line.already_known, line.repeated = became.added, became.already_known, became.repeated
         self.done.files.append(line)

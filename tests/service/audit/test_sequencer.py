@@ -118,10 +118,14 @@ def test_entries_of_one_round_are_numbered_in_the_order_in_which_they_were_recor
 
 def test_only_one_process_at_a_time_has_the_turn(database, tenant_id):
     _append(database, tenant_id)
-    with database.session() as session, in_role(session, SEQUENCER_ROLE):
-        assert repository.take_the_turn(session)
-        assert number_pending(database) is None
-    assert number_pending(database)
+    with ThreadPoolExecutor(1) as pool:
+        with database.session() as session, in_role(session, SEQUENCER_ROLE):
+            assert repository.take_the_turn(session)
+            assert number_pending(database) is None
+            everything = pool.submit(number_all, database)
+            with pytest.raises(TimeoutError):
+                everything.result(0.5)
+        assert everything.result(60) >= 1
 
 
 def test_a_round_that_fails_leaves_everything_as_it_was(database, tenant_id, monkeypatch):

@@ -139,6 +139,14 @@ def _keys(app, tenant):
     return list((app.state.keyring.folder / "documents" / str(tenant_id_of(tenant))).glob("*/*.key"))
 
 
+def test_the_same_bytes_are_of_one_type(client, firm_id):
+    content = FILES["text/csv"]
+    assert upload(client, firm_id, content, "text/csv").status_code == 201
+    answer = upload(client, firm_id, content, "text/plain")
+    assert answer.status_code == 409
+    assert "kept as text/csv" in answer.json()["detail"]
+
+
 def test_the_database_holds_nothing_that_can_be_read(database, tenant, client, firm_id):
     upload(client, firm_id)
     with database.session(tenant_id_of(tenant)) as session:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 
 from service.firms.use_cases import read_inputs
+from service.identity.use_cases import tenant_id_of
 from service.imports.adapters.contract import Options
 from service.imports.chunks import ImportFailedError
 from service.imports.use_cases import import_source
@@ -145,6 +146,29 @@ def test_a_loan_belongs_to_one_firm(session, firms, tmp_path):
     again = load(session, tmp_path, "E1,2024-02-01,L2,p,100,", kind="loan", header=header)
     reason = "another firm has a loan of this number; loan numbers are unique in the whole bank"
     assert [summary.rejects["reason"].item() for summary in (first, again)] == [reason, reason]
+
+
+def test_a_loan_that_another_firm_was_given_meanwhile(database, tenant, tmp_path):
+    """Its row was checked while nobody had the number: the import fails whole, and rejects the row the next time."""
+    header, tenant_id = "firm_id,observed_on,loan_id,product,principal_fen,matures_on", tenant_id_of(tenant)
+    firms, mine, theirs = (tmp_path / name for name in ("firms.csv", "mine.csv", "theirs.csv"))
+    firms.write_text(FIRMS)
+    mine.write_text(f"{header}\nE1,2024-01-01,L1,p,100,\n")
+    theirs.write_text(f"{header}\nE2,2024-01-01,L1,p,100,\n")
+
+    def load_file(kind, path, progress=lambda *_: None):
+        with database.session(tenant_id) as session:
+            return import_source(session, kind, path, TODAY, progress)
+
+    def overtake(_, done, total):
+        if done == total:
+            load_file("loan", theirs)
+
+    load_file("firm", firms)
+    with pytest.raises(ImportFailedError, match="L1 was just added to another firm"):
+        load_file("loan", mine, overtake)
+    again = load_file("loan", mine)
+    assert (again.files[0].added, again.files[0].rejected) == (0, 1)
 
 
 def test_an_amount_in_full_width_digits_is_rejected(session, contest):
