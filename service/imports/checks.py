@@ -9,7 +9,7 @@ import polars as pl
 
 from features.kinds.contract import CODE, Column, Fault, Group, Kind, Rule
 from service.firms.use_cases import check_firm_key, is_national_id
-from service.imports.chunks import HIDDEN, REJECTS, SHOWN, fault, hidden, said
+from service.imports.chunks import HIDDEN, REJECTS, fault, hidden, said, shown
 from service.kit.personal_id import BETWEEN, PSEUDONYM, SHAPE, holds_national_id
 
 _MANY_DIGITS = BETWEEN.join([r"\d"] * 17)
@@ -111,19 +111,15 @@ def split(frame: pl.DataFrame, checks: list[Check], file: str) -> tuple[pl.DataF
 
 def _rejects(rows: pl.DataFrame, check: Check, file: str) -> pl.DataFrame:
     words = zip(("reason", "remedy", "reason_zh", "remedy_zh"), said(check.fault), strict=True)
+    texts = rows[check.column].cast(pl.String).fill_null("")
+    values = [HIDDEN if check.is_secret else shown(text) for text in texts]
     return rows.select(
         pl.lit(file).alias("file"),
         "line",
         pl.lit(check.column).alias("column"),
-        _shown(rows[check.column], check),
+        pl.Series("value", values, dtype=pl.String),
         *(pl.lit(text).alias(name) for name, text in words),
     )
-
-
-def _shown(values: pl.Series, check: Check) -> pl.Series:
-    texts = values.cast(pl.String).fill_null("")
-    shown = [HIDDEN if check.is_secret else hidden(text)[:SHOWN] for text in texts]
-    return pl.Series("value", shown, dtype=pl.String)
 
 
 def parse_yuan(column: str) -> pl.Expr:

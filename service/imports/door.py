@@ -1,5 +1,6 @@
 """The door: batches of rows go into the ledger, or are only looked at; each row read is counted in the end."""
 
+from collections import Counter
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -75,7 +76,14 @@ class ImportSummary:
     @property
     def added(self) -> int:
         """Rows that are new in the ledger; none of a preview."""
-        return 0 if self.report.is_preview else sum(line.added for line in self.files)
+        return 0 if self.report.is_preview else self.counts()["added"]
+
+    def counts(self) -> dict[str, int]:
+        """Return the counts of all files together, by name."""
+        totals = Counter(FileSummary("", "").counts())
+        for line in self.files:
+            totals.update(line.counts())
+        return dict(totals)
 
 
 @dataclass

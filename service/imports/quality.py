@@ -11,12 +11,11 @@ import polars as pl
 
 from features.kinds.contract import Column, Fault, Kind
 from service.imports.checks import groups_of
-from service.imports.chunks import fault, hidden, said, shown
+from service.imports.chunks import fault, said, shown
 from service.imports.report import (
     KEPT_HASHES,
     MOST_EXAMPLES,
     MOST_FINDINGS,
-    NULL_SHOWN,
     SHOWN,
     Bilingual,
     ColumnQuality,
@@ -197,16 +196,13 @@ class Gauge:
         ranks = {"rejected": 0, "warning": 1, "note": 2}
         tallies = sorted(self.tallies.values(), key=lambda tally: (ranks[tally.severity], -tally.count))
         return Section(
-            file=_printable(hidden(file)),
+            file=shown(file),
             kind=self.kind.name,
             layout_version=self.kind.version,
             words=Bilingual(en=self.kind.words.en, zh=self.kind.words.zh),
             **counts,
             looked_at=self.looked_at,
-            columns=[
-                span.quality(_printable(self.sources.get(name, name)), self.looked_at)
-                for name, span in self.spans.items()
-            ],
+            columns=[span.quality(self.sources.get(name, name), self.looked_at) for name, span in self.spans.items()],
             findings=[*map(_finding, tallies), *findings],
             findings_left_out=self.left_out,
         )
@@ -257,19 +253,14 @@ def _example(line: int, value: Any) -> Example:
     return Example(line=line, value=shown("" if value is None else str(value))[:SHOWN])
 
 
-def _printable(text: str) -> str:
-    """Return a text without the one character that PostgreSQL cannot keep in JSON."""
-    return text.replace("\x00", NULL_SHOWN)
-
-
 def _finding(tally: Tally) -> Finding:
     reason, remedy, reason_zh, remedy_zh = tally.fault
     return Finding(
         group=tally.group,
         severity=tally.severity,
-        column=_printable(tally.column),
-        reason=Bilingual(en=_printable(reason), zh=_printable(reason_zh)),
-        remedy=Bilingual(en=_printable(remedy), zh=_printable(remedy_zh)),
+        column=tally.column,
+        reason=Bilingual(en=reason, zh=reason_zh),
+        remedy=Bilingual(en=remedy, zh=remedy_zh),
         count=tally.count,
         examples=tally.examples,
     )
