@@ -31,8 +31,8 @@ def test_a_preview_a_report_and_then_the_load(run, bank, tmp_path):  # noqa: F81
     output = run("import", *bank, "--preview", "--report", str(report))
     assert "nothing was loaded" in output
     assert "未导入任何数据" in output
-    assert "rejected: firms.csv, line 3, 日期 '20241301': fits none of the date formats" in output
-    assert "拒绝：第 3 行：不符合映射文件中的任何日期格式；请在映射文件的 dates 中补充格式" in output
+    assert "rejected: firms.csv, line 3, 日期 '20241301': there is no such day; check month" in output
+    assert "拒绝：第 3 行：没有这一天；请核对月和日" in output
     section = Report.model_validate_json(report.read_text()).sections[0]
     assert (section.added, section.rejected) == (2, 1)
     output = run("import", *bank, "--report", str(page), "--rejects", str(tmp_path / "r.csv"))
@@ -40,8 +40,8 @@ def test_a_preview_a_report_and_then_the_load(run, bank, tmp_path):  # noqa: F81
     assert "nothing was loaded" not in output
     assert "数据质量报告" in page.read_text()
     rejects = pl.read_csv(tmp_path / "r.csv")
-    assert rejects["remedy"].item().startswith("add its format")
-    assert rejects["remedy_zh"].item().startswith("请在映射文件")
+    assert rejects["remedy"].item().startswith("check month")
+    assert rejects["remedy_zh"].item().startswith("请核对月和日")
     run("import", *bank, "--report", str(report))
     assert json.loads(report.read_text())["sections"][0]["already_known"] == 2
 

@@ -44,7 +44,10 @@ def test_a_value_left_out_is_named(kind):
 @pytest.mark.parametrize(
     ("day", "reason"),
     [
-        ("0000-05-31", "not a date YYYY-MM-DD"),
+        ("0000-05-31", "there is no such day"),
+        ("2023-02-29", "there is no such day"),
+        ("20240531", "not a date YYYY-MM-DD"),
+        ("45443", "a number by which a spreadsheet counts days, not a date"),
         ("1799-12-31", "not between 1800-01-01 and 2200-12-31"),
         ("9999-12-31", "not between 1800-01-01 and 2200-12-31"),
         ("1800-01-01", None),
