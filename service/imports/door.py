@@ -10,7 +10,7 @@ from service.firms.use_cases import Rehearsal, Stage, list_keys, loan_owners, re
 from service.imports.adapters.contract import Batch
 from service.imports.checks import Check, split
 from service.imports.chunks import fault, no_rejects
-from service.imports.quality import NO_LOAN, OTHERS_LOAN, Gauge
+from service.imports.quality import NO_LOAN, NO_TEXT, OTHERS_LOAN, Gauge
 from service.imports.report import Report, Section
 from service.kit import clock
 from service.kit.db import TenantSession
@@ -155,6 +155,8 @@ class Door:
         missing = batch.missing
         if missing is None:
             missing = {name: batch.rows[name].null_count() for name in batch.kind.schema}
+        for name, lines in batch.no_texts.items():
+            place.gauge.warn("value", name, NO_TEXT, rows.filter(pl.col("line").is_in(lines)))
         place.gauge.take(rows, rejects, missing, batch.looked_at or len(batch.rows))
         if len(rows):
             if batch.kind.name == "firm" and not self.is_preview:

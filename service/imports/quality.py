@@ -40,6 +40,12 @@ LATE = fault(
     f"known more than {_YEARS_LATE} years after it was true", f"可知日期晚于发生日期 {_YEARS_LATE} 年以上",
     "check both days: models see the row from known_on alone", "请核对两个日期：模型自可知日期起才使用该行",
 )  # fmt: skip
+NO_TEXT = fault(
+    "the cell is a number, day or flag and no text: what was typed may have changed, as leading zeros do",
+    "单元格是数字、日期或逻辑值而非文本：录入的内容可能已变，如丢失前导零",
+    "if it has, format the column as text and write the values again; else nothing need be done",
+    "若已变，请将该列设为文本格式后重新填写；否则无需处理",
+)  # fmt: skip
 NO_LOAN = fault(
     "no loan of this number is in the ledger", "台账中没有该编号的贷款", "import the loans, or check the number",
     "请导入贷款，或核对编号",

@@ -212,7 +212,18 @@ def _batch(chunk: Chunk, file: str, kind: Kind, options: Options, mapping: Colum
     rejects = pl.concat([ours.rejects, bad if mapping is None else mapping.in_their_words(bad, chunk.rows)])
     looked_at = len(chunk.rows)
     missing = _missing(chunk.rows, rows, kind, mapping)
-    return Batch(file, kind, rows, rejects, looked_at + len(chunk.rejects), missing, looked_at, sources)
+    no_texts = {
+        column.name: lines
+        for column in kind.columns
+        if column.dtype == pl.String() and not column.choices
+        and (lines := chunk.no_texts.get(_source(column.name, mapping)))
+    }  # fmt: skip
+    return Batch(file, kind, rows, rejects, looked_at + len(chunk.rejects), missing, looked_at, sources, no_texts)
+
+
+def _source(name: str, mapping: ColumnMapping | None) -> str:
+    """Return what the file calls a column of ours; empty if it is not mapped."""
+    return name if mapping is None else mapping.columns.get(name, "")
 
 
 def _missing(texts: pl.DataFrame, rows: pl.DataFrame, kind: Kind, mapping: ColumnMapping | None) -> dict[str, int]:
@@ -220,7 +231,7 @@ def _missing(texts: pl.DataFrame, rows: pl.DataFrame, kind: Kind, mapping: Colum
     rejected = texts.join(rows.select("line"), on="line", how="anti")
     missing = {}
     for name in kind.schema:
-        source = name if mapping is None else mapping.columns.get(name, name)
+        source = _source(name, mapping)
         if mapping is not None and name in mapping.constants:
             missing[name] = 0
         elif source not in texts.columns:

@@ -27,6 +27,8 @@ class Batch:
         By column, the rows without a value, of ``looked_at``; None: those of ``rows``.
     sources
         Our column -> what the file calls it, where that differs.
+    no_texts
+        By column of texts, the lines whose cells a spreadsheet holds as something else.
     """
 
     file: str
@@ -37,6 +39,7 @@ class Batch:
     missing: Mapping[str, int] | None = None
     looked_at: int = 0
     sources: Mapping[str, str] = field(default_factory=dict)
+    no_texts: Mapping[str, list[int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
