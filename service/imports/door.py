@@ -157,7 +157,7 @@ class Door:
             missing = {name: batch.rows[name].null_count() for name in batch.kind.schema}
         for name, lines in batch.no_texts.items():
             place.gauge.warn("value", name, NO_TEXT, rows.filter(pl.col("line").is_in(lines)))
-        place.gauge.take(rows, rejects, missing, batch.looked_at or len(batch.rows))
+        place.gauge.take(rows, rejects, missing, batch.looked_at or len(batch.rows), batch.without_known_on)
         if len(rows):
             if batch.kind.name == "firm" and not self.is_preview:
                 register_firms(self.session, rows["firm_id"])

@@ -104,7 +104,7 @@ class _Span:
     """Least and greatest value of a column, or length of its texts, and how many different ones."""
 
     def __init__(self, column: Column) -> None:
-        self.column, self.distinct, self.missing = column, Distinct(), 0
+        self.column, self.distinct, self.missing, self.filled = column, Distinct(), 0, 0
         self.is_length = column.dtype == pl.String()
         self.least: Any = None
         self.most: Any = None
@@ -128,6 +128,7 @@ class _Span:
             is_required=self.column.is_required and self.column.name != "known_on",
             missing=self.missing,
             missing_share=round(self.missing / looked_at, 6) if looked_at else 0.0,
+            filled=self.filled,
             least=_shown(self.least),
             most=_shown(self.most),
             is_length=self.is_length,
@@ -162,7 +163,10 @@ class Gauge:
         self.left_out = 0
         self.repeated: list[Example] = []
 
-    def take(self, rows: pl.DataFrame, rejects: pl.DataFrame, missing: Mapping[str, int], looked_at: int) -> None:
+    def take(
+        self, rows: pl.DataFrame, rejects: pl.DataFrame, missing: Mapping[str, int], looked_at: int,
+        without_known_on: pl.DataFrame | None = None,
+    ) -> None:  # fmt: skip
         """Take a batch in.
 
         Parameters
@@ -173,8 +177,12 @@ class Gauge:
             The others, as `service.imports.chunks.REJECTS`.
         missing
             Rows without a value, by column, of so many rows looked at.
+        without_known_on
+            ``line`` of rows whose known_on is observed_on for want of one.
         """
         self.looked_at += looked_at
+        if without_known_on is not None:
+            self.spans["known_on"].filled += rows.join(without_known_on, on="line", how="semi").height
         for name, span in self.spans.items():
             span.missing += missing.get(name, 0)
             span.take(rows[name])

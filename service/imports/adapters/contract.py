@@ -25,6 +25,8 @@ class Batch:
         Rows of the file that these came from; 0 where an earlier batch counted them.
     missing
         By column, the rows without a value, of ``looked_at``; None: those of ``rows``.
+    without_known_on
+        ``line`` of the rows whose known_on is observed_on for want of one; None: none is.
     sources
         Our column -> what the file calls it, where that differs.
     no_texts
@@ -38,6 +40,7 @@ class Batch:
     rows_read: int
     missing: Mapping[str, int] | None = None
     looked_at: int = 0
+    without_known_on: pl.DataFrame | None = None
     sources: Mapping[str, str] = field(default_factory=dict)
     no_texts: Mapping[str, list[int]] = field(default_factory=dict)
 

@@ -32,7 +32,7 @@ E1,2024-01-31,2024-02-02,L1,0,false,false
 E1,2024-02-29,2024-03-01,L9,5,false,false
 E2,2024-02-29,,L1,7,false,false
 E1,2020-01-31,2023-02-01,,0,false,false
-E9,2024-02-29,2024-03-01,L1,0,false,false
+E9,2024-02-29,,L1,0,false,false
 E1,2024-02-29,2024-02-28,L1,0,false,false
 E1,2025-02-28,,L1,0,false,false
 E1, ,2024-02-28,L1,0,false,false
@@ -80,7 +80,11 @@ def test_what_is_wrong_is_found_counted_and_shown(session, tmp_path, ledger):
     unknown = [f for f in section.findings if f.reason.en.startswith("no loan")]
     assert [(f.count, f.examples[0].value) for f in unknown] == [(1, "L9")]
     columns = {column.name: column for column in section.columns}
-    assert (columns["observed_on"].missing, columns["known_on"].missing, columns["loan_id"].missing) == (1, 3, 1)
+    assert (columns["observed_on"].missing, columns["known_on"].missing, columns["loan_id"].missing) == (1, 4, 1)
+    assert [(name, c.filled) for name, c in columns.items() if c.filled] == [("known_on", 1)]
+    page = page_of(summary.report)
+    assert "1 行无值，取 observed_on" in page
+    assert "1 rows without one got observed_on" in page
     assert (columns["balance_fen"].missing, columns["balance_fen"].missing_share) == (10, 1.0)
     assert (columns["days_past_due"].least, columns["days_past_due"].most) == ("0", "7")
     assert (columns["loan_id"].least, columns["loan_id"].is_length, columns["loan_id"].distinct) == ("2", True, 2)
