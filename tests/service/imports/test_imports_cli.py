@@ -1,6 +1,7 @@
 """The import door on the command line: templates, mappings, previews and reports, in both languages."""
 
 import json
+from datetime import UTC, datetime
 
 import polars as pl
 import pytest
@@ -10,6 +11,7 @@ from features.kinds import KINDS
 from service.cli import app as commands
 from service.imports.report import Report
 from service.imports.template import template_of
+from service.kit import clock
 from tests.service.test_cli import run  # noqa: F401 - a fixture
 
 MAPPING = (
@@ -51,6 +53,12 @@ def test_rejected_rows_are_no_formulas(run, tmp_path):  # noqa: F811
     path.write_text("firm_id,observed_on,name,founded_on\nE1,2020-01-01,甲,=HYPERLINK(1)\n")
     run("import", "firm", str(path), "--rejects", str(tmp_path / "r.csv"))
     assert pl.read_csv(tmp_path / "r.csv")["value"].to_list() == ["'=HYPERLINK(1)"]
+
+
+def test_the_file_of_rejected_rows_is_named_by_chinas_clock(run, bank, tmp_path, monkeypatch):  # noqa: F811
+    monkeypatch.setattr(clock, "now", lambda: datetime(2026, 6, 30, 17, 5, tzinfo=UTC))
+    run("import", *bank)
+    assert (tmp_path / "rejects" / "firm-20260701T010500.csv").exists()
 
 
 def test_a_warning_is_printed_in_both_languages(run, tmp_path):  # noqa: F811
