@@ -94,6 +94,17 @@ def test_a_persons_name_is_refused_and_not_repeated(name, other, word):
     assert (rows.height, rejects.rows()) == (1, [])
 
 
+@pytest.mark.parametrize("word", ["张三", "ZhangSan"])
+def test_a_holder_of_whom_nobody_knows_what_it_is_has_no_name(word):
+    """It may be a person's, and what names a person must be erasable."""
+    kind, unknown = KINDS["ownership"], {"holder_kind": "unknown", "is_controller": "false"}
+    rows, rejects = typed(example(kind, **unknown, holder=word), kind, "f", TODAY)
+    assert (rows.height, rejects.select("column", "value").rows()) == (0, [("holder", "***")])
+    assert word not in rejects.write_csv()
+    rows, rejects = typed(example(kind, **unknown, holder=None), kind, "f", TODAY)
+    assert (rows.height, rejects.rows()) == (1, [])
+
+
 @pytest.mark.parametrize(("name", "other"), OTHERS)
 def test_only_a_person_has_a_pseudonym(name, other):
     kind = KINDS[name]
