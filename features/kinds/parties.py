@@ -68,6 +68,11 @@ PERSON = Kind(
     table="person_observation",
 )
 
+_UNTOLD = Fault(
+    Words("of an unknown holder no name is kept: it may be a person's", "持有人类型不明时不保存名称：可能是自然人姓名"),
+    Words("leave holder empty, or say what the holder is", "请将 holder 留空，或注明持有人类型"),
+)
+
 OWNERSHIP = Kind(
     "ownership",
     1,
@@ -77,7 +82,13 @@ OWNERSHIP = Kind(
         choice(
             "holder_kind", "what the holder is", "持有人类型", "firm", ("firm", "person", "state", "fund", "unknown")
         ),
-        text("holder", "the holder's code or name, unless a person", "持有人代码或名称", "F000456", is_required=False),
+        text(
+            "holder",
+            "code or name of a holder that is no person",
+            "持有人代码或名称（非自然人）",
+            "F000456",
+            is_required=False,
+        ),
         text("person_id", "pseudonym of a person who holds", "人员代号", "", is_required=False),
         share("share_bp", "share of the capital", "持股比例", "6000"),
         share("voting_bp", "share of the votes, if another", "表决权比例", "6000", is_required=False),
@@ -89,6 +100,7 @@ OWNERSHIP = Kind(
         needed("person_id", pl.col("holder_kind") == "person", "of a person who holds", "持有人为自然人"),
         needed("holder", pl.col("holder_kind").is_in(["firm", "state", "fund"]), "of who holds", "持有人非自然人"),
         *person_or_name(pl.col("holder_kind") == "person", "holder"),
+        Rule("holder", (pl.col("holder_kind") == "unknown") & pl.col("holder").is_not_null(), _UNTOLD, is_secret=True),
         not_before("ended_on"),
         known_by("ended_on"),
     ),

@@ -93,7 +93,7 @@ def import_command(
             summary = import_source(session, kind, path, options, progress, manner)
         rejected_to = None
         if summary.rejects.height:
-            stamp = clock.now().strftime("%Y%m%dT%H%M%S")
+            stamp = clock.now().astimezone(clock.CHINA).strftime("%Y%m%dT%H%M%S")
             rejected_to = rejects or settings.local_dir / "rejects" / f"{kind}-{stamp}.csv"
             rejected_to.parent.mkdir(parents=True, exist_ok=True)
             summary.rejects.with_columns(guarded(pl.col(pl.String))).write_csv(rejected_to, include_bom=True)

@@ -185,10 +185,12 @@ class Stage:
         for column in without.split(", "):
             session.execute(text(f"alter table {self.table} drop column {column}"))
 
-    def add(self, frame: pl.DataFrame) -> None:
-        """Copy rows in; ``firm_id`` is the firm's key."""
-        copy_in(self.session, self.table, self.prepared(frame))
-        self.received += len(frame)
+    def add(self, frame: pl.DataFrame) -> pl.Series:
+        """Copy rows in, ``firm_id`` being the firm's key, and return the hash of each one's content."""
+        rows = self.prepared(frame)
+        copy_in(self.session, self.table, rows)
+        self.received += len(rows)
+        return rows["content_sha256"]
 
     def prepared(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Return rows as the ledger has them: the firm's id for its key, and the hash of the content."""

@@ -470,8 +470,7 @@ def impossible_balances(session: TenantSession, as_of: date) -> tuple[int, dict[
 def add_observation(session: TenantSession, kind: Kind, rows: pl.DataFrame) -> tuple[str, Added]:
     """Add one checked row of a kind, ``firm_id`` being the firm's key; return its content's hash in hexadecimal."""
     stage = Stage(session, kind)
-    stage.add(rows)
-    return repository.content_sha256(kind, rows).item().removeprefix("\\x"), stage.insert(clock.now())
+    return stage.add(rows).item().removeprefix("\\x"), stage.insert(clock.now())
 
 
 def list_observations(

@@ -9,7 +9,7 @@ import polars as pl
 
 from features.kinds.contract import CODE, Column, Fault, Group, Kind, Rule
 from service.firms.use_cases import check_firm_key, is_national_id
-from service.imports.chunks import HIDDEN, REJECTS, SHOWN, fault, hidden, said
+from service.imports.chunks import HIDDEN, REJECTS, fault, hidden, said, shown
 from service.kit.personal_id import BETWEEN, PSEUDONYM, SHAPE, holds_national_id
 
 _MANY_DIGITS = BETWEEN.join([r"\d"] * 17)
@@ -19,18 +19,27 @@ _LOOKS_LIKE = re.compile(r"\d{17}[\dXx]|\d{15}")
 FIRST_DAY, LAST_DAY = date(1800, 1, 1), date(2200, 12, 31)
 """Of every column of days; a day beyond is a slip of the pen, or stands for none."""
 CONTROL = r"[\x00-\x1f\x7f-\x9f]"
+SERIAL = r"^[1-7][0-9]{4}(\.[0-9]+)?$"
+"""Of days from 1927 to 2119, as spreadsheets count them; five digits are a day in no format that a mapping takes."""
+_DAY = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
 NUMBER = r"^[+-]?[0-9]{1,15}(\.[0-9]{1,15})?([eE][+-]?[0-9]{1,2})?$"
 
 REQUIRED = fault("a value is required", "必填", "fill it in", "请填写")
 _EXPECTED: dict[type[pl.DataType], Fault] = {
     pl.Date: fault(
-        "not a date YYYY-MM-DD", "不是 YYYY-MM-DD 格式的日期", "write it like 2024-05-31, or map its format",
-        "请写成 2024-05-31，或在映射文件中说明格式",
+        "not a date YYYY-MM-DD", "不是 YYYY-MM-DD 格式的日期",
+        "write it like 2024-05-31, or give its format under 'dates' in a mapping (--map)",
+        "请写成 2024-05-31，或在映射文件（--map）的 dates 中说明格式",
     ),
-    pl.Boolean: fault("not true or false", "不是 true 或 false", "write true or false", "请写 true 或 false"),
+    pl.Boolean: fault(
+        "not true or false", "不是 true 或 false",
+        "write true or false, or list what stands there under 'values' in a mapping (--map)",
+        "请写 true 或 false，或在映射文件（--map）的 values 中列出该取值",
+    ),
     pl.Int64: fault(
-        "not a whole number", "不是整数", "write digits alone, money in fen; or map its unit",
-        "请只写数字，金额以分为单位；或在映射文件中说明单位",
+        "not a whole number", "不是整数",
+        "write digits alone, money in fen; or give its unit under 'units' in a mapping (--map)",
+        "请只写数字，金额以分为单位；或在映射文件（--map）的 units 中说明单位",
     ),
     pl.Float64: fault(
         "not a number", "不是数字", "write digits with a point, without separators of thousands",
@@ -38,6 +47,12 @@ _EXPECTED: dict[type[pl.DataType], Fault] = {
     ),
     pl.String: fault("not text", "不是文本", "write text", "请写文本"),
 }  # fmt: skip
+NO_SUCH_DAY = fault("there is no such day", "没有这一天", "check month and day", "请核对月和日")
+SERIAL_DAY = fault(
+    "a number by which a spreadsheet counts days, not a date", "是表格软件的日期序号，而非日期",
+    "give the column a date format in Excel and save the file again, or write it as text like 2024-05-31",
+    "请在 Excel 中将该列设为日期格式后重新保存，或以文本写成 2024-05-31",
+)  # fmt: skip
 _CODE = fault(
     "up to 64 letters, digits, '.', '_', ':' or '-'", "最多 64 个字母、数字或“._:-”",
     "leave out other characters, blanks too", "请去掉其他字符（包括空格）",
@@ -111,19 +126,15 @@ def split(frame: pl.DataFrame, checks: list[Check], file: str) -> tuple[pl.DataF
 
 def _rejects(rows: pl.DataFrame, check: Check, file: str) -> pl.DataFrame:
     words = zip(("reason", "remedy", "reason_zh", "remedy_zh"), said(check.fault), strict=True)
+    texts = rows[check.column].cast(pl.String).fill_null("")
+    values = [HIDDEN if check.is_secret else shown(text) for text in texts]
     return rows.select(
         pl.lit(file).alias("file"),
         "line",
         pl.lit(check.column).alias("column"),
-        _shown(rows[check.column], check),
+        pl.Series("value", values, dtype=pl.String),
         *(pl.lit(text).alias(name) for name, text in words),
     )
-
-
-def _shown(values: pl.Series, check: Check) -> pl.Series:
-    texts = values.cast(pl.String).fill_null("")
-    shown = [HIDDEN if check.is_secret else hidden(text)[:SHOWN] for text in texts]
-    return pl.Series("value", shown, dtype=pl.String)
 
 
 def parse_yuan(column: str) -> pl.Expr:
@@ -136,7 +147,7 @@ def parse_yuan(column: str) -> pl.Expr:
 def parse_day(column: str) -> pl.Expr:
     """Read ``YYYY-MM-DD``; null where it is not such a date, as of the year 0, which the calendar does not have."""
     text = pl.col(column)
-    is_day = text.str.contains(r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$") & ~text.str.starts_with("0000")
+    is_day = text.str.contains(_DAY) & ~text.str.starts_with("0000")
     return pl.when(is_day).then(pl.col(column)).str.to_date("%Y-%m-%d", strict=False)
 
 
@@ -164,12 +175,23 @@ def typed(texts: pl.DataFrame, kind: Kind, file: str, today: date) -> tuple[pl.D
 def _readable(column: Column) -> list[Check]:
     """Return what the text of a column must satisfy to be read."""
     name = column.name
-    checks = [Check(name, pl.col(name).is_not_null() & pl.col(f"__{name}").is_null(), _EXPECTED[type(column.dtype)])]
+    unread = pl.when(pl.col(f"__{name}").is_null()).then(pl.col(name))
+    checks = [Check(name, unread.is_not_null(), _EXPECTED[type(column.dtype)])]
+    if column.dtype == pl.Date:
+        checks[:0] = [
+            Check(name, unread.str.contains(_DAY), NO_SUCH_DAY),
+            Check(name, unread.str.contains(SERIAL), SERIAL_DAY),
+        ]
     if column.is_required:
         checks.insert(0, Check(name, pl.col(name).is_null(), REQUIRED))
     if column.choices:
         one_of = ", ".join(column.choices)
-        strange = fault(f"not one of {one_of}", f"不是以下之一：{one_of}", "write one of them", "请填写其中之一")
+        strange = fault(
+            f"not one of {one_of}",
+            f"不是以下之一：{one_of}",
+            "write one of them, or list what stands there under 'values' in a mapping (--map)",
+            "请填写其中之一，或在映射文件（--map）的 values 中列出该取值",
+        )
         checks.append(Check(name, ~pl.col(name).is_in(list(column.choices)), strange))
     return checks
 

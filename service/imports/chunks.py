@@ -2,8 +2,8 @@
 
 import re
 import unicodedata
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 import polars as pl
 
@@ -53,10 +53,13 @@ class Chunk:
         ``line`` (the row's number in the file, from 1 and with the header) and its columns as text; null: empty.
     rejects
         The rows that are no rows, as `REJECTS`.
+    no_texts
+        By column, the lines of cells that a spreadsheet holds as something else than text, such as a number.
     """
 
     rows: pl.DataFrame
     rejects: pl.DataFrame
+    no_texts: Mapping[str, list[int]] = field(default_factory=dict)
 
 
 def no_rejects() -> pl.DataFrame:

@@ -1,5 +1,6 @@
 """The door: batches of rows go into the ledger, or are only looked at; each row read is counted in the end."""
 
+from collections import Counter
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -9,7 +10,7 @@ from service.firms.use_cases import Rehearsal, Stage, list_keys, loan_owners, re
 from service.imports.adapters.contract import Batch
 from service.imports.checks import Check, split
 from service.imports.chunks import ImportFailedError, fault, no_rejects
-from service.imports.quality import NO_LOAN, OTHERS_LOAN, Gauge
+from service.imports.quality import NO_LOAN, NO_TEXT, OTHERS_LOAN, Gauge
 from service.imports.report import Report, Section
 from service.kit import clock
 from service.kit.db import TenantSession
@@ -75,7 +76,14 @@ class ImportSummary:
     @property
     def added(self) -> int:
         """Rows that are new in the ledger; none of a preview."""
-        return 0 if self.report.is_preview else sum(line.added for line in self.files)
+        return 0 if self.report.is_preview else self.counts()["added"]
+
+    def counts(self) -> dict[str, int]:
+        """Return the counts of all files together, by name."""
+        totals = Counter(FileSummary("", "").counts())
+        for line in self.files:
+            totals.update(line.counts())
+        return dict(totals)
 
 
 @dataclass
@@ -147,7 +155,9 @@ class Door:
         missing = batch.missing
         if missing is None:
             missing = {name: batch.rows[name].null_count() for name in batch.kind.schema}
-        place.gauge.take(rows, rejects, missing, batch.looked_at or len(batch.rows))
+        for name, lines in batch.no_texts.items():
+            place.gauge.warn("value", name, NO_TEXT, rows.filter(pl.col("line").is_in(lines)))
+        place.gauge.take(rows, rejects, missing, batch.looked_at or len(batch.rows), batch.without_known_on)
         if len(rows):
             if batch.kind.name == "firm" and not self.is_preview:
                 register_firms(self.session, rows["firm_id"])

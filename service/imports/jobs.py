@@ -1,19 +1,17 @@
 """Imports as jobs."""
 
 from collections.abc import Iterable
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from uuid import UUID
-
-import polars as pl
 
 from features.kinds import KINDS
 from service.errors import Conflict, NotFound
 from service.identity.actor import Actor
 from service.imports.adapters.contract import Options
 from service.imports.chunks import ImportFailedError
-from service.imports.door import FileSummary, ImportSummary
+from service.imports.door import ImportSummary
 from service.imports.mapping_file import parse_mapping
-from service.imports.report import NULL_SHOWN, Report
+from service.imports.report import Report
 from service.imports.uploads import Uploads, check_size
 from service.imports.use_cases import Manner, import_stream
 from service.jobs.context import Context, Kind
@@ -28,7 +26,6 @@ from service.settings import Settings
 
 KIND = "import"
 SHOWN_REJECTS = 100
-_COUNTS = [field.name for field in fields(FileSummary) if field.name not in {"file", "kind"}]
 
 
 def start_import(
@@ -90,26 +87,20 @@ def _run(context: Context) -> None:
     check_size(file, name)
     with context.session() as session:
         summary = import_stream(session, kind, file, name, Options(today=clock.today()), context.progress, manner)
-        context.finish(session, _result(summary), _counts(summary))
+        context.finish(session, _result(summary), summary.counts())
     if summary.added:
         context.database.analyze()
 
 
 def _result(summary: ImportSummary) -> dict[str, object]:
     """Return what is shown: of rejected rows the first, each value with persons' numbers hidden by the reader."""
-    rejects = summary.rejects.head(SHOWN_REJECTS).drop("file")
-    texts = rejects.with_columns(pl.col(pl.String).str.replace_all("\x00", NULL_SHOWN, literal=True)).to_dicts()
     report = summary.report.bounded()
     return {
         "files": [asdict(line) for line in summary.files],
-        "rejects": texts,
+        "rejects": summary.rejects.head(SHOWN_REJECTS).drop("file").to_dicts(),
         "quality": report.summary(),
         UNTOLD: report.model_dump(mode="json"),
     }
-
-
-def _counts(summary: ImportSummary) -> dict[str, int]:
-    return {name: sum(getattr(line, name) for line in summary.files) for name in _COUNTS}
 
 
 def _forget(settings: Settings, tenant_id: UUID, job_id: UUID) -> None:

@@ -10,7 +10,7 @@ from typing import Final
 import polars as pl
 
 from features.kinds.contract import Kind
-from service.imports.checks import Check, split
+from service.imports.checks import NO_SUCH_DAY, SERIAL, SERIAL_DAY, Check, split
 from service.imports.chunks import HIDDEN, Chunk, fault, no_rejects, shown
 from service.imports.readers import Reading
 
@@ -153,7 +153,14 @@ class ColumnMapping:
         has_none = pl.col(theirs).is_not_null() & pl.col(PREFIX + ours).is_null() & ~is_listed
         if ours in self.dates:
             fits = pl.sum_horizontal(pl.col(name).is_not_null() for name, _ in self._days(ours))
-            return [Check(theirs, has_none, _NO_DAY), Check(theirs, (fits > 1) & ~is_listed, _TWO_DAYS)]
+            unread = pl.when(has_none).then(pl.col(theirs))
+            looks_right = pl.any_horizontal(unread.str.contains(_pattern(format_)) for format_ in self.dates[ours])
+            return [
+                Check(theirs, looks_right, NO_SUCH_DAY),
+                Check(theirs, unread.str.contains(SERIAL), SERIAL_DAY),
+                Check(theirs, has_none, _NO_DAY),
+                Check(theirs, (fits > 1) & ~is_listed, _TWO_DAYS),
+            ]
         if (unit := self.units.get(ours)) in _PLACES:
             return [Check(theirs, has_none, _NO_AMOUNT[unit])]
         return [Check(theirs, has_none, _UNLISTED)] if ours in self.values else []

@@ -11,12 +11,11 @@ import polars as pl
 
 from features.kinds.contract import Column, Fault, Kind
 from service.imports.checks import groups_of
-from service.imports.chunks import fault, hidden, said, shown
+from service.imports.chunks import fault, said, shown
 from service.imports.report import (
     KEPT_HASHES,
     MOST_EXAMPLES,
     MOST_FINDINGS,
-    NULL_SHOWN,
     SHOWN,
     Bilingual,
     ColumnQuality,
@@ -40,6 +39,12 @@ KNOWN = fault(
 LATE = fault(
     f"known more than {_YEARS_LATE} years after it was true", f"可知日期晚于发生日期 {_YEARS_LATE} 年以上",
     "check both days: models see the row from known_on alone", "请核对两个日期：模型自可知日期起才使用该行",
+)  # fmt: skip
+NO_TEXT = fault(
+    "the cell is a number, day or flag and no text: what was typed may have changed, as leading zeros do",
+    "单元格是数字、日期或逻辑值而非文本：录入的内容可能已变，如丢失前导零",
+    "if it has, format the column as text and write the values again; else nothing need be done",
+    "若已变，请将该列设为文本格式后重新填写；否则无需处理",
 )  # fmt: skip
 NO_LOAN = fault(
     "no loan of this number is in the ledger", "台账中没有该编号的贷款", "import the loans, or check the number",
@@ -99,7 +104,7 @@ class _Span:
     """Least and greatest value of a column, or length of its texts, and how many different ones."""
 
     def __init__(self, column: Column) -> None:
-        self.column, self.distinct, self.missing = column, Distinct(), 0
+        self.column, self.distinct, self.missing, self.filled = column, Distinct(), 0, 0
         self.is_length = column.dtype == pl.String()
         self.least: Any = None
         self.most: Any = None
@@ -123,6 +128,7 @@ class _Span:
             is_required=self.column.is_required and self.column.name != "known_on",
             missing=self.missing,
             missing_share=round(self.missing / looked_at, 6) if looked_at else 0.0,
+            filled=self.filled,
             least=_shown(self.least),
             most=_shown(self.most),
             is_length=self.is_length,
@@ -157,7 +163,10 @@ class Gauge:
         self.left_out = 0
         self.repeated: list[Example] = []
 
-    def take(self, rows: pl.DataFrame, rejects: pl.DataFrame, missing: Mapping[str, int], looked_at: int) -> None:
+    def take(
+        self, rows: pl.DataFrame, rejects: pl.DataFrame, missing: Mapping[str, int], looked_at: int,
+        without_known_on: pl.DataFrame | None = None,
+    ) -> None:  # fmt: skip
         """Take a batch in.
 
         Parameters
@@ -168,8 +177,12 @@ class Gauge:
             The others, as `service.imports.chunks.REJECTS`.
         missing
             Rows without a value, by column, of so many rows looked at.
+        without_known_on
+            ``line`` of rows whose known_on is observed_on for want of one.
         """
         self.looked_at += looked_at
+        if without_known_on is not None:
+            self.spans["known_on"].filled += rows.join(without_known_on, on="line", how="semi").height
         for name, span in self.spans.items():
             span.missing += missing.get(name, 0)
             span.take(rows[name])
@@ -197,16 +210,13 @@ class Gauge:
         ranks = {"rejected": 0, "warning": 1, "note": 2}
         tallies = sorted(self.tallies.values(), key=lambda tally: (ranks[tally.severity], -tally.count))
         return Section(
-            file=_printable(hidden(file)),
+            file=shown(file),
             kind=self.kind.name,
             layout_version=self.kind.version,
             words=Bilingual(en=self.kind.words.en, zh=self.kind.words.zh),
             **counts,
             looked_at=self.looked_at,
-            columns=[
-                span.quality(_printable(self.sources.get(name, name)), self.looked_at)
-                for name, span in self.spans.items()
-            ],
+            columns=[span.quality(self.sources.get(name, name), self.looked_at) for name, span in self.spans.items()],
             findings=[*map(_finding, tallies), *findings],
             findings_left_out=self.left_out,
         )
@@ -257,19 +267,14 @@ def _example(line: int, value: Any) -> Example:
     return Example(line=line, value=shown("" if value is None else str(value))[:SHOWN])
 
 
-def _printable(text: str) -> str:
-    """Return a text without the one character that PostgreSQL cannot keep in JSON."""
-    return text.replace("\x00", NULL_SHOWN)
-
-
 def _finding(tally: Tally) -> Finding:
     reason, remedy, reason_zh, remedy_zh = tally.fault
     return Finding(
         group=tally.group,
         severity=tally.severity,
-        column=_printable(tally.column),
-        reason=Bilingual(en=_printable(reason), zh=_printable(reason_zh)),
-        remedy=Bilingual(en=_printable(remedy), zh=_printable(remedy_zh)),
+        column=tally.column,
+        reason=Bilingual(en=reason, zh=reason_zh),
+        remedy=Bilingual(en=remedy, zh=remedy_zh),
         count=tally.count,
         examples=tally.examples,
     )

@@ -56,6 +56,10 @@ class ColumnQuality(Schema):
     is_required: bool
     missing: int = Field(description="Rows without a value, of those looked at.")
     missing_share: float = Field(ge=0, le=1)
+    filled: int = Field(
+        default=0,
+        description="Of known_on: accepted rows without one, which got observed_on instead; the range has these days.",
+    )
     least: str | None = Field(description="Of accepted rows the least value; of texts the fewest characters.")
     most: str | None = Field(description="Of accepted rows the greatest value; of texts the most characters.")
     is_length: bool = Field(description="Whether `least` and `most` count characters.")

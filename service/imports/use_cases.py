@@ -211,29 +211,50 @@ def _batch(chunk: Chunk, file: str, kind: Kind, options: Options, mapping: Colum
     sources = {} if mapping is None else mapping.columns
     rejects = pl.concat([ours.rejects, bad if mapping is None else mapping.in_their_words(bad, chunk.rows)])
     looked_at = len(chunk.rows)
-    missing = _missing(chunk.rows, rows, kind, mapping)
-    return Batch(file, kind, rows, rejects, looked_at + len(chunk.rejects), missing, looked_at, sources)
+    filled = _without_known_on(ours.rows, rows)
+    missing = _missing(chunk.rows, rows, kind, mapping, len(filled))
+    no_texts = {
+        column.name: lines
+        for column in kind.columns
+        if column.dtype == pl.String() and not column.choices
+        and (lines := chunk.no_texts.get(_source(column.name, mapping)))
+    }  # fmt: skip
+    read = looked_at + len(chunk.rejects)
+    return Batch(file, kind, rows, rejects, read, missing, looked_at, filled, sources, no_texts)
 
 
-def _missing(texts: pl.DataFrame, rows: pl.DataFrame, kind: Kind, mapping: ColumnMapping | None) -> dict[str, int]:
+def _source(name: str, mapping: ColumnMapping | None) -> str:
+    """Return what the file calls a column of ours; empty if it is not mapped."""
+    return name if mapping is None else mapping.columns.get(name, "")
+
+
+def _without_known_on(texts: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
+    """Return ``line`` of the typed rows that came without known_on."""
+    if "known_on" not in texts.columns:
+        return rows.select("line")
+    return rows.select("line").join(texts.filter(_is_blank("known_on")), on="line", how="semi")
+
+
+def _missing(
+    texts: pl.DataFrame, rows: pl.DataFrame, kind: Kind, mapping: ColumnMapping | None, filled: int
+) -> dict[str, int]:
     """Count the rows without a value, by our columns, of all rows read: of rejected ones the texts are looked at."""
     rejected = texts.join(rows.select("line"), on="line", how="anti")
     missing = {}
     for name in kind.schema:
-        source = name if mapping is None else mapping.columns.get(name, name)
+        source = _source(name, mapping)
         if mapping is not None and name in mapping.constants:
             missing[name] = 0
         elif source not in texts.columns:
             missing[name] = len(texts)
-        elif name == "known_on":
-            missing[name] = _blanks(texts[source])
         else:
-            missing[name] = rows[name].null_count() + _blanks(rejected[source])
+            nulls = filled if name == "known_on" else rows[name].null_count()
+            missing[name] = nulls + rejected.filter(_is_blank(source)).height
     return missing
 
 
-def _blanks(texts: pl.Series) -> int:
-    return int((texts.fill_null("").str.strip_chars() == "").sum())
+def _is_blank(name: str) -> pl.Expr:
+    return pl.col(name).fill_null("").str.strip_chars() == ""
 
 
 def _canonical(kind: Kind, manner: Manner) -> Adapter:

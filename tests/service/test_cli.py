@@ -87,7 +87,7 @@ def test_import_names_what_it_did(run, tmp_path):
     path = tmp_path / "firms.csv"
     path.write_text("firm_id,observed_on,name\nE1,2024-01-01,甲\nE2,2024-13-01,乙\n")
     output = run("import", "firm", str(path))
-    assert "rejected: firms.csv, line 3, observed_on '2024-13-01': not a date" in output
+    assert "rejected: firms.csv, line 3, observed_on '2024-13-01': there is no such day" in output
     rejects = next((tmp_path / "rejects").glob("firm-*.csv")).read_text(encoding="utf-8-sig")
     assert rejects.splitlines()[1].startswith("firms.csv,3,observed_on,2024-13-01,")
     assert "cumcm2020c" in run("import", "--list")

@@ -25,8 +25,12 @@ class Batch:
         Rows of the file that these came from; 0 where an earlier batch counted them.
     missing
         By column, the rows without a value, of ``looked_at``; None: those of ``rows``.
+    without_known_on
+        ``line`` of the rows whose known_on is observed_on for want of one; None: none is.
     sources
         Our column -> what the file calls it, where that differs.
+    no_texts
+        By column of texts, the lines whose cells a spreadsheet holds as something else.
     """
 
     file: str
@@ -36,7 +40,9 @@ class Batch:
     rows_read: int
     missing: Mapping[str, int] | None = None
     looked_at: int = 0
+    without_known_on: pl.DataFrame | None = None
     sources: Mapping[str, str] = field(default_factory=dict)
+    no_texts: Mapping[str, list[int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Readers of files: CSV, XLSX, NDJSON and Parquet, each into the same chunks of text."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
@@ -66,7 +67,7 @@ def read(
     content = Content(raw, file)
     found = format_of(content, reading)
     for chunk in _READ[found](content, required, optional, advance, reading):
-        yield Chunk(_unguarded(chunk.rows), chunk.rejects) if found in _GUARDED else chunk
+        yield replace(chunk, rows=_unguarded(chunk.rows)) if found in _GUARDED else chunk
 
 
 def read_path(

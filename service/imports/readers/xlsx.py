@@ -1,5 +1,6 @@
 """Read a sheet of a workbook, every cell as text without loss."""
 
+from collections import defaultdict
 from collections.abc import Container, Iterator
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -64,6 +65,7 @@ class _Sheet:
         self._odd_rows = {row for row, _ in oddities}
         self._first_column = 1 + (sheet.start[1] if sheet.start else 0)
         self._rejected = Rejected(file)
+        self._no_texts: defaultdict[str, list[int]] = defaultdict(list)
 
     def chunks(self, required: tuple[str, ...], optional: tuple[str, ...]) -> Iterator[Chunk]:
         rows = enumerate(self._sheet.iter_rows() if self._sheet.start else (), 1)
@@ -106,6 +108,8 @@ class _Sheet:
             if type(cell) is str and not is_odd and "\0" not in cell:
                 row.append(cell or None)
                 continue
+            if type(cell) is not str:
+                self._no_texts[name].append(line)
             place = (line, index + self._first_column)
             text, wrong = _text(cell, place, self._oddities.get(place) if is_odd else None)
             if wrong is not None:
@@ -116,7 +120,9 @@ class _Sheet:
 
     def _chunk(self, names: list[str], lines: list[int], texts: list[list[str | None]]) -> Chunk:
         frame = pl.DataFrame(texts, schema=dict.fromkeys(names, pl.String()), orient="row")
-        return Chunk(frame.insert_column(0, pl.Series("line", lines, dtype=pl.Int64)), self._rejected.take())
+        no_texts, self._no_texts = self._no_texts, defaultdict(list)
+        rows = frame.insert_column(0, pl.Series("line", lines, dtype=pl.Int64))
+        return Chunk(rows, self._rejected.take(), no_texts)
 
 
 def _name(cell: object) -> str:

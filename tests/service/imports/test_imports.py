@@ -71,7 +71,7 @@ def test_twice_the_same_as_once(session, firms, tmp_path):
 @pytest.mark.parametrize(
     ("change", "column", "reason"),
     [
-        ({"observed_on": "2024-13-01"}, "observed_on", "not a date"),
+        ({"observed_on": "2024-13-01"}, "observed_on", "no such day"),
         ({"observed_on": "2025-01-01"}, "observed_on", "not between"),
         ({"known_on": "2024-04-30"}, "known_on", "known before"),
         ({"known_on": "2025-01-01"}, "known_on", "future"),

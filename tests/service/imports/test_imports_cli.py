@@ -1,6 +1,7 @@
 """The import door on the command line: templates, mappings, previews and reports, in both languages."""
 
 import json
+from datetime import UTC, datetime
 
 import polars as pl
 import pytest
@@ -10,6 +11,7 @@ from features.kinds import KINDS
 from service.cli import app as commands
 from service.imports.report import Report
 from service.imports.template import template_of
+from service.kit import clock
 from tests.service.test_cli import run  # noqa: F401 - a fixture
 
 MAPPING = (
@@ -31,8 +33,8 @@ def test_a_preview_a_report_and_then_the_load(run, bank, tmp_path):  # noqa: F81
     output = run("import", *bank, "--preview", "--report", str(report))
     assert "nothing was loaded" in output
     assert "未导入任何数据" in output
-    assert "rejected: firms.csv, line 3, 日期 '20241301': fits none of the date formats" in output
-    assert "拒绝：第 3 行：不符合映射文件中的任何日期格式；请在映射文件的 dates 中补充格式" in output
+    assert "rejected: firms.csv, line 3, 日期 '20241301': there is no such day; check month" in output
+    assert "拒绝：第 3 行：没有这一天；请核对月和日" in output
     section = Report.model_validate_json(report.read_text()).sections[0]
     assert (section.added, section.rejected) == (2, 1)
     output = run("import", *bank, "--report", str(page), "--rejects", str(tmp_path / "r.csv"))
@@ -40,8 +42,8 @@ def test_a_preview_a_report_and_then_the_load(run, bank, tmp_path):  # noqa: F81
     assert "nothing was loaded" not in output
     assert "数据质量报告" in page.read_text()
     rejects = pl.read_csv(tmp_path / "r.csv")
-    assert rejects["remedy"].item().startswith("add its format")
-    assert rejects["remedy_zh"].item().startswith("请在映射文件")
+    assert rejects["remedy"].item().startswith("check month")
+    assert rejects["remedy_zh"].item().startswith("请核对月和日")
     run("import", *bank, "--report", str(report))
     assert json.loads(report.read_text())["sections"][0]["already_known"] == 2
 
@@ -51,6 +53,12 @@ def test_rejected_rows_are_no_formulas(run, tmp_path):  # noqa: F811
     path.write_text("firm_id,observed_on,name,founded_on\nE1,2020-01-01,甲,=HYPERLINK(1)\n")
     run("import", "firm", str(path), "--rejects", str(tmp_path / "r.csv"))
     assert pl.read_csv(tmp_path / "r.csv")["value"].to_list() == ["'=HYPERLINK(1)"]
+
+
+def test_the_file_of_rejected_rows_is_named_by_chinas_clock(run, bank, tmp_path, monkeypatch):  # noqa: F811
+    monkeypatch.setattr(clock, "now", lambda: datetime(2026, 6, 30, 17, 5, tzinfo=UTC))
+    run("import", *bank)
+    assert (tmp_path / "rejects" / "firm-20260701T010500.csv").exists()
 
 
 def test_a_warning_is_printed_in_both_languages(run, tmp_path):  # noqa: F811

@@ -117,6 +117,15 @@ def test_a_mapping_that_cannot_be_used_is_refused_at_once(manager, mapping, fiel
     assert national_id(1) not in answer.text
 
 
+def test_the_job_says_of_a_mapping_what_the_request_says(run, manager, monkeypatch):
+    """As after an upgrade that changed the layout while the job waited."""
+    old = MAPPING.replace("version: 1", "version: 9").replace("名称", "''")
+    told = upload(manager, FIRMS, mapping=encoded(old)).json()["detail"]
+    monkeypatch.setattr("service.imports.router._checked", lambda *_: old)
+    job = run(FIRMS, mapping=encoded(old))
+    assert (job["state"], job["error"]["detail"]) == ("failed", told)
+
+
 def test_what_is_no_mapping_is_refused_at_once(manager):
     assert "base64url" in upload(manager, FIRMS, mapping="a").json()["detail"]
     assert upload(manager, FIRMS, mapping="a" * 8193).status_code == 422

@@ -44,7 +44,10 @@ def test_a_value_left_out_is_named(kind):
 @pytest.mark.parametrize(
     ("day", "reason"),
     [
-        ("0000-05-31", "not a date YYYY-MM-DD"),
+        ("0000-05-31", "there is no such day"),
+        ("2023-02-29", "there is no such day"),
+        ("20240531", "not a date YYYY-MM-DD"),
+        ("45443", "a number by which a spreadsheet counts days, not a date"),
         ("1799-12-31", "not between 1800-01-01 and 2200-12-31"),
         ("9999-12-31", "not between 1800-01-01 and 2200-12-31"),
         ("1800-01-01", None),
@@ -88,6 +91,17 @@ def test_a_persons_name_is_refused_and_not_repeated(name, other, word):
     rows, rejects = typed(example(kind, **of_person, **{other: word}), kind, "f", TODAY)
     assert (rows.height, rejects.select("column", "value").rows()) == (0, [(other, "***")])
     rows, rejects = typed(example(kind, **of_person, **{other: None}), kind, "f", TODAY)
+    assert (rows.height, rejects.rows()) == (1, [])
+
+
+@pytest.mark.parametrize("word", ["张三", "ZhangSan"])
+def test_a_holder_of_whom_nobody_knows_what_it_is_has_no_name(word):
+    """It may be a person's, and what names a person must be erasable."""
+    kind, unknown = KINDS["ownership"], {"holder_kind": "unknown", "is_controller": "false"}
+    rows, rejects = typed(example(kind, **unknown, holder=word), kind, "f", TODAY)
+    assert (rows.height, rejects.select("column", "value").rows()) == (0, [("holder", "***")])
+    assert word not in rejects.write_csv()
+    rows, rejects = typed(example(kind, **unknown, holder=None), kind, "f", TODAY)
     assert (rows.height, rejects.rows()) == (1, [])
 
 

@@ -152,6 +152,9 @@ def test_days_are_read_strictly():
     chunk = convert(values, "observed_on", dates={"observed_on": formats})
     expected = [None, "2024-05-01", None, "2024-05-01", None, None, "0024-05-01", None, None]
     assert by_line(chunk, values, "observed_on") == expected
+    assert chunk.rejects.filter(pl.col("reason_zh") == "没有这一天")["value"].to_list() == ["2024-02-30", "0000-05-01"]
+    (serial,) = convert(["45443"], "observed_on", dates={"observed_on": formats}).rejects.to_dicts()
+    assert "spreadsheet counts days" in serial["reason"]
     timed = convert(
         ["2024-05-01 23:59:59", "2024-05-01 24:00:00"], "observed_on", dates={"observed_on": ("%Y-%m-%d %H:%M:%S",)}
     )

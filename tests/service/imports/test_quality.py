@@ -14,10 +14,12 @@ from features.kinds import KINDS
 from service.imports.adapters.contract import Options
 from service.imports.checks import typed
 from service.imports.chunks import REJECTS, no_rejects
+from service.imports.mapping import ColumnMapping
 from service.imports.page import page_of
 from service.imports.quality import Distinct, Gauge
 from service.imports.report import KEPT_HASHES, MOST_BYTES, MOST_EXAMPLES, MOST_FINDINGS, Report
 from service.imports.use_cases import Manner, import_source
+from tests.service.imports.readers.files import workbook
 from tests.service.imports.test_kinds import example
 from tests.service.people.invented_ids import national_id
 
@@ -30,7 +32,7 @@ E1,2024-01-31,2024-02-02,L1,0,false,false
 E1,2024-02-29,2024-03-01,L9,5,false,false
 E2,2024-02-29,,L1,7,false,false
 E1,2020-01-31,2023-02-01,,0,false,false
-E9,2024-02-29,2024-03-01,L1,0,false,false
+E9,2024-02-29,,L1,0,false,false
 E1,2024-02-29,2024-02-28,L1,0,false,false
 E1,2025-02-28,,L1,0,false,false
 E1, ,2024-02-28,L1,0,false,false
@@ -78,7 +80,11 @@ def test_what_is_wrong_is_found_counted_and_shown(session, tmp_path, ledger):
     unknown = [f for f in section.findings if f.reason.en.startswith("no loan")]
     assert [(f.count, f.examples[0].value) for f in unknown] == [(1, "L9")]
     columns = {column.name: column for column in section.columns}
-    assert (columns["observed_on"].missing, columns["known_on"].missing, columns["loan_id"].missing) == (1, 3, 1)
+    assert (columns["observed_on"].missing, columns["known_on"].missing, columns["loan_id"].missing) == (1, 4, 1)
+    assert [(name, c.filled) for name, c in columns.items() if c.filled] == [("known_on", 1)]
+    page = page_of(summary.report)
+    assert "1 行无值，取 observed_on" in page
+    assert "1 rows without one got observed_on" in page
     assert (columns["balance_fen"].missing, columns["balance_fen"].missing_share) == (10, 1.0)
     assert (columns["days_past_due"].least, columns["days_past_due"].most) == ("0", "7")
     assert (columns["loan_id"].least, columns["loan_id"].is_length, columns["loan_id"].distinct) == ("2", True, 2)
@@ -134,6 +140,29 @@ def test_rules_about_balances_and_days_are_told_apart(kind):
     early = typed(example(kind, known_on="1800-01-01"), kind, "f", date(2026, 1, 31))[1]
     late = typed(example(kind, observed_on="2999-01-01", known_on="2999-01-01"), kind, "f", date(2026, 1, 31))[1]
     assert {gauge.groups[reason] for reason in [*early["reason"], *late["reason"]]} == {"time"}
+
+
+@pytest.mark.parametrize("is_mapped", [False, True])
+def test_cells_that_are_no_texts_in_columns_of_texts_are_warned_of(session, tmp_path, is_mapped):
+    def write(book, page):
+        date_format = book.add_format({"num_format": "yyyy-mm-dd"})
+        page.write_number(1, 0, 123, book.add_format({"num_format": "000000"}))
+        page.write_number(3, 0, 10**17)
+        for row in (1, 2, 3):
+            page.write_datetime(row, 1, date(2024, 1, row), date_format)
+
+    header = ["编号", "日期", "name"] if is_mapped else ["firm_id", "observed_on", "name"]
+    rows = [header, ["", "", "甲"], ["000124", "", 7], ["", "", "丙"]]
+    (tmp_path / "firms.xlsx").write_bytes(workbook(rows, write=write))
+    columns = dict(zip(("firm_id", "observed_on", "name"), header, strict=True))
+    manner = Manner(ColumnMapping(KINDS["firm"], columns) if is_mapped else None)
+    summary = import_source(session, "firm", tmp_path / "firms.xlsx", TODAY, manner=manner)
+    findings = summary.report.sections[0].findings
+    warned = [(f.column, f.count, f.examples[0].line, f.examples[0].value) for f in findings if f.severity == "warning"]
+    assert warned == [(header[0], 1, 2, "123"), ("name", 1, 3, "7")]
+    assert all("format the column as text" in f.remedy.en and "文本格式" in f.remedy.zh for f in findings[1:])
+    assert summary.rejects.select("line", "column").rows() == [(4, header[0])]
+    assert "15 significant digits" in summary.rejects["reason"].item()
 
 
 def test_a_balance_that_does_not_add_up_is_a_balance_failure(session, tmp_path, ledger):

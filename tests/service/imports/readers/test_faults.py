@@ -20,6 +20,8 @@ BAD = [
     ("observed_on", "01/05/2024", "not a date YYYY-MM-DD"),
     ("observed_on", "2024年5月1日", "not a date YYYY-MM-DD"),
     ("observed_on", "2024-5-1", "not a date YYYY-MM-DD"),
+    ("observed_on", "2024-02-30", "there is no such day"),
+    ("observed_on", "45443", "a number by which a spreadsheet counts days, not a date"),
     ("net_fen", "1,000", "not a whole number"),
     ("net_fen", "一千", "not a whole number"),
     ("net_fen", "壹仟元整", "not a whole number"),
