@@ -13,6 +13,7 @@ from pydantic import AfterValidator
 from features.kinds import KINDS
 from service.errors import MAX_REPORTED, InvalidPayload, UnsupportedMediaType, field_name, responses
 from service.identity.guard import Acting
+from service.imports.chunks import sentence
 from service.imports.jobs import report_of, start_import
 from service.imports.mapping_file import MappingError, parse_mapping
 from service.imports.page import page_of
@@ -135,7 +136,7 @@ def _checked(mapping: str, kind: str) -> str:
         raise InvalidPayload("query.mapping: not base64url. Encode the YAML file as it is.") from None
     except MappingError as error:
         errors = [
-            {"field": field_name(("query", "mapping", mistake.path)), "row": None, "reason": mistake.words()}
+            {"field": field_name(("query", "mapping", mistake.path)), "row": None, "reason": sentence(mistake.fault)}
             for mistake in error.mistakes[:MAX_REPORTED]
         ]
         raise InvalidPayload(str(error), errors=errors) from None

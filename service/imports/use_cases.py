@@ -16,14 +16,20 @@ from service.imports.adapters import ADAPTERS
 from service.imports.adapters.contract import Adapter, Batch, Options
 from service.imports.ahead import ahead
 from service.imports.checks import typed
-from service.imports.chunks import Advance, Chunk, ImportFailedError
+from service.imports.chunks import Advance, Chunk, ImportFailedError, fault, no_such
+from service.imports.columns import explained, wanted
 from service.imports.door import Door, ImportSummary
 from service.imports.mapping import ColumnMapping
 from service.imports.readers import Reading, read, read_path
+from service.imports.readers.header import MissingColumnsError
 from service.kit.db import TenantSession
 from service.kit.personal_id import holds_national_id
 
 Progress = Callable[[str, int, int], None]
+_AS_THEY_ARE = fault(
+    "reads its files as they are: mapping and reading are a canonical kind's", "按原样读取文件，不用映射与读法",
+    "leave them out", "请勿指定",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -62,13 +68,11 @@ def source_of(name: str, manner: Manner = Manner()) -> Adapter:
     """
     if name in ADAPTERS:
         if (manner.mapping, manner.reading) != (None, Reading()):
-            raise ImportFailedError(
-                f"'{name}' reads its files as they are: mapping and reading are a canonical kind's."
-            )
+            raise ImportFailedError(f"'{name}'", _AS_THEY_ARE)
         return ADAPTERS[name]
     if name in KINDS:
         return _canonical(KINDS[name], manner)
-    raise ImportFailedError(f"There is no kind '{name}'. Kinds: {', '.join([*KINDS, *ADAPTERS])}.")
+    raise ImportFailedError(f"kind '{name}'", no_such("kind", "种类", name, [*KINDS, *ADAPTERS]))
 
 
 def import_source(
@@ -99,7 +103,8 @@ def import_source(
     """
     source = source_of(name, manner)
     if name in ADAPTERS and not path.is_dir():
-        raise ImportFailedError(f"{path}: '{name}' reads a folder: {source.summary}")
+        words = (f"'{name}' reads a folder: {source.summary}", f"“{name}”读取文件夹")
+        raise ImportFailedError(str(path), fault(*words, "name the folder", "请指明文件夹"))
     total = sum(file.stat().st_size for file in source.files(path) if file.exists())
     done = 0
 
@@ -158,9 +163,9 @@ def import_stream(
         done += count
 
     door = Door(session, options.today, is_preview=manner.is_preview)
-    required, optional = _wanted(kind, file, manner.mapping)
+    required, optional = wanted(kind, file, manner.mapping)
     chunks = read(raw, file, required, optional, advance, manner.how_to_read())
-    for batch in ahead(_batch(chunk, file, kind, options, manner.mapping) for chunk in chunks):
+    for batch in ahead(_batches(chunks, file, kind, options, manner.mapping)):
         progress(file, done, total)
         door.take(batch)
     progress(file, total, total)
@@ -189,19 +194,14 @@ def _record(session: TenantSession, summary: ImportSummary, digests: Mapping[str
         append(session, "import.loaded", f"import:{digest.hex()}", facts, after=digest)
 
 
-def columns_of(kind: Kind) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the columns that a canonical file of a kind must have, and those that it may have."""
-    required = tuple(c.name for c in kind.columns if c.is_required and c.name != "known_on")
-    return required, tuple(column for column in kind.schema if column not in required)
-
-
-def _wanted(kind: Kind, file: str, mapping: ColumnMapping | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the columns that a file must have, and those that it may have."""
-    if mapping is None:
-        return columns_of(kind)
-    if mapping.kind is not kind:
-        raise ImportFailedError(f"{file}: the mapping is for kind '{mapping.kind.name}', not '{kind.name}'.")
-    return mapping.sources, ()
+def _batches(
+    chunks: Iterator[Chunk], file: str, kind: Kind, options: Options, mapping: ColumnMapping | None
+) -> Iterator[Batch]:
+    try:
+        for chunk in chunks:
+            yield _batch(chunk, file, kind, options, mapping)
+    except MissingColumnsError as error:
+        raise explained(error, kind, mapping) from None
 
 
 def _batch(chunk: Chunk, file: str, kind: Kind, options: Options, mapping: ColumnMapping | None) -> Batch:
@@ -238,9 +238,9 @@ def _blanks(texts: pl.Series) -> int:
 
 def _canonical(kind: Kind, manner: Manner) -> Adapter:
     def read_file(path: Path, options: Options, advance: Advance) -> Iterator[Batch]:
-        required, optional = _wanted(kind, path.name, manner.mapping)
-        for chunk in read_path(path, required, optional, advance, manner.how_to_read()):
-            yield _batch(chunk, path.name, kind, options, manner.mapping)
+        required, optional = wanted(kind, path.name, manner.mapping)
+        chunks = read_path(path, required, optional, advance, manner.how_to_read())
+        return _batches(chunks, path.name, kind, options, manner.mapping)
 
     return Adapter(
         name=kind.name,

@@ -6,9 +6,9 @@ from typing import IO
 
 import polars as pl
 
-from service.imports.chunks import Advance, Chunk, ImportFailedError
+from service.imports.chunks import Advance, Chunk
 from service.imports.readers import csv, ndjson, parquet, xlsx
-from service.imports.readers.content import Content, format_of
+from service.imports.readers.content import Content, format_of, opened
 from service.imports.readers.contract import Reading
 from service.kit.formulas import unguarded
 
@@ -83,11 +83,7 @@ def read_path(
     ImportFailedError
         If it cannot be opened, and as of `read`.
     """
-    try:
-        raw = path.open("rb")
-    except OSError as error:
-        raise ImportFailedError(f"{path}: {error.strerror or error}.") from None
-    with raw:
+    with opened(path) as raw:
         yield from read(raw, path.name, required, optional, advance, reading)
 
 

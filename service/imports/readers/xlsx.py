@@ -11,15 +11,20 @@ import polars as pl
 from python_calamine import CalamineSheet, CalamineWorkbook, SheetTypeEnum, SheetVisibleEnum
 
 from features.kinds.contract import Fault
-from service.imports.chunks import Advance, Chunk, ImportFailedError, fault, shown
+from service.imports.chunks import Advance, Chunk, ImportFailedError, fault, no_such, shown
 from service.imports.readers.content import Content
 from service.imports.readers.contract import CHUNK_ROWS, Reading
+from service.imports.readers.header import NO_HEADER, MissingColumnsError, stands_twice
 from service.imports.readers.panics import readable
 from service.imports.readers.rejected import NUL, Rejected
 from service.imports.readers.workbook import check_workbook
 from service.imports.readers.workbook_part import Oddities
 from service.kit.numbers import written
 
+_NO_SHEET = fault(
+    "it has no sheet to read", "没有可读取的工作表", "save it with one, or name a hidden one",
+    "请保存一个工作表，或指明隐藏的工作表",
+)  # fmt: skip
 MOST_DIGITS = 15
 """Significant digits that a spreadsheet keeps of a number."""
 
@@ -50,11 +55,12 @@ def _sheet_name(book: CalamineWorkbook, known: Container[str], file: str, told: 
     names = [sheet.name for sheet in sheets if sheet.name in known]
     if told is not None:
         if told not in names:
-            raise ImportFailedError(f"{file}: it has no sheet '{told}'. Its sheets: {shown(', '.join(names))}.")
+            wrong = no_such("sheet", "工作表", told, map(shown, names))
+            raise ImportFailedError(f"{file}, sheet '{told}'", wrong)
         return told
     visible = [sheet.name for sheet in sheets if sheet.name in names and sheet.visible == SheetVisibleEnum.Visible]
     if not visible:
-        raise ImportFailedError(f"{file}: it has no sheet to read. Save it with one, or name a hidden one.")
+        raise ImportFailedError(file, _NO_SHEET)
     return visible[0]
 
 
@@ -89,12 +95,11 @@ class _Sheet:
     ) -> dict[str, int]:
         place = f"{self._file}, sheet '{self._sheet.name}', row {line}"
         if not header:
-            raise ImportFailedError(f"{place}: the sheet is empty; a header row is expected. Put the header there.")
+            raise ImportFailedError(place, NO_HEADER)
         if missing := [name for name in required if name not in header]:
-            found = shown(", ".join(header))
-            raise ImportFailedError(f"{place}: column '{missing[0]}' is missing. Columns found: {found}.")
+            raise MissingColumnsError(place, missing, header)
         if repeated := [name for name in (*required, *optional) if header.count(name) > 1]:
-            raise ImportFailedError(f"{place}: column '{repeated[0]}' stands twice. Rename or remove one.")
+            raise ImportFailedError(place, stands_twice(repeated[0]))
         return {name: header.index(name) for name in (*required, *optional) if name in header}
 
     def _row(self, line: int, cells: list[Any], wanted: dict[str, int]) -> list[str | None] | None:
