@@ -65,10 +65,13 @@ class Chunk:
         ``line`` (the row's number in the file, from 1 and with the header) and its columns as text; null: empty.
     rejects
         The rows that are no rows, as `REJECTS`.
+    found
+        The names of all the file's columns, as far as they are known by now.
     """
 
     rows: pl.DataFrame
     rejects: pl.DataFrame
+    found: tuple[str, ...] = ()
 
 
 def no_rejects() -> pl.DataFrame:

@@ -1,11 +1,13 @@
 """The names of a file's columns against those that a kind or a mapping takes: what is missing, what is passed over."""
 
 from collections.abc import Iterable
+from itertools import islice
 
 from features.kinds.contract import Column, Kind
 from service.imports.chunks import ImportFailedError, fault, shown
 from service.imports.mapping import ColumnMapping
 from service.imports.readers.header import MissingColumnsError
+from service.imports.report import MOST_UNUSED, SHOWN, UnusedColumn
 from service.kit.near import nearest
 
 _LOOKED_AT = 256
@@ -33,6 +35,26 @@ def wanted(kind: Kind, file: str, mapping: ColumnMapping | None) -> tuple[tuple[
         words = (f"the mapping is for kind '{mapping.kind.name}', not '{kind.name}'", "映射文件属于另一种数据")
         raise ImportFailedError(file, fault(*words, "give its own mapping", "请使用该种类的映射文件"))
     return mapping.sources, ()
+
+
+def passed_over(found: Iterable[str], kind: Kind, mapping: ColumnMapping | None) -> list[UnusedColumn]:
+    """Return the first of a file's columns that are not read, and the kind's that may be meant: it lacks that one.
+
+    Examples
+    --------
+    >>> from features.kinds import KINDS
+    >>> [(column.name, column.meant) for column in passed_over(["firm_id", "城市", "成立日"], KINDS["firm"], None)]
+    [('城市', ''), ('成立日', 'founded_on')]
+    """
+    known = {*kind.schema} if mapping is None else {*mapping.sources}
+    names = dict.fromkeys(found)
+    lacking = [column for column in kind.columns if mapping is None and column.name not in names]
+    ours = {column.zh: column.name for column in lacking} | {column.name: column.name for column in lacking}
+    unused = (name for name in names if name and name not in known)
+    return [
+        UnusedColumn(name=shown(name)[:SHOWN], meant=ours.get(nearest(name, ours), ""))
+        for name in islice(unused, MOST_UNUSED)
+    ]
 
 
 def explained(error: MissingColumnsError, kind: Kind, mapping: ColumnMapping | None) -> ImportFailedError:

@@ -1,5 +1,6 @@
 """The door: batches of rows go into the ledger, or are only looked at; each row read is counted in the end."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -9,7 +10,7 @@ from service.firms.use_cases import Rehearsal, Stage, list_keys, loan_owners, re
 from service.imports.adapters.contract import Batch
 from service.imports.checks import Check, split
 from service.imports.chunks import fault, no_rejects
-from service.imports.quality import NO_LOAN, OTHERS_LOAN, Gauge
+from service.imports.quality import NO_LOAN, OTHERS_LOAN, Gauge, without_rows
 from service.imports.report import Report, Section
 from service.kit import clock
 from service.kit.db import TenantSession
@@ -49,6 +50,20 @@ class FileSummary:
     def counts(self) -> dict[str, int]:
         """Return the counts by name."""
         return {name: value for name, value in vars(self).items() if name not in {"file", "kind"}}
+
+
+def files_without_rows(lines: Iterable[FileSummary]) -> list[str]:
+    """Return the files of which no row was read.
+
+    Examples
+    --------
+    >>> files_without_rows([FileSummary("a", "firm", read=1), FileSummary("a", "loan"), FileSummary("b", "firm")])
+    ['b']
+    """
+    read: dict[str, int] = {}
+    for line in lines:
+        read[line.file] = read.get(line.file, 0) + line.read
+    return [file for file, count in read.items() if not count]
 
 
 @dataclass
@@ -148,6 +163,7 @@ class Door:
         if missing is None:
             missing = {name: batch.rows[name].null_count() for name in batch.kind.schema}
         place.gauge.take(rows, rejects, missing, batch.looked_at or len(batch.rows))
+        place.gauge.unused = batch.unused
         if len(rows):
             if batch.kind.name == "firm" and not self.is_preview:
                 register_firms(self.session, rows["firm_id"])
@@ -156,7 +172,12 @@ class Door:
     def close(self, left_out: tuple[str, ...]) -> ImportSummary:
         """Move what waits into the ledger, and say what was done."""
         self._finish()
-        report = Report(is_preview=self.is_preview, made_on=self.today, sections=self.done.sections)
+        empty = files_without_rows(self.done.files)
+        sections = [
+            without_rows(section) if line.file in empty else section
+            for line, section in zip(self.done.files, self.done.sections, strict=True)
+        ]
+        report = Report(is_preview=self.is_preview, made_on=self.today, sections=sections)
         return ImportSummary(self.done.files, pl.concat(self.done.rejects), left_out, report)
 
     def _of_their_owners(self, rows: pl.DataFrame, file: str) -> tuple[pl.DataFrame, pl.DataFrame]:

@@ -23,6 +23,7 @@ from service.jobs.router import JobId, accept, accepting
 from service.jobs.tables import Job
 from service.kit.http import Session, Text
 from service.kit.idempotency import OnceOnly
+from service.kit.near import must_be_one_of
 from service.kit.receive import FILES
 
 router = APIRouter(prefix="/v1", tags=["imports"])
@@ -56,7 +57,7 @@ _PAGE_HEADERS: Final = {"Content-Security-Policy": "default-src 'none'; style-sr
 
 def _known(kind: str) -> str:
     if kind not in KINDS:
-        raise ValueError(f"must be one of {', '.join(KINDS)}")
+        raise ValueError(must_be_one_of(kind, KINDS))
     return kind
 
 

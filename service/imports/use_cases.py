@@ -17,7 +17,7 @@ from service.imports.adapters.contract import Adapter, Batch, Options
 from service.imports.ahead import ahead
 from service.imports.checks import typed
 from service.imports.chunks import Advance, Chunk, ImportFailedError, fault, no_such
-from service.imports.columns import explained, wanted
+from service.imports.columns import explained, passed_over, wanted
 from service.imports.door import Door, ImportSummary
 from service.imports.mapping import ColumnMapping
 from service.imports.readers import Reading, read, read_path
@@ -212,7 +212,8 @@ def _batch(chunk: Chunk, file: str, kind: Kind, options: Options, mapping: Colum
     rejects = pl.concat([ours.rejects, bad if mapping is None else mapping.in_their_words(bad, chunk.rows)])
     looked_at = len(chunk.rows)
     missing = _missing(chunk.rows, rows, kind, mapping)
-    return Batch(file, kind, rows, rejects, looked_at + len(chunk.rejects), missing, looked_at, sources)
+    unused = passed_over(chunk.found, kind, mapping)
+    return Batch(file, kind, rows, rejects, looked_at + len(chunk.rejects), missing, looked_at, sources, unused)
 
 
 def _missing(texts: pl.DataFrame, rows: pl.DataFrame, kind: Kind, mapping: ColumnMapping | None) -> dict[str, int]:

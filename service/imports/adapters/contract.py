@@ -1,6 +1,6 @@
 """What an adapter is: a function from files to batches of canonical rows."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -9,6 +9,7 @@ import polars as pl
 
 from features.kinds.contract import Kind
 from service.imports.chunks import Advance
+from service.imports.report import UnusedColumn
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,9 @@ class Batch:
         By column, the rows without a value, of ``looked_at``; None: those of ``rows``.
     sources
         Our column -> what the file calls it, where that differs.
+    unused
+        Columns of the file that are not read, as far as they are known by now; of an adapter, which says itself what
+        it leaves out, none.
     """
 
     file: str
@@ -37,6 +41,7 @@ class Batch:
     missing: Mapping[str, int] | None = None
     looked_at: int = 0
     sources: Mapping[str, str] = field(default_factory=dict)
+    unused: Sequence[UnusedColumn] = ()
 
 
 @dataclass(frozen=True)

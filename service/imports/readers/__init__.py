@@ -1,6 +1,7 @@
 """Readers of files: CSV, XLSX, NDJSON and Parquet, each into the same chunks of text."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
@@ -32,6 +33,8 @@ def read(
     reading: Reading = Reading(),  # noqa: B008 - it is frozen
 ) -> Iterator[Chunk]:
     r"""Read an open file chunk by chunk: rows of text, each with its number in the file, and the rows that are none.
+
+    There is at least one chunk, of no rows if the file has none.
 
     Parameters
     ----------
@@ -66,7 +69,7 @@ def read(
     content = Content(raw, file)
     found = format_of(content, reading)
     for chunk in _READ[found](content, required, optional, advance, reading):
-        yield Chunk(_unguarded(chunk.rows), chunk.rejects) if found in _GUARDED else chunk
+        yield replace(chunk, rows=_unguarded(chunk.rows)) if found in _GUARDED else chunk
 
 
 def read_path(

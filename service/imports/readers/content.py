@@ -121,6 +121,8 @@ def format_of(content: Content, reading: Reading) -> Format:
     """
     file, head = content.file, content.head
     if not head:
+        if _ENDINGS.get(PurePosixPath(file.lower().removesuffix(".gz")).suffix) == "ndjson":
+            return "ndjson"
         raise ImportFailedError(file, _EMPTY)
     if head.startswith(_OLE):
         raise ImportFailedError(file, _OLD_EXCEL)

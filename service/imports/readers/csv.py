@@ -170,7 +170,7 @@ class _Rows:
 
     def __init__(self, text: Text, layout: Layout, lines: _Lines) -> None:
         self._layout, self._lines = layout, lines
-        self._rejected = Rejected(text.file)
+        self._rejected, self._is_begun = Rejected(text.file), False
         self._not_text = not_text(text.encoding)
         self._reader = csv.reader(lines, delimiter=layout.delimiter)
 
@@ -190,9 +190,11 @@ class _Rows:
             frames.append(frame)
             rows, size = rows + len(frame), size + len(block)
             self._rejected.good += len(frame)
-        if not frames:
+        if not frames and self._is_begun:
             return None
-        return Chunk(pl.concat(frames, rechunk=True), self._rejected.take())
+        self._is_begun = True
+        none = _Gathered([], []).frame(self._layout)
+        return Chunk(pl.concat([none, *frames], rechunk=True), self._rejected.take(), self._layout.header)
 
     def _row_by_row(self) -> pl.DataFrame:
         """Read the lines that are loaded, and those that follow as far as a record runs on."""

@@ -98,7 +98,7 @@ def read_content(
             size = 0
             advance(content.raw.tell() - position)
             position = content.raw.tell()
-    if len(rows):
+    if len(rows) or position == 0:
         yield rows.chunk()
         advance(content.raw.tell() - position)
     absent = [name for name in required if name not in rows.seen]
@@ -139,7 +139,8 @@ class _Rows:
         self._lines, self._rows = [], []
         schema = dict.fromkeys(self._names, pl.String())
         frame = pl.DataFrame(rows, schema=schema, orient="row")
-        return Chunk(frame.insert_column(0, pl.Series("line", lines, dtype=pl.Int64)), self._rejected.take())
+        numbered = frame.insert_column(0, pl.Series("line", lines, dtype=pl.Int64))
+        return Chunk(numbered, self._rejected.take(), tuple(self.seen))
 
     def _row(self, line: bytes) -> tuple[str | None, ...] | None:
         try:

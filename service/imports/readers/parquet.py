@@ -1,6 +1,7 @@
 """Read Parquet in slices, every value as text."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from io import SEEK_END
 
 import polars as pl
@@ -53,14 +54,14 @@ def read_content(
     wanted = _wanted(file, schema, required, optional)
     rejected = Rejected(file)
     done = 0
-    for start in range(0, rows, CHUNK_ROWS):
+    for start in range(0, max(rows, 1), CHUNK_ROWS):
         with readable(file, "Parquet"):
             part = table.select(wanted).slice(start, CHUNK_ROWS).collect()
             if len(part) != min(CHUNK_ROWS, rows - start):
                 raise damaged(file, "Parquet", f"rows are missing after row {start}")
             chunk = _chunk(part, file, start, rejected)
-        yield chunk
-        position = size * (start + len(part)) // rows
+        yield replace(chunk, found=tuple(schema))
+        position = size * (start + len(part)) // max(rows, 1)
         advance(position - done)
         done = position
 

@@ -70,14 +70,16 @@ class _Sheet:
         self._odd_rows = {row for row, _ in oddities}
         self._first_column = 1 + (sheet.start[1] if sheet.start else 0)
         self._rejected = Rejected(file)
+        self._header: tuple[str, ...] = ()
 
     def chunks(self, required: tuple[str, ...], optional: tuple[str, ...]) -> Iterator[Chunk]:
         rows = enumerate(self._sheet.iter_rows() if self._sheet.start else (), 1)
         line, cells = next(((line, cells) for line, cells in rows if any(cell != "" for cell in cells)), (1, []))
-        header = [_name(cell) for cell in cells]
-        wanted = self._wanted(line, header, required, optional)
+        self._header = tuple(_name(cell) for cell in cells)
+        wanted = self._wanted(line, self._header, required, optional)
         lines: list[int] = []
         texts: list[list[str | None]] = []
+        is_begun = False
         for line, cells in rows:
             row = self._row(line, cells, wanted)
             if row is not None:
@@ -86,12 +88,12 @@ class _Sheet:
                 self._rejected.good += 1
             if len(lines) + len(self._rejected) >= CHUNK_ROWS:
                 yield self._chunk(list(wanted), lines, texts)
-                lines, texts = [], []
-        if lines or len(self._rejected):
+                lines, texts, is_begun = [], [], True
+        if lines or len(self._rejected) or not is_begun:
             yield self._chunk(list(wanted), lines, texts)
 
     def _wanted(
-        self, line: int, header: list[str], required: tuple[str, ...], optional: tuple[str, ...]
+        self, line: int, header: tuple[str, ...], required: tuple[str, ...], optional: tuple[str, ...]
     ) -> dict[str, int]:
         place = f"{self._file}, sheet '{self._sheet.name}', row {line}"
         if not header:
@@ -121,7 +123,8 @@ class _Sheet:
 
     def _chunk(self, names: list[str], lines: list[int], texts: list[list[str | None]]) -> Chunk:
         frame = pl.DataFrame(texts, schema=dict.fromkeys(names, pl.String()), orient="row")
-        return Chunk(frame.insert_column(0, pl.Series("line", lines, dtype=pl.Int64)), self._rejected.take())
+        numbered = frame.insert_column(0, pl.Series("line", lines, dtype=pl.Int64))
+        return Chunk(numbered, self._rejected.take(), self._header)
 
 
 def _name(cell: object) -> str:
