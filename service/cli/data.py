@@ -17,6 +17,7 @@ from service.firms.use_cases import read_inputs
 from service.imports.adapters import ADAPTERS
 from service.imports.adapters.contract import Options
 from service.imports.chunks import no_such, sentence
+from service.imports.folder import ALL
 from service.imports.mapping_file import parse_mapping
 from service.imports.page import page_of
 from service.imports.readers import Reading
@@ -38,8 +39,8 @@ def add_to(app: typer.Typer) -> None:
 
 
 def import_command(
-    kind: Annotated[str | None, typer.Argument(help="A canonical kind or an adapter; see --list.")] = None,
-    path: Annotated[Path | None, typer.Argument(help="A file, plain or .gz; for an adapter, its folder.")] = None,
+    kind: Annotated[str | None, typer.Argument(help="A canonical kind, an adapter, or `all`; see --list.")] = None,
+    path: Annotated[Path | None, typer.Argument(help="A file, plain or .gz; of an adapter or `all`, a folder.")] = None,
     *,
     list_kinds: Annotated[bool, typer.Option("--list", help="List kinds and adapters, and stop.")] = False,
     mapping: Annotated[
@@ -62,6 +63,11 @@ def import_command(
     """Load a file, or a source's folder: whole or not at all. Loading it again adds nothing.
 
     Rows that cannot be loaded are counted, and written to a file with line, column, value, reason and remedy.
+
+    `all` loads every file of a folder that is named after a kind, like firm.csv, as `export all` writes it: in the
+    order in which kinds need each other, and all in one transaction.
+
+    Example: clustercredit import all everything
 
     Example: clustercredit import cumcm2020c ../shared/data/cumcm2020c
 
@@ -137,7 +143,7 @@ def _write(out: Path, content: bytes, *, is_forced: bool) -> None:
 
 def _print_kinds() -> None:
     table = Table("kind", "what", "left out")
-    for name in [*ADAPTERS, *KINDS]:
+    for name in [*ADAPTERS, ALL, *KINDS]:
         source = source_of(name)
         table.add_row(name, source.summary, "\n".join(source.left_out))
     console.print(table)

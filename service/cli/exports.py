@@ -15,12 +15,12 @@ from service.exports.use_cases import export_kind
 from service.exports.writers import FORMS, Form
 from service.identity.use_cases import tenant_id_of
 from service.imports.chunks import no_such, sentence
+from service.imports.folder import ALL
 from service.kit import clock
 from service.kit.db import Author
 from service.kit.files import folder_written_whole, written_whole
 from service.settings import Settings
 
-ALL = "all"
 _FORMATS = ", ".join(FORMS)
 
 

@@ -19,6 +19,7 @@ from service.imports.checks import typed
 from service.imports.chunks import Advance, Chunk, ImportFailedError, fault, no_such
 from service.imports.columns import explained, passed_over, wanted
 from service.imports.door import Door, ImportSummary
+from service.imports.folder import ALL, files_of, strangers_in
 from service.imports.mapping import ColumnMapping
 from service.imports.readers import Reading, read, read_path
 from service.imports.readers.header import MissingColumnsError
@@ -59,20 +60,20 @@ class Manner:
 
 
 def source_of(name: str, manner: Manner = Manner()) -> Adapter:
-    """Return the source of a name: an adapter, or a canonical kind.
+    """Return the source of a name: an adapter, a canonical kind, or `ALL` of them.
 
     Raises
     ------
     ImportFailedError
         If there is none, or the manner is not for it.
     """
-    if name in ADAPTERS:
+    if name in ADAPTERS or name == ALL:
         if (manner.mapping, manner.reading) != (None, Reading()):
             raise ImportFailedError(f"'{name}'", _AS_THEY_ARE)
-        return ADAPTERS[name]
+        return _folder(manner) if name == ALL else ADAPTERS[name]
     if name in KINDS:
         return _canonical(KINDS[name], manner)
-    raise ImportFailedError(f"kind '{name}'", no_such("kind", "种类", name, [*KINDS, *ADAPTERS]))
+    raise ImportFailedError(f"kind '{name}'", no_such("kind", "种类", name, [*KINDS, *ADAPTERS, ALL]))
 
 
 def import_source(
@@ -88,9 +89,9 @@ def import_source(
     Parameters
     ----------
     name
-        A canonical kind or an adapter.
+        A canonical kind, an adapter, or `ALL`.
     path
-        A file, or a folder for an adapter of several files.
+        A file; for an adapter or `ALL`, a folder.
     progress
         Called with a file's name, bytes done and bytes in all.
     manner
@@ -102,7 +103,7 @@ def import_source(
         If a file cannot be read; the caller rolls back, so nothing is half-loaded.
     """
     source = source_of(name, manner)
-    if name in ADAPTERS and not path.is_dir():
+    if name not in KINDS and not path.is_dir():
         words = (f"'{name}' reads a folder: {source.summary}", f"“{name}”读取文件夹")
         raise ImportFailedError(str(path), fault(*words, "name the folder", "请指明文件夹"))
     total = sum(file.stat().st_size for file in source.files(path) if file.exists())
@@ -119,7 +120,7 @@ def import_source(
         progress(current, done, total)
         door.take(batch)
     progress(current, total, total)
-    summary = door.close(source.left_out)
+    summary = door.close((*source.left_out, *source.strangers(path)))
     digests = {}
     for file in source.files(path):
         if file.name in {line.file for line in summary.files}:
@@ -249,4 +250,21 @@ def _canonical(kind: Kind, manner: Manner) -> Adapter:
         left_out=(),
         files=lambda path: [path],
         read=read_file,
+    )
+
+
+def _folder(manner: Manner) -> Adapter:
+    """Take every kind's file of a folder, through one door: a row may name what an earlier file brings."""
+
+    def read_files(folder: Path, options: Options, advance: Advance) -> Iterator[Batch]:
+        for kind, path in files_of(folder).items():
+            yield from _canonical(KINDS[kind], manner).read(path, options, advance)
+
+    return Adapter(
+        name=ALL,
+        summary="A folder with files named after kinds, like firm.csv and loan.xlsx, as `export all` writes it.",
+        left_out=(),
+        files=lambda folder: list(files_of(folder).values()),
+        read=read_files,
+        strangers=strangers_in,
     )

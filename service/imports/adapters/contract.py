@@ -62,10 +62,17 @@ class Options:
 
 @dataclass(frozen=True)
 class Adapter:
-    """A source: its name, what it maps and what it leaves out, its files and its reader."""
+    """A source: its name, what it maps and what it leaves out, its files and its reader.
+
+    Attributes
+    ----------
+    strangers
+        What else is in the folder, in words; only of one whose files' names are free.
+    """
 
     name: str
     summary: str
     left_out: tuple[str, ...]
     files: Callable[[Path], list[Path]]
     read: Callable[[Path, Options, Advance], Iterator[Batch]]
+    strangers: Callable[[Path], tuple[str, ...]] = lambda _: ()

@@ -121,9 +121,9 @@ def format_of(content: Content, reading: Reading) -> Format:
     """
     file, head = content.file, content.head
     if not head:
-        if _ENDINGS.get(PurePosixPath(file.lower().removesuffix(".gz")).suffix) == "ndjson":
-            return "ndjson"
-        raise ImportFailedError(file, _EMPTY)
+        if _ENDINGS.get(PurePosixPath(file.lower().removesuffix(".gz")).suffix) != "ndjson":
+            raise ImportFailedError(file, _EMPTY)
+        return "ndjson"
     if head.startswith(_OLE):
         raise ImportFailedError(file, _OLD_EXCEL)
     if reading.format is not None and reading.format not in get_args(Format):
