@@ -112,9 +112,7 @@ def no_such(en: str, zh: str, told: str, known: Iterable[str]) -> Fault:
     names = list(known)
     (near_en, near_zh), listed = did_you_mean(told, names), ", ".join(names)
     use = "Use" if near_en else "use"
-    return fault(
-        f"there is no such {en}", f"没有该{zh}", f"{near_en}{use} one of: {listed}", f"{near_zh}可用：{listed}"
-    )
+    return fault(f"there is no such {en}", f"没有该{zh}", f"{near_en}{use} one of: {listed}", f"{near_zh}请用上列之一")
 
 
 def sentence(wrong: Fault) -> str:
