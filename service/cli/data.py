@@ -10,15 +10,17 @@ from rich.table import Table
 
 from features.build import build_matrix
 from features.kinds import KINDS
+from service.cli.import_summary import print_summary
 from service.cli.runtime import Day, Tenant, console, open_database, progress_bar, tenant_session
+from service.errors import Conflict
 from service.firms.use_cases import read_inputs
 from service.imports.adapters import ADAPTERS
 from service.imports.adapters.contract import Options
-from service.imports.door import ImportSummary
+from service.imports.chunks import no_such, sentence
+from service.imports.folder import ALL
 from service.imports.mapping_file import parse_mapping
 from service.imports.page import page_of
 from service.imports.readers import Reading
-from service.imports.report import Report
 from service.imports.template import BINARY, TemplateFormat, template_of
 from service.imports.use_cases import Manner, import_source, source_of
 from service.kit import clock
@@ -27,14 +29,6 @@ from service.scoring.publication import complete
 from service.scoring.use_cases import context_of
 from service.settings import Settings
 from service.training.use_cases import product_of
-
-_COUNTS = {
-    "read": "读取",
-    "added": "新增",
-    "already_known": "已有",
-    "repeated": "重复",
-    "rejected": "拒绝",
-}
 
 
 def add_to(app: typer.Typer) -> None:
@@ -45,14 +39,16 @@ def add_to(app: typer.Typer) -> None:
 
 
 def import_command(
-    kind: Annotated[str | None, typer.Argument(help="A canonical kind or an adapter; see --list.")] = None,
-    path: Annotated[Path | None, typer.Argument(help="A file, plain or .gz; for an adapter, its folder.")] = None,
+    kind: Annotated[str | None, typer.Argument(help="A canonical kind, an adapter, or `all`; see --list.")] = None,
+    path: Annotated[Path | None, typer.Argument(help="A file, plain or .gz; of an adapter or `all`, a folder.")] = None,
     *,
     list_kinds: Annotated[bool, typer.Option("--list", help="List kinds and adapters, and stop.")] = False,
     mapping: Annotated[
         Path | None, typer.Option("--map", help="YAML that maps the file's columns to the kind's; see template.")
     ] = None,
-    preview: Annotated[bool, typer.Option("--preview", help="Do all but load: nothing is written.")] = False,
+    preview: Annotated[
+        bool, typer.Option("--preview", help="Do all but load; rejected rows and report are written all the same.")
+    ] = False,
     report: Annotated[Path | None, typer.Option(help="Write a report on quality here: .html or .json.")] = None,
     encoding: Annotated[str | None, typer.Option(help="Of the file: utf-8, gb18030, utf-16; else it is found.")] = None,
     delimiter: Annotated[str | None, typer.Option(help="What parts a CSV file's fields; 'tab' for a tab.")] = None,
@@ -67,6 +63,11 @@ def import_command(
     """Load a file, or a source's folder: whole or not at all. Loading it again adds nothing.
 
     Rows that cannot be loaded are counted, and written to a file with line, column, value, reason and remedy.
+
+    `all` loads every file of a folder that is named after a kind, like firm.csv, as `export all` writes it: in the
+    order in which kinds need each other, and all in one transaction.
+
+    Example: clustercredit import all everything
 
     Example: clustercredit import cumcm2020c ../shared/data/cumcm2020c
 
@@ -102,7 +103,7 @@ def import_command(
             report.write_text(text, encoding="utf-8")
     if summary.added:
         database.analyze()
-    _print_summary(summary, rejected_to, report)
+    print_summary(summary, rejected_to, report)
 
 
 def template(
@@ -112,18 +113,19 @@ def template(
         TemplateFormat | None, typer.Option("--format", help="What is written; else as --out ends, or csv.")
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Where; else it is printed, if it is text.")] = None,
+    is_forced: Annotated[bool, typer.Option("--force", help="Write over a file of this name.")] = False,
 ) -> None:
     """Write an empty file of a kind: its columns and one row of examples; as yaml, a mapping to fill in.
 
     Example: clustercredit template invoice --out invoices.xlsx
     """
     if kind not in KINDS:
-        raise typer.BadParameter(f"there is no kind '{kind}'; kinds: {', '.join(KINDS)}")
+        raise typer.BadParameter(sentence(no_such("kind", "种类", kind, KINDS)))
     by_name = {f".{name}": name for name in get_args(TemplateFormat)} | {".yml": "yaml"}
     chosen: TemplateFormat = format_ or by_name.get("" if out is None else out.suffix, "csv")
     content = template_of(KINDS[kind], chosen)
     if out is not None:
-        out.write_bytes(content)
+        _write(out, content, is_forced=is_forced)
         console.print(f"{out}", soft_wrap=True)
     elif chosen in BINARY:
         raise typer.BadParameter(f"{chosen} is not text; give --out {kind}.{chosen}")
@@ -131,53 +133,20 @@ def template(
         typer.echo(content.decode("utf-8-sig"), nl=False)
 
 
+def _write(out: Path, content: bytes, *, is_forced: bool) -> None:
+    try:
+        with out.open("wb" if is_forced else "xb") as file:
+            file.write(content)
+    except FileExistsError:
+        raise Conflict(f"{out} is there already. Name another, or give --force to write over it.") from None
+
+
 def _print_kinds() -> None:
     table = Table("kind", "what", "left out")
-    for name in [*ADAPTERS, *KINDS]:
+    for name in [*ADAPTERS, ALL, *KINDS]:
         source = source_of(name)
         table.add_row(name, source.summary, "\n".join(source.left_out))
     console.print(table)
-
-
-def _print_summary(summary: ImportSummary, rejected_to: Path | None, report: Path | None) -> None:
-    table = Table("file and kind\n文件与种类")
-    for name, words in _COUNTS.items():
-        table.add_column(f"{name.replace('_', ' ')}\n{words}", justify="right", no_wrap=True)
-    for line in summary.files:
-        table.add_row(f"{line.file} {line.kind}", *(f"{getattr(line, name):,}" for name in _COUNTS))
-    totals = [sum(getattr(line, name) for line in summary.files) for name in _COUNTS]
-    table.add_section()
-    table.add_row("all 合计", *(f"{total:,}" for total in totals))
-    console.print(table)
-    if summary.report.is_preview:
-        console.print(
-            "preview 预览: nothing was loaded; 'added' is what would be. 未导入任何数据。", style="bold yellow"
-        )
-    for words in summary.left_out:
-        console.print(f"left out: {words}", highlight=False)
-    for row in summary.rejects.head(5).iter_rows(named=True):
-        place = f"rejected: {row['file']}, line {row['line']}, {row['column']} '{row['value']}'"
-        _say(f"{place}: {row['reason']}; {row['remedy']}")
-        _say(f"  拒绝：第 {row['line']} 行：{row['reason_zh']}；{row['remedy_zh']}")
-    _print_warnings(summary.report)
-    if rejected_to is not None:
-        kept, of_all = summary.rejects.height, sum(line.rejected for line in summary.files)
-        some = f"{kept:,}" if kept == of_all else f"The first {kept:,} of {of_all:,}"
-        console.print(f"{some} rejected rows are in {rejected_to} 被拒绝的行见该文件", style="yellow", soft_wrap=True)
-    if report is not None:
-        console.print(f"The report on quality is in {report} 数据质量报告见该文件", soft_wrap=True)
-
-
-def _print_warnings(report: Report) -> None:
-    for section in report.sections:
-        for finding in section.findings:
-            if finding.severity == "warning":
-                _say(f"warning: {finding.column}, {finding.count:,} rows: {finding.reason.en}; {finding.remedy.en}")
-                _say(f"  警告：{finding.reason.zh}；{finding.remedy.zh}")
-
-
-def _say(words: str) -> None:
-    console.print(words, highlight=False, markup=False, soft_wrap=True)
 
 
 def features(

@@ -14,12 +14,13 @@ from service.errors import Conflict
 from service.exports.use_cases import export_kind
 from service.exports.writers import FORMS, Form
 from service.identity.use_cases import tenant_id_of
+from service.imports.chunks import no_such, sentence
+from service.imports.folder import ALL
 from service.kit import clock
 from service.kit.db import Author
 from service.kit.files import folder_written_whole, written_whole
 from service.settings import Settings
 
-ALL = "all"
 _FORMATS = ", ".join(FORMS)
 
 
@@ -79,7 +80,7 @@ def _kinds_of(name: str) -> dict[str, Kind]:
     if name == ALL:
         return KINDS
     if name not in KINDS:
-        raise typer.BadParameter(f"there is no kind '{name}'; kinds: {', '.join(KINDS)}, {ALL}")
+        raise typer.BadParameter(sentence(no_such("kind", "种类", name, [*KINDS, ALL])))
     return {name: KINDS[name]}
 
 

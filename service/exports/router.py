@@ -15,6 +15,7 @@ from service.exports.use_cases import export_kind
 from service.exports.writers import FORMS
 from service.kit import clock
 from service.kit.http import Day, Session
+from service.kit.near import must_be_one_of
 
 router = APIRouter(prefix="/v1", tags=["exports"])
 MOST_ROWS: Final = 100_000
@@ -38,7 +39,7 @@ _FILE: Final[dict[int | str, dict[str, Any]]] = {
 
 def _known(kind: str) -> str:
     if kind not in KINDS:
-        raise ValueError(f"must be one of {', '.join(KINDS)}")
+        raise ValueError(must_be_one_of(kind, KINDS))
     return kind
 
 

@@ -2,13 +2,14 @@
 
 import re
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import polars as pl
 
 from features.kinds.contract import Fault, Words
 from service.imports.report import NULL_SHOWN
+from service.kit.near import did_you_mean
 from service.kit.personal_id import BETWEEN
 
 REJECTS = {
@@ -40,7 +41,18 @@ NATIONAL_ID = re.compile(rf"(?<!\d)(?:{BETWEEN.join(_CARD)}|{BETWEEN.join(_OLD_C
 
 
 class ImportFailedError(Exception):
-    """The file as a whole cannot be imported; the message names file, place, reason and remedy. Nothing was loaded."""
+    """The file as a whole cannot be imported; nothing was loaded. The message has both languages.
+
+    Parameters
+    ----------
+    place
+        What is at fault: a file, and where in it, or what was told of it.
+    wrong
+        Why, and what to do about it.
+    """
+
+    def __init__(self, place: str, wrong: Fault) -> None:
+        super().__init__(f"{place}: {sentence(wrong)}")
 
 
 @dataclass(frozen=True)
@@ -53,12 +65,15 @@ class Chunk:
         ``line`` (the row's number in the file, from 1 and with the header) and its columns as text; null: empty.
     rejects
         The rows that are no rows, as `REJECTS`.
+    found
+        The names of all the file's columns, as far as they are known by now.
     no_texts
         By column, the lines of cells that a spreadsheet holds as something else than text, such as a number.
     """
 
     rows: pl.DataFrame
     rejects: pl.DataFrame
+    found: tuple[str, ...] = ()
     no_texts: Mapping[str, list[int]] = field(default_factory=dict)
 
 
@@ -87,6 +102,31 @@ def shown(value: str) -> str:
 def said(fault: Fault) -> tuple[str, str, str, str]:
     """Return a fault's words in the order of `REJECTS`."""
     return fault.reason.en, fault.remedy.en, fault.reason.zh, fault.remedy.zh
+
+
+def no_such(en: str, zh: str, told: str, known: Iterable[str]) -> Fault:
+    """Say that something that was told does not exist, what may be meant, and what there is.
+
+    Examples
+    --------
+    >>> no_such("kind", "种类", "frim", ["firm", "loan"]).remedy.en
+    "did you mean 'firm'? Use one of: firm, loan"
+    """
+    names = list(known)
+    (near_en, near_zh), listed = did_you_mean(told, names), ", ".join(names)
+    use = "Use" if near_en else "use"
+    return fault(f"there is no such {en}", f"没有该{zh}", f"{near_en}{use} one of: {listed}", f"{near_zh}请用上列之一")
+
+
+def sentence(wrong: Fault) -> str:
+    """Return what is wrong and what to do about it, in English and Chinese.
+
+    Examples
+    --------
+    >>> sentence(fault("it has a password", "文件有密码", "save it without", "请去掉密码"))
+    'it has a password; save it without / 文件有密码；请去掉密码'
+    """
+    return f"{wrong.reason.en}; {wrong.remedy.en} / {wrong.reason.zh}；{wrong.remedy.zh}"
 
 
 def fault(en: str, zh: str, remedy_en: str, remedy_zh: str) -> Fault:

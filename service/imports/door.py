@@ -1,6 +1,7 @@
 """The door: batches of rows go into the ledger, or are only looked at; each row read is counted in the end."""
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -10,7 +11,7 @@ from service.firms.use_cases import Rehearsal, Stage, list_keys, loan_owners, re
 from service.imports.adapters.contract import Batch
 from service.imports.checks import Check, split
 from service.imports.chunks import ImportFailedError, fault, no_rejects
-from service.imports.quality import NO_LOAN, NO_TEXT, OTHERS_LOAN, Gauge
+from service.imports.quality import NO_LOAN, NO_TEXT, OTHERS_LOAN, Gauge, without_rows
 from service.imports.report import Report, Section
 from service.kit import clock
 from service.kit.db import TenantSession
@@ -26,6 +27,12 @@ _ANOTHERS_LOAN = fault(
     "另一企业已有此编号的贷款；贷款编号全行唯一",
     "check firm and number",
     "请核对企业与贷款编号",
+)
+_JUST_LOST = fault(
+    "another firm was just given this loan number",
+    "该贷款编号刚被另一企业使用",
+    "import the file again",
+    "请重新导入该文件",
 )
 _ERASED = fault(
     "this person has been erased; only a withdrawal is taken",
@@ -50,6 +57,20 @@ class FileSummary:
     def counts(self) -> dict[str, int]:
         """Return the counts by name."""
         return {name: value for name, value in vars(self).items() if name not in {"file", "kind"}}
+
+
+def files_without_rows(lines: Iterable[FileSummary]) -> list[str]:
+    """Return the files of which no row was read.
+
+    Examples
+    --------
+    >>> files_without_rows([FileSummary("a", "firm", read=1), FileSummary("a", "loan"), FileSummary("b", "firm")])
+    ['b']
+    """
+    read: dict[str, int] = {}
+    for line in lines:
+        read[line.file] = read.get(line.file, 0) + line.read
+    return [file for file, count in read.items() if not count]
 
 
 @dataclass
@@ -158,6 +179,7 @@ class Door:
         for name, lines in batch.no_texts.items():
             place.gauge.warn("value", name, NO_TEXT, rows.filter(pl.col("line").is_in(lines)))
         place.gauge.take(rows, rejects, missing, batch.looked_at or len(batch.rows), batch.without_known_on)
+        place.gauge.unused = batch.unused
         if len(rows):
             if batch.kind.name == "firm" and not self.is_preview:
                 register_firms(self.session, rows["firm_id"])
@@ -166,7 +188,12 @@ class Door:
     def close(self, left_out: tuple[str, ...]) -> ImportSummary:
         """Move what waits into the ledger, and say what was done."""
         self._finish()
-        report = Report(is_preview=self.is_preview, made_on=self.today, sections=self.done.sections)
+        empty = files_without_rows(self.done.files)
+        sections = [
+            without_rows(section) if line.file in empty else section
+            for line, section in zip(self.done.files, self.done.sections, strict=True)
+        ]
+        report = Report(is_preview=self.is_preview, made_on=self.today, sections=sections)
         return ImportSummary(self.done.files, pl.concat(self.done.rejects), left_out, report)
 
     def _of_their_owners(self, rows: pl.DataFrame, file: str) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -183,7 +210,7 @@ class Door:
         meanwhile = loan_owners(self.session, sorted(self.owners), to_add=True)
         lost = sorted(loan_id for loan_id, key in meanwhile.items() if key != self.owners[loan_id])
         if lost:
-            raise ImportFailedError(f"{file}: loan {lost[0]} was just added to another firm. Import the file again.")
+            raise ImportFailedError(f"{file}, loan {lost[0]}", _JUST_LOST)
 
     def _look_up_loans(self, rows: pl.DataFrame, gauge: Gauge) -> None:
         """Warn of rows about a loan that the ledger does not have, or has as another firm's."""

@@ -17,7 +17,7 @@ import yaml
 from features.kinds import KINDS
 from features.kinds.contract import Column, Fault, Kind
 from service.imports.checks import NUMBER
-from service.imports.chunks import ImportFailedError, fault, hidden
+from service.imports.chunks import ImportFailedError, fault, hidden, sentence
 from service.imports.mapping import DIRECTIVE, PREFIX, ColumnMapping
 from service.imports.readers import Reading
 from service.imports.readers.contract import Format
@@ -82,12 +82,7 @@ class Mistake:
 
     def __str__(self) -> str:
         """Say where it is and what, without any person's number."""
-        return hidden(f"{self.path}: {self.words()}")
-
-    def words(self) -> str:
-        """Return what is wrong and what to do, in English and Chinese."""
-        reason, remedy = self.fault.reason, self.fault.remedy
-        return f"{reason.en}; {remedy.en} / {reason.zh}；{remedy.zh}"
+        return hidden(f"{self.path}: {sentence(self.fault)}")
 
 
 class MappingError(ImportFailedError):
@@ -102,9 +97,11 @@ class MappingError(ImportFailedError):
     """
 
     def __init__(self, name: str, mistakes: list[Mistake]) -> None:
-        shown = [str(mistake) for mistake in mistakes[:_MOST_SHOWN]]
-        more = [f"and {len(mistakes) - _MOST_SHOWN} more"] if len(mistakes) > _MOST_SHOWN else []
-        super().__init__("\n".join([f"{name}: {len(mistakes)} mistake(s) in the mapping.", *shown, *more]))
+        count, listed = len(mistakes), [str(mistake) for mistake in mistakes[:_MOST_SHOWN]]
+        if count > _MOST_SHOWN:
+            listed.append(f"and {count - _MOST_SHOWN} more / 另有 {count - _MOST_SHOWN} 处")
+        words = (f"{count} mistake(s) in the mapping", f"映射文件有 {count} 处错误")
+        super().__init__(name, fault(*words, "correct them", "请更正：\n" + "\n".join(listed)))
         self.mistakes = mistakes
 
 

@@ -3,7 +3,7 @@
 A `Gauge` watches the rows of one file and kind pass, and makes a section of the report in the end.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,7 +24,9 @@ from service.imports.report import (
     Group,
     Section,
     Severity,
+    UnusedColumn,
 )
+from service.imports.template import example_of
 
 _YEARS_LATE = 2
 
@@ -49,6 +51,14 @@ NO_TEXT = fault(
 NO_LOAN = fault(
     "no loan of this number is in the ledger", "台账中没有该编号的贷款", "import the loans, or check the number",
     "请导入贷款，或核对编号",
+)  # fmt: skip
+EXAMPLE = fault(
+    "the template's row of examples, which was not replaced", "模板自带的示例行，未被替换",
+    "put rows of your own in its place, and preview a file before it is loaded", "请换成真实数据；导入之前请先预览",
+)  # fmt: skip
+NO_ROWS = fault(
+    "the file has column names and no rows", "文件只有列名，没有数据行", "check that it is the right file",
+    "请核对是否为正确的文件",
 )  # fmt: skip
 OTHERS_LOAN = fault(
     "in the ledger this loan is another firm's", "台账中该贷款属于另一企业", "check firm and loan", "请核对企业与贷款"
@@ -162,6 +172,8 @@ class Gauge:
         self.tallies: dict[tuple[str, str, str], Tally] = {}
         self.left_out = 0
         self.repeated: list[Example] = []
+        self.unused: Sequence[UnusedColumn] = ()
+        self._example = example_of(kind)
 
     def take(
         self, rows: pl.DataFrame, rejects: pl.DataFrame, missing: Mapping[str, int], looked_at: int,
@@ -189,6 +201,7 @@ class Gauge:
         self._take_rejects(rejects)
         self._take_late(rows)
         self._take_repeated(rows)
+        self._take_example(rows)
 
     def warn(self, group: Group, column: str, fault: Fault, rows: pl.DataFrame) -> None:
         """Note rows that are loaded all the same; ``column`` is ours, and one of theirs."""
@@ -217,6 +230,7 @@ class Gauge:
             **counts,
             looked_at=self.looked_at,
             columns=[span.quality(self.sources.get(name, name), self.looked_at) for name, span in self.spans.items()],
+            unused_columns=list(self.unused),
             findings=[*map(_finding, tallies), *findings],
             findings_left_out=self.left_out,
         )
@@ -236,6 +250,13 @@ class Gauge:
         if len(days):
             late = days.filter(known > observed.dt.offset_by(f"{_YEARS_LATE}y"))
             self.warn("time", "known_on", LATE, late)
+
+    def _take_example(self, rows: pl.DataFrame) -> None:
+        """Warn of the template's own row: looked for by its first value, and then by the others but ``known_on``."""
+        first, *others = (name for name in self.kind.schema if name != "known_on")
+        alike = rows.filter(pl.col(first) == self._example[first])
+        is_example = pl.all_horizontal(pl.col(name).eq_missing(pl.lit(self._example[name])) for name in others)
+        self.warn("value", first, EXAMPLE, alike.filter(is_example))
 
     def _take_repeated(self, rows: pl.DataFrame) -> None:
         """Keep examples of rows that repeat one of the same batch; how many there are in all the ledger counts."""
@@ -261,6 +282,11 @@ class Gauge:
         tally.count += count
         room = MOST_EXAMPLES - len(tally.examples)
         tally.examples += [_example(line, value) for line, value in examples[:room]]
+
+
+def without_rows(section: Section) -> Section:
+    """Return a section with the note that its file has no rows."""
+    return section.model_copy(update={"findings": [_finding(Tally("value", "note", "", said(NO_ROWS)))]})
 
 
 def _example(line: int, value: Any) -> Example:

@@ -10,7 +10,7 @@ from service.kit.http import Schema
 FORMAT: Final = "clustercredit-quality/1"
 MOST_BYTES: Final = 1 << 18
 """Of a report as JSON that is kept with a job."""
-MOST_EXAMPLES, MOST_FINDINGS, SHOWN = 5, 64, 80
+MOST_EXAMPLES, MOST_FINDINGS, MOST_UNUSED, SHOWN = 5, 64, 64, 80
 KEPT_HASHES: Final = 4096
 """Of a column's values; the distinct ones are counted exactly up to there, beyond with a standard error of 1.6 %."""
 NULL_SHOWN: Final = "\N{SYMBOL FOR NULL}"
@@ -66,6 +66,13 @@ class ColumnQuality(Schema):
     distinct: int = Field(description=f"Different values of accepted rows; beyond {KEPT_HASHES} an estimate.")
 
 
+class UnusedColumn(Schema):
+    """A column of the file that is not read."""
+
+    name: str = Field(description="As in the file, shortened; numbers of persons are hidden.")
+    meant: str = Field(description="The kind's column that the file lacks and whose name is near; empty: none.")
+
+
 class Section(Schema):
     """Of one file the rows of one kind."""
 
@@ -80,6 +87,7 @@ class Section(Schema):
     rejected: int
     looked_at: int = Field(description="Rows of which `missing` is counted: those that could be parted into columns.")
     columns: list[ColumnQuality]
+    unused_columns: list[UnusedColumn] = Field([], description=f"The first {MOST_UNUSED}.")
     findings: list[Finding] = Field(description=f"At most {MOST_FINDINGS}, the gravest first.")
     findings_left_out: int = Field(description="Rows of further findings.")
 
@@ -116,6 +124,7 @@ _EXAMPLE: dict[str, Any] = {
                     "distinct": 3911,
                 }
             ],
+            "unused_columns": [{"name": "发票类型", "meant": ""}],
             "findings": [
                 {
                     "group": "reference",

@@ -13,6 +13,7 @@ from pydantic import AfterValidator
 from features.kinds import KINDS
 from service.errors import MAX_REPORTED, InvalidPayload, UnsupportedMediaType, field_name, responses
 from service.identity.guard import Acting
+from service.imports.chunks import sentence
 from service.imports.jobs import report_of, start_import
 from service.imports.mapping_file import MappingError, parse_mapping
 from service.imports.page import page_of
@@ -22,6 +23,7 @@ from service.jobs.router import JobId, accept, accepting
 from service.jobs.tables import Job
 from service.kit.http import Session, Text
 from service.kit.idempotency import OnceOnly
+from service.kit.near import must_be_one_of
 from service.kit.receive import FILES
 
 router = APIRouter(prefix="/v1", tags=["imports"])
@@ -55,7 +57,7 @@ _PAGE_HEADERS: Final = {"Content-Security-Policy": "default-src 'none'; style-sr
 
 def _known(kind: str) -> str:
     if kind not in KINDS:
-        raise ValueError(f"must be one of {', '.join(KINDS)}")
+        raise ValueError(must_be_one_of(kind, KINDS))
     return kind
 
 
@@ -135,7 +137,7 @@ def _checked(mapping: str, kind: str) -> str:
         raise InvalidPayload("query.mapping: not base64url. Encode the YAML file as it is.") from None
     except MappingError as error:
         errors = [
-            {"field": field_name(("query", "mapping", mistake.path)), "row": None, "reason": mistake.words()}
+            {"field": field_name(("query", "mapping", mistake.path)), "row": None, "reason": sentence(mistake.fault)}
             for mistake in error.mistakes[:MAX_REPORTED]
         ]
         raise InvalidPayload(str(error), errors=errors) from None

@@ -81,8 +81,15 @@ def _about(column: Column) -> tuple[str, ...]:
     return column.name, required, column.en, column.zh, type_, _unit(column), values, low, high, column.example
 
 
-def _typed(kind: Kind) -> dict[str, Any]:
-    """Return the examples as values of the columns' types."""
+def example_of(kind: Kind) -> dict[str, Any]:
+    """Return a template's row: the columns' examples, as values of their types.
+
+    Examples
+    --------
+    >>> from features.kinds import KINDS
+    >>> example_of(KINDS["patent"])["firm_id"]
+    'F000123'
+    """
     read: dict[pl.DataType, Callable[[str], Any]] = {
         pl.Date(): date.fromisoformat,
         pl.Boolean(): lambda text: text == "true",
@@ -99,12 +106,12 @@ def _csv(kind: Kind) -> bytes:
 
 
 def _ndjson(kind: Kind) -> bytes:
-    return (json.dumps(_typed(kind), ensure_ascii=False, default=str) + "\n").encode()
+    return (json.dumps(example_of(kind), ensure_ascii=False, default=str) + "\n").encode()
 
 
 def _parquet(kind: Kind) -> bytes:
     content = BytesIO()
-    pl.DataFrame([_typed(kind)], schema=kind.schema).write_parquet(content)
+    pl.DataFrame([example_of(kind)], schema=kind.schema).write_parquet(content)
     return content.getvalue()
 
 

@@ -13,8 +13,8 @@ from io import BytesIO
 from uuid import UUID
 
 from service.errors import Conflict
-from service.imports.chunks import ImportFailedError
-from service.imports.readers.content import check_ratio
+from service.imports.chunks import ImportFailedError, fault
+from service.imports.readers.content import AGAIN, check_ratio
 from service.imports.readers.contract import MOST_UNPACKED
 from service.jobs.rules import FINAL
 from service.jobs.use_cases import states
@@ -99,7 +99,8 @@ def check_size(file: BytesIO, name: str) -> None:
                 size += len(part)
                 check_ratio(name, file.tell(), size)
     except (OSError, EOFError, zlib.error) as error:
-        raise ImportFailedError(f"{name}: the file is damaged: {error}.") from None
+        raise ImportFailedError(name, fault(f"the file is damaged: {error}", "文件已损坏", *AGAIN)) from None
     if size > MOST_UNPACKED:
-        raise ImportFailedError(f"{name}: it unpacks to more than {MOST_UNPACKED:,} bytes. Send it in parts.")
+        words = (f"it unpacks to more than {MOST_UNPACKED:,} bytes", f"解压后超过 {MOST_UNPACKED:,} 字节")
+        raise ImportFailedError(name, fault(*words, "send it in parts", "请分成几个文件"))
     file.seek(0)

@@ -16,14 +16,21 @@ from service.imports.adapters import ADAPTERS
 from service.imports.adapters.contract import Adapter, Batch, Options
 from service.imports.ahead import ahead
 from service.imports.checks import typed
-from service.imports.chunks import Advance, Chunk, ImportFailedError
+from service.imports.chunks import Advance, Chunk, ImportFailedError, fault, no_such
+from service.imports.columns import explained, passed_over, wanted
 from service.imports.door import Door, ImportSummary
+from service.imports.folder import ALL, files_of, strangers_in
 from service.imports.mapping import ColumnMapping
 from service.imports.readers import Reading, read, read_path
+from service.imports.readers.header import MissingColumnsError
 from service.kit.db import TenantSession
 from service.kit.personal_id import holds_national_id
 
 Progress = Callable[[str, int, int], None]
+_AS_THEY_ARE = fault(
+    "reads its files as they are: mapping and reading are a canonical kind's", "按原样读取文件，不用映射与读法",
+    "leave them out", "请勿指定",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -53,22 +60,20 @@ class Manner:
 
 
 def source_of(name: str, manner: Manner = Manner()) -> Adapter:
-    """Return the source of a name: an adapter, or a canonical kind.
+    """Return the source of a name: an adapter, a canonical kind, or `ALL` of them.
 
     Raises
     ------
     ImportFailedError
         If there is none, or the manner is not for it.
     """
-    if name in ADAPTERS:
+    if name in ADAPTERS or name == ALL:
         if (manner.mapping, manner.reading) != (None, Reading()):
-            raise ImportFailedError(
-                f"'{name}' reads its files as they are: mapping and reading are a canonical kind's."
-            )
-        return ADAPTERS[name]
+            raise ImportFailedError(f"'{name}'", _AS_THEY_ARE)
+        return _folder(manner) if name == ALL else ADAPTERS[name]
     if name in KINDS:
         return _canonical(KINDS[name], manner)
-    raise ImportFailedError(f"There is no kind '{name}'. Kinds: {', '.join([*KINDS, *ADAPTERS])}.")
+    raise ImportFailedError(f"kind '{name}'", no_such("kind", "种类", name, [*KINDS, *ADAPTERS, ALL]))
 
 
 def import_source(
@@ -84,9 +89,9 @@ def import_source(
     Parameters
     ----------
     name
-        A canonical kind or an adapter.
+        A canonical kind, an adapter, or `ALL`.
     path
-        A file, or a folder for an adapter of several files.
+        A file; for an adapter or `ALL`, a folder.
     progress
         Called with a file's name, bytes done and bytes in all.
     manner
@@ -98,8 +103,9 @@ def import_source(
         If a file cannot be read; the caller rolls back, so nothing is half-loaded.
     """
     source = source_of(name, manner)
-    if name in ADAPTERS and not path.is_dir():
-        raise ImportFailedError(f"{path}: '{name}' reads a folder: {source.summary}")
+    if name not in KINDS and not path.is_dir():
+        words = (f"'{name}' reads a folder: {source.summary}", f"“{name}”读取文件夹")
+        raise ImportFailedError(str(path), fault(*words, "name the folder", "请指明文件夹"))
     total = sum(file.stat().st_size for file in source.files(path) if file.exists())
     done = 0
 
@@ -114,7 +120,7 @@ def import_source(
         progress(current, done, total)
         door.take(batch)
     progress(current, total, total)
-    summary = door.close(source.left_out)
+    summary = door.close((*source.left_out, *source.strangers(path)))
     digests = {}
     for file in source.files(path):
         if file.name in {line.file for line in summary.files}:
@@ -158,9 +164,9 @@ def import_stream(
         done += count
 
     door = Door(session, options.today, is_preview=manner.is_preview)
-    required, optional = _wanted(kind, file, manner.mapping)
+    required, optional = wanted(kind, file, manner.mapping)
     chunks = read(raw, file, required, optional, advance, manner.how_to_read())
-    for batch in ahead(_batch(chunk, file, kind, options, manner.mapping) for chunk in chunks):
+    for batch in ahead(_batches(chunks, file, kind, options, manner.mapping)):
         progress(file, done, total)
         door.take(batch)
     progress(file, total, total)
@@ -189,19 +195,14 @@ def _record(session: TenantSession, summary: ImportSummary, digests: Mapping[str
         append(session, "import.loaded", f"import:{digest.hex()}", facts, after=digest)
 
 
-def columns_of(kind: Kind) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the columns that a canonical file of a kind must have, and those that it may have."""
-    required = tuple(c.name for c in kind.columns if c.is_required and c.name != "known_on")
-    return required, tuple(column for column in kind.schema if column not in required)
-
-
-def _wanted(kind: Kind, file: str, mapping: ColumnMapping | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the columns that a file must have, and those that it may have."""
-    if mapping is None:
-        return columns_of(kind)
-    if mapping.kind is not kind:
-        raise ImportFailedError(f"{file}: the mapping is for kind '{mapping.kind.name}', not '{kind.name}'.")
-    return mapping.sources, ()
+def _batches(
+    chunks: Iterator[Chunk], file: str, kind: Kind, options: Options, mapping: ColumnMapping | None
+) -> Iterator[Batch]:
+    try:
+        for chunk in chunks:
+            yield _batch(chunk, file, kind, options, mapping)
+    except MissingColumnsError as error:
+        raise explained(error, kind, mapping) from None
 
 
 def _batch(chunk: Chunk, file: str, kind: Kind, options: Options, mapping: ColumnMapping | None) -> Batch:
@@ -212,15 +213,29 @@ def _batch(chunk: Chunk, file: str, kind: Kind, options: Options, mapping: Colum
     rejects = pl.concat([ours.rejects, bad if mapping is None else mapping.in_their_words(bad, chunk.rows)])
     looked_at = len(chunk.rows)
     filled = _without_known_on(ours.rows, rows)
-    missing = _missing(chunk.rows, rows, kind, mapping, len(filled))
-    no_texts = {
+    return Batch(
+        file=file,
+        kind=kind,
+        rows=rows,
+        rejects=rejects,
+        rows_read=looked_at + len(chunk.rejects),
+        missing=_missing(chunk.rows, rows, kind, mapping, len(filled)),
+        looked_at=looked_at,
+        without_known_on=filled,
+        sources=sources,
+        no_texts=_no_texts(chunk, kind, mapping),
+        unused=passed_over(chunk.found, kind, mapping),
+    )
+
+
+def _no_texts(chunk: Chunk, kind: Kind, mapping: ColumnMapping | None) -> dict[str, list[int]]:
+    """Return by our columns of free texts and codes the lines of cells that are something else in the workbook."""
+    return {
         column.name: lines
         for column in kind.columns
         if column.dtype == pl.String() and not column.choices
         and (lines := chunk.no_texts.get(_source(column.name, mapping)))
     }  # fmt: skip
-    read = looked_at + len(chunk.rejects)
-    return Batch(file, kind, rows, rejects, read, missing, looked_at, filled, sources, no_texts)
 
 
 def _source(name: str, mapping: ColumnMapping | None) -> str:
@@ -259,9 +274,9 @@ def _is_blank(name: str) -> pl.Expr:
 
 def _canonical(kind: Kind, manner: Manner) -> Adapter:
     def read_file(path: Path, options: Options, advance: Advance) -> Iterator[Batch]:
-        required, optional = _wanted(kind, path.name, manner.mapping)
-        for chunk in read_path(path, required, optional, advance, manner.how_to_read()):
-            yield _batch(chunk, path.name, kind, options, manner.mapping)
+        required, optional = wanted(kind, path.name, manner.mapping)
+        chunks = read_path(path, required, optional, advance, manner.how_to_read())
+        return _batches(chunks, path.name, kind, options, manner.mapping)
 
     return Adapter(
         name=kind.name,
@@ -269,4 +284,21 @@ def _canonical(kind: Kind, manner: Manner) -> Adapter:
         left_out=(),
         files=lambda path: [path],
         read=read_file,
+    )
+
+
+def _folder(manner: Manner) -> Adapter:
+    """Take every kind's file of a folder, through one door: a row may name what an earlier file brings."""
+
+    def read_files(folder: Path, options: Options, advance: Advance) -> Iterator[Batch]:
+        for kind, path in files_of(folder).items():
+            yield from _canonical(KINDS[kind], manner).read(path, options, advance)
+
+    return Adapter(
+        name=ALL,
+        summary="A folder with files named after kinds, like firm.csv and loan.xlsx, as `export all` writes it.",
+        left_out=(),
+        files=lambda folder: list(files_of(folder).values()),
+        read=read_files,
+        strangers=strangers_in,
     )

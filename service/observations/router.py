@@ -13,6 +13,7 @@ from features.kinds import KINDS
 from service.errors import CREATING, InvalidPayload, NotFound, responses
 from service.kit.http import AnyDay, Code, Session
 from service.kit.idempotency import OnceOnly
+from service.kit.near import must_be_one_of
 from service.kit.paging import NOT_OURS, PAGE_SIZE, Cursor, Limit, cut, decode
 from service.observations import use_cases
 from service.observations.schemas import (
@@ -36,7 +37,7 @@ _SHOWN: Any = {name: {"value": EXAMPLES[name]} for name in ("event", "utility_bi
 
 def _readable(kind: str) -> str:
     if kind not in READ:
-        raise ValueError(f"must be one of {', '.join(READ)}")
+        raise ValueError(must_be_one_of(kind, READ))
     return kind
 
 

@@ -18,6 +18,7 @@ from service.imports.checks import Check, canonical_checks, split
 from service.imports.chunks import fault
 from service.kit import clock
 from service.kit.db import TenantSession
+from service.kit.near import must_be_one_of
 from service.people.use_cases import erased_among
 
 WITH_ROUTES: Final = (
@@ -61,7 +62,7 @@ def kind_of(name: str) -> Kind:
         If there is none of this name.
     """
     if name not in KINDS:
-        raise NotFound(f"There is no kind of this name. Kinds: {', '.join(KINDS)}.")
+        raise NotFound(f"There is no kind of this name: it {must_be_one_of(name, KINDS)}.")
     return KINDS[name]
 
 

@@ -283,7 +283,7 @@ def test_empty_answers_say_what_to_do(run):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("import", "nothing", "x"), "There is no kind 'nothing'"),
+        (("import", "frim", "x"), "there is no such kind; did you mean 'firm'? Use one of: firm,"),
         (("import", "cumcm2020c", "x.csv"), "reads a folder"),
         (("train", "nothing", "--as-of", "2024-01-01"), "There is no product 'nothing'"),
         (("train", "credit-score", "--as-of", "2024-01-01"), "default"),

@@ -1,6 +1,6 @@
 """What an adapter is: a function from files to batches of canonical rows."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -9,6 +9,7 @@ import polars as pl
 
 from features.kinds.contract import Kind
 from service.imports.chunks import Advance
+from service.imports.report import UnusedColumn
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,9 @@ class Batch:
         Our column -> what the file calls it, where that differs.
     no_texts
         By column of texts, the lines whose cells a spreadsheet holds as something else.
+    unused
+        Columns of the file that are not read, as far as they are known by now; of an adapter, which says itself what
+        it leaves out, none.
     """
 
     file: str
@@ -43,6 +47,7 @@ class Batch:
     without_known_on: pl.DataFrame | None = None
     sources: Mapping[str, str] = field(default_factory=dict)
     no_texts: Mapping[str, list[int]] = field(default_factory=dict)
+    unused: Sequence[UnusedColumn] = ()
 
 
 @dataclass(frozen=True)
@@ -63,10 +68,17 @@ class Options:
 
 @dataclass(frozen=True)
 class Adapter:
-    """A source: its name, what it maps and what it leaves out, its files and its reader."""
+    """A source: its name, what it maps and what it leaves out, its files and its reader.
+
+    Attributes
+    ----------
+    strangers
+        What else is in the folder, in words; only of one whose files' names are free.
+    """
 
     name: str
     summary: str
     left_out: tuple[str, ...]
     files: Callable[[Path], list[Path]]
     read: Callable[[Path, Options, Advance], Iterator[Batch]]
+    strangers: Callable[[Path], tuple[str, ...]] = lambda _: ()

@@ -41,6 +41,7 @@ _DOES_NOT_ADD_UP = fault(
     f"{NET}与{VAT}之和不等于{GROSS}（相差超过 0.01 元）",
     *CHECK_SOURCE,
 )
+_NO_INVOICE = fault("no invoice can be read", "没有可读取的发票", *CHECK_SOURCE)
 _NO_STATUS = fault(f"neither {VALID} nor {VOID}", f"既非{VALID}也非{VOID}", *CHECK_SOURCE)
 _NO_LABEL = fault("neither 是 nor 否", "既非“是”也非“否”", *CHECK_SOURCE)
 
@@ -68,7 +69,7 @@ def read(folder: Path, options: Options, advance: Advance) -> Iterator[Batch]:
             last = max(days, default=None)
             yield batch
     if last is None:
-        raise ImportFailedError(f"{folder}: no invoice can be read.")
+        raise ImportFailedError(str(folder), _NO_INVOICE)
     outcome_on = options.outcome_on or last + timedelta(days=1)
     for chunk in read_csv(folder / FIRM_FILES[0], (KEY, LABEL), advance):
         yield _labels(FIRM_FILES[0], chunk, outcome_on, firms, options)

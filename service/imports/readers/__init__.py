@@ -7,9 +7,9 @@ from typing import IO
 
 import polars as pl
 
-from service.imports.chunks import Advance, Chunk, ImportFailedError
+from service.imports.chunks import Advance, Chunk
 from service.imports.readers import csv, ndjson, parquet, xlsx
-from service.imports.readers.content import Content, format_of
+from service.imports.readers.content import Content, format_of, opened
 from service.imports.readers.contract import Reading
 from service.kit.formulas import unguarded
 
@@ -33,6 +33,8 @@ def read(
     reading: Reading = Reading(),  # noqa: B008 - it is frozen
 ) -> Iterator[Chunk]:
     r"""Read an open file chunk by chunk: rows of text, each with its number in the file, and the rows that are none.
+
+    There is at least one chunk, of no rows if the file has none.
 
     Parameters
     ----------
@@ -84,11 +86,7 @@ def read_path(
     ImportFailedError
         If it cannot be opened, and as of `read`.
     """
-    try:
-        raw = path.open("rb")
-    except OSError as error:
-        raise ImportFailedError(f"{path}: {error.strerror or error}.") from None
-    with raw:
+    with opened(path) as raw:
         yield from read(raw, path.name, required, optional, advance, reading)
 
 

@@ -5,10 +5,10 @@ import re
 import zlib
 from collections.abc import Iterator
 from itertools import chain, islice
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import IO, get_args
 
-from service.imports.chunks import ImportFailedError
+from service.imports.chunks import ImportFailedError, fault, no_such
 from service.imports.readers.contract import MOST_RATIO, UNSUSPECTED, Format, Reading
 
 PIECE_BYTES = 1 << 20
@@ -20,8 +20,37 @@ _ENDINGS: dict[str, Format] = {
     ".csv": "csv", ".tsv": "csv", ".txt": "csv", ".xlsx": "xlsx", ".xlsm": "xlsx", ".ndjson": "ndjson",
     ".jsonl": "ndjson", ".json": "ndjson", ".parquet": "parquet", ".pq": "parquet",
 }  # fmt: skip
+AGAIN = ("make it or send it again", "请重新生成或发送")
+_RENAME = ("rename it, or save it in the right format", "请改名，或以正确的格式保存")
+_EMPTY = fault(
+    "the file is empty; a header line is expected", "文件为空，应有表头行", "send the file with its rows",
+    "请发送含数据行的文件",
+)  # fmt: skip
+_OLD_EXCEL = fault(
+    "it is an Excel file with a password, or an old .xls file", "是有密码的 Excel 文件，或旧的 .xls 文件",
+    "save it without password as .xlsx", "请去掉密码并另存为 .xlsx",
+)  # fmt: skip
+_NO_GZIP = fault(
+    "its name says gzip, and its content is not", "文件名表明是 gzip，内容却不是", "rename it or pack it again",
+    "请改名或重新压缩",
+)  # fmt: skip
 DAMAGE = (OSError, EOFError, zlib.error)
 """What reading a damaged gzipped file raises."""
+
+
+def opened(path: Path) -> IO[bytes]:
+    """Open a file to be read.
+
+    Raises
+    ------
+    ImportFailedError
+        If it cannot be.
+    """
+    try:
+        return path.open("rb")
+    except OSError as error:
+        words = (f"it cannot be opened: {error.strerror or error}", "无法打开")
+        raise ImportFailedError(str(path), fault(*words, "check the path and its rights", "请核对路径与权限")) from None
 
 
 class Content:
@@ -69,14 +98,17 @@ def check_ratio(file: str, packed: int, unpacked: int) -> None:
         If they do.
     """
     if unpacked > max(UNSUSPECTED, packed * MOST_RATIO):
-        raise ImportFailedError(
-            f"{file}: it unpacks to more than {MOST_RATIO} times its size, as only a bomb does. Send it unpacked."
+        words = (
+            f"it unpacks to more than {MOST_RATIO} times its size, as only a bomb does",
+            f"解压后超过原大小的 {MOST_RATIO} 倍，疑为压缩炸弹",
         )
+        raise ImportFailedError(file, fault(*words, "send it unpacked", "请发送未压缩的文件"))
 
 
 def damaged(file: str, line: int, error: BaseException) -> ImportFailedError:
     """Say that a file is damaged."""
-    return ImportFailedError(f"{file}: the file is damaged after line {line}: {error}. Make it or send it again.")
+    words = (f"the file is damaged after line {line}: {error}", f"文件在第 {line} 行之后已损坏")
+    return ImportFailedError(file, fault(*words, *AGAIN))
 
 
 def format_of(content: Content, reading: Reading) -> Format:
@@ -89,25 +121,32 @@ def format_of(content: Content, reading: Reading) -> Format:
     """
     file, head = content.file, content.head
     if not head:
-        raise ImportFailedError(f"{file}: the file is empty; a header line is expected. Send the file with its rows.")
+        if _ENDINGS.get(PurePosixPath(file.lower().removesuffix(".gz")).suffix) != "ndjson":
+            raise ImportFailedError(file, _EMPTY)
+        return "ndjson"
     if head.startswith(_OLE):
-        raise ImportFailedError(
-            f"{file}: it is an Excel file with a password, or an old .xls file. Save it without password as .xlsx."
-        )
+        raise ImportFailedError(file, _OLD_EXCEL)
     if reading.format is not None and reading.format not in get_args(Format):
-        raise ImportFailedError(f"There is no format '{reading.format}'. Formats: {', '.join(get_args(Format))}.")
+        known = get_args(Format)
+        raise ImportFailedError(f"format '{reading.format}'", no_such("format", "格式", reading.format, known))
     found = _found(head, reading.format)
     if content.is_gzipped and found in {"xlsx", "parquet"}:
-        raise ImportFailedError(f"{file}: {_NAMES[found]} inside gzip. Send it as it is; it is packed already.")
-    _compare(file, found, reading.format, "it was to be read as")
+        words = (f"{_NAMES[found]} inside gzip", f"gzip 中是 {_NAMES[found]} 文件")
+        raise ImportFailedError(
+            file, fault(*words, "send it as it is; it is packed already", "请直接发送，该格式已压缩")
+        )
+    _compare(file, found, reading.format, "it was to be read as", "指定的格式是")
     name = PurePosixPath(file.lower())
     if name.suffix == ".gz":
         if not content.is_gzipped:
-            raise ImportFailedError(f"{file}: its name says gzip, and its content is not. Rename it or pack it again.")
+            raise ImportFailedError(file, _NO_GZIP)
         name = name.with_suffix("")
     if name.suffix in {".xls", ".xlsb", ".ods"}:
-        raise ImportFailedError(f"{file}: {name.suffix} files are not read. Save it as .xlsx or as 'CSV UTF-8'.")
-    _compare(file, found, _ENDINGS.get(name.suffix), "its name says")
+        words = (f"{name.suffix} files are not read", f"不读取 {name.suffix} 文件")
+        raise ImportFailedError(
+            file, fault(*words, "save it as .xlsx or as 'CSV UTF-8'", "请另存为 .xlsx 或“CSV UTF-8”")
+        )
+    _compare(file, found, _ENDINGS.get(name.suffix), "its name says", "文件名表明是")
     _check_words(file, found, reading)
     return found
 
@@ -123,19 +162,23 @@ def _found(head: bytes, told: Format | None) -> Format:
     return "ndjson" if start.startswith(b"{") or re.match(rb"\[\s*\{", start) else "csv"
 
 
-def _compare(file: str, found: Format, said: Format | None, where: str) -> None:
+def _compare(file: str, found: Format, said: Format | None, en: str, zh: str) -> None:
     if said not in {None, found}:
         assert said is not None
-        raise ImportFailedError(
-            f"{file}: {where} {_NAMES[said]}, and its content is {_NAMES[found]}. Rename it, or save it in the right"
-            " format."
+        words = (
+            f"{en} {_NAMES[said]}, and its content is {_NAMES[found]}",
+            f"{zh} {_NAMES[said]}，内容却是 {_NAMES[found]}",
         )
+        raise ImportFailedError(file, fault(*words, *_RENAME))
 
 
 def _check_words(file: str, found: Format, reading: Reading) -> None:
     if reading.sheet is not None and found != "xlsx":
-        raise ImportFailedError(f"{file}: a {_NAMES[found]} file has no sheets. Leave the sheet's name out.")
+        words = (f"a {_NAMES[found]} file has no sheets", f"{_NAMES[found]} 文件没有工作表")
+        raise ImportFailedError(file, fault(*words, "leave the sheet's name out", "请勿指定工作表"))
     if found != "csv" and (reading.encoding or reading.delimiter):
-        raise ImportFailedError(
-            f"{file}: only of CSV files encoding and delimiter are told, and it is {_NAMES[found]}. Leave them out."
+        words = (
+            f"only of CSV files encoding and delimiter are told, and it is {_NAMES[found]}",
+            f"只有 CSV 文件可指定编码与分隔符，该文件是 {_NAMES[found]}",
         )
+        raise ImportFailedError(file, fault(*words, "leave them out", "请勿指定"))

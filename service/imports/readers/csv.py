@@ -9,14 +9,19 @@ from pathlib import Path
 import polars as pl
 
 from features.kinds.contract import Fault
-from service.imports.chunks import Advance, Chunk, ImportFailedError, fault, shown
-from service.imports.readers.content import Content, format_of
+from service.imports.chunks import Advance, Chunk, ImportFailedError, fault, no_such
+from service.imports.readers.content import Content, format_of, opened
 from service.imports.readers.contract import CHUNK_ROWS, MOST_CHUNK_BYTES, Reading
 from service.imports.readers.csv_blocks import LONGEST_FIELD, Layout, read_block
+from service.imports.readers.header import NO_HEADER, MissingColumnsError, stands_twice
 from service.imports.readers.rejected import NUL, Rejected, is_undecodable, not_text
 from service.imports.readers.text import Text
 
 DELIMITERS = (",", ";", "\t", "|")
+_HAS_NUL = fault(
+    "columns are missing, and the line has NUL characters", "缺少列，且该行含 NUL 字符", "save it as 'CSV UTF-8'",
+    "请另存为“CSV UTF-8”",
+)  # fmt: skip
 SOURCE = Reading(format="csv", encoding="utf-8", delimiter=",")
 """How files of known sources are read unless they are told to be otherwise."""
 
@@ -44,11 +49,7 @@ def read_csv(
     ImportFailedError
         If the file is absent, damaged, empty or lacks a required column.
     """
-    try:
-        raw = path.open("rb")
-    except OSError as error:
-        raise ImportFailedError(f"{path}: {error.strerror or error}.") from None
-    with raw:
+    with opened(path) as raw:
         content = Content(raw, path.name)
         format_of(content, reading)
         yield from read_content(content, required, optional, advance, reading)
@@ -72,7 +73,8 @@ def read_content(
 def _delimiter(told: str | None) -> str | None:
     delimiter = "\t" if told == "tab" else told
     if delimiter is not None and delimiter not in DELIMITERS:
-        raise ImportFailedError(f"There is no delimiter '{told}'. Delimiters: , ; | and tab.")
+        known = (",", ";", "|", "tab")
+        raise ImportFailedError(f"delimiter '{told}'", no_such("delimiter", "分隔符", str(told), known))
     return delimiter
 
 
@@ -84,19 +86,17 @@ def _header(
     line = io.StringIO(block.decode(errors="surrogateescape"), newline="").readline()
     text.check_line(line, 1)
     rest = block[len(line.encode(errors="surrogateescape")) :]
-    file = text.file
+    place = f"{text.file}, line 1"
     headers = {mark: _names(line, mark) for mark in ((told,) if told else DELIMITERS)}
     wanted = {*required, *optional}
     delimiter = max(headers, key=lambda mark: (len(wanted.intersection(headers[mark])), len(headers[mark])))
     header = tuple(headers[delimiter])
     if not any(header):
-        raise ImportFailedError(f"{file}, line 1: the line is empty; a header line is expected. Put the header there.")
+        raise ImportFailedError(place, NO_HEADER)
     if missing := [name for name in required if name not in header]:
-        found = shown(", ".join(header))
-        hint = " It has NUL characters: save it as 'CSV UTF-8'." if "\0" in line else ""
-        raise ImportFailedError(f"{file}, line 1: column '{missing[0]}' is missing. Columns found: {found}.{hint}")
+        raise ImportFailedError(place, _HAS_NUL) if "\0" in line else MissingColumnsError(place, missing, header)
     if repeated := [name for name in (*required, *optional) if header.count(name) > 1]:
-        raise ImportFailedError(f"{file}, line 1: column '{repeated[0]}' stands twice. Rename or remove one.")
+        raise ImportFailedError(place, stands_twice(repeated[0]))
     return Layout(header, tuple(name for name in (*required, *optional) if name in header), delimiter), rest
 
 
@@ -170,7 +170,7 @@ class _Rows:
 
     def __init__(self, text: Text, layout: Layout, lines: _Lines) -> None:
         self._layout, self._lines = layout, lines
-        self._rejected = Rejected(text.file)
+        self._rejected, self._is_begun = Rejected(text.file), False
         self._not_text = not_text(text.encoding)
         self._reader = csv.reader(lines, delimiter=layout.delimiter)
 
@@ -190,9 +190,11 @@ class _Rows:
             frames.append(frame)
             rows, size = rows + len(frame), size + len(block)
             self._rejected.good += len(frame)
-        if not frames:
+        if not frames and self._is_begun:
             return None
-        return Chunk(pl.concat(frames, rechunk=True), self._rejected.take())
+        self._is_begun = True
+        none = _Gathered([], []).frame(self._layout)
+        return Chunk(pl.concat([none, *frames], rechunk=True), self._rejected.take(), self._layout.header)
 
     def _row_by_row(self) -> pl.DataFrame:
         """Read the lines that are loaded, and those that follow as far as a record runs on."""

@@ -9,9 +9,10 @@ from math import isfinite
 import polars as pl
 
 from features.kinds.contract import Fault
-from service.imports.chunks import Advance, Chunk, ImportFailedError, fault, shown
+from service.imports.chunks import Advance, Chunk, ImportFailedError, fault
 from service.imports.readers.content import Content
 from service.imports.readers.contract import CHUNK_ROWS, MOST_CHUNK_BYTES, Reading
+from service.imports.readers.header import MissingColumnsError
 from service.imports.readers.rejected import NUL, Rejected, is_undecodable, not_text
 from service.imports.readers.text import Text
 from service.kit.numbers import written
@@ -29,6 +30,8 @@ _NO_OBJECT = fault(
 _TOO_DEEP = fault("nested too deep", "嵌套过深", "write single values", "请填写单个值")
 
 
+MOST_OTHERS = 100
+"""Keys that are not wanted, of those that are named."""
 _READABLE = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,15})?([eE][+-]?[0-9]{1,2})?")
 
 
@@ -83,7 +86,8 @@ def read_content(
     """
     text = Text(content, reading.encoding, has_returns=False)
     if text.encoding != "UTF-8":
-        raise ImportFailedError(f"{content.file}: NDJSON is UTF-8, and it is {text.encoding}. Save it as UTF-8.")
+        words = (f"NDJSON is UTF-8, and it is {text.encoding}", f"NDJSON 应为 UTF-8，该文件是 {text.encoding}")
+        raise ImportFailedError(content.file, fault(*words, "save it as UTF-8", "请以 UTF-8 保存"))
     rows = _Rows(content.file, (*required, *optional))
     position = size = 0
     for block in text.blocks():
@@ -94,15 +98,12 @@ def read_content(
             size = 0
             advance(content.raw.tell() - position)
             position = content.raw.tell()
-    if len(rows):
+    if len(rows) or position == 0:
         yield rows.chunk()
         advance(content.raw.tell() - position)
     absent = [name for name in required if name not in rows.seen]
     if absent and rows.has_objects:
-        found = shown(", ".join(list(rows.others)[:20]))
-        raise ImportFailedError(
-            f"{content.file}: key '{absent[0]}' is missing in every row. Other keys found: {found}. Add it to each row."
-        )
+        raise MissingColumnsError(f"{content.file}, every row", absent, rows.seen)
 
 
 class _Rows:
@@ -114,9 +115,8 @@ class _Rows:
         self._line = 0
         self._lines: list[int] = []
         self._rows: list[tuple[str | None, ...]] = []
-        self.seen: set[str] = set()
-        self.others: dict[str, None] = {}
-        """Keys of the first row that are not wanted."""
+        self.seen: dict[str, None] = {}
+        """Keys that are wanted, and the first `MOST_OTHERS` that are not."""
         self.has_objects = False
 
     def __len__(self) -> int:
@@ -139,7 +139,8 @@ class _Rows:
         self._lines, self._rows = [], []
         schema = dict.fromkeys(self._names, pl.String())
         frame = pl.DataFrame(rows, schema=schema, orient="row")
-        return Chunk(frame.insert_column(0, pl.Series("line", lines, dtype=pl.Int64)), self._rejected.take())
+        numbered = frame.insert_column(0, pl.Series("line", lines, dtype=pl.Int64))
+        return Chunk(numbered, self._rejected.take(), tuple(self.seen))
 
     def _row(self, line: bytes) -> tuple[str | None, ...] | None:
         try:
@@ -160,11 +161,15 @@ class _Rows:
         if not isinstance(found, dict):
             self._rejected.add(self._line, "", line.decode(), _NO_OBJECT)
             return None
-        if not self.has_objects:
-            self.has_objects = True
-            self.others = dict.fromkeys(name for name in found if name not in self._names)
-        self.seen.update(found)
+        self.has_objects = True
+        if not found.keys() <= self.seen.keys():
+            self._see(found)
         return self._texts(found)
+
+    def _see(self, found: dict[str, object]) -> None:
+        for name in found:
+            if name in self._names or len(self.seen) < len(self._names) + MOST_OTHERS:
+                self.seen[name] = None
 
     def _texts(self, found: dict[str, object]) -> tuple[str | None, ...] | None:
         texts: list[str | None] = []

@@ -6,7 +6,8 @@ from contextlib import contextmanager
 import polars as pl
 from python_calamine import CalamineError
 
-from service.imports.chunks import ImportFailedError, shown
+from service.imports.chunks import ImportFailedError, fault, shown
+from service.imports.readers.content import AGAIN
 
 _RUST_PANIC = ("pyo3_runtime", "PanicException")
 """Every library in Rust has a class of its own of this name; none can be imported, and none is an Exception."""
@@ -24,13 +25,14 @@ def readable(file: str, what: str) -> Iterator[None]:
     try:
         yield
     except (pl.exceptions.PolarsError, CalamineError, OSError, ValueError, OverflowError) as error:
-        raise _unreadable(file, what, error) from None
+        raise damaged(file, what, error) from None
     except BaseException as error:
         if (type(error).__module__, type(error).__name__) != _RUST_PANIC:
             raise
-        raise _unreadable(file, what, error) from None
+        raise damaged(file, what, error) from None
 
 
-def _unreadable(file: str, what: str, error: BaseException) -> ImportFailedError:
-    why = shown(" ".join(str(error).split()))
-    return ImportFailedError(f"{file}: the {what} file is damaged: {why}. Make it or send it again.")
+def damaged(file: str, what: str, why: object) -> ImportFailedError:
+    """Say that a file of a format is damaged, and why, which is an error or words."""
+    why = shown(" ".join(str(why).split()))
+    return ImportFailedError(file, fault(f"the {what} file is damaged: {why}", f"{what} 文件已损坏", *AGAIN))

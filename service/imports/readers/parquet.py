@@ -1,15 +1,17 @@
 """Read Parquet in slices, every value as text."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from io import SEEK_END
 
 import polars as pl
 
 from features.kinds.contract import Fault
-from service.imports.chunks import Advance, Chunk, ImportFailedError, fault, shown
+from service.imports.chunks import Advance, Chunk, ImportFailedError, fault
 from service.imports.readers.content import Content
 from service.imports.readers.contract import CHUNK_ROWS, MOST_UNPACKED, Reading
-from service.imports.readers.panics import readable
+from service.imports.readers.header import MissingColumnsError
+from service.imports.readers.panics import damaged, readable
 from service.imports.readers.parquet_footer import check_footer
 from service.imports.readers.rejected import NUL, Rejected
 from service.kit.numbers import written
@@ -25,6 +27,7 @@ _FAR = fault(
     "请填写真实日期，或空值",
 )  # fmt: skip
 _NOT_FINITE = fault("not a finite number", "不是有限的数", "write a finite number, or null", "请填写有限的数，或空值")
+_PLAIN = ("write texts, numbers, days or true and false", "请写文本、数字、日期或 true、false")
 _WHOLE_BELOW = 10**15
 _FIRST_DAY, _LAST_DAY = -719_162, 2_932_896
 """Of the years 1 to 9999, in days since 1970."""
@@ -51,14 +54,14 @@ def read_content(
     wanted = _wanted(file, schema, required, optional)
     rejected = Rejected(file)
     done = 0
-    for start in range(0, rows, CHUNK_ROWS):
+    for start in range(0, max(rows, 1), CHUNK_ROWS):
         with readable(file, "Parquet"):
             part = table.select(wanted).slice(start, CHUNK_ROWS).collect()
             if len(part) != min(CHUNK_ROWS, rows - start):
-                raise ImportFailedError(f"{file}: the Parquet file is damaged: rows are missing after row {start}.")
+                raise damaged(file, "Parquet", f"rows are missing after row {start}")
             chunk = _chunk(part, file, start, rejected)
-        yield chunk
-        position = size * (start + len(part)) // rows
+        yield replace(chunk, found=tuple(schema))
+        position = size * (start + len(part)) // max(rows, 1)
         advance(position - done)
         done = position
 
@@ -67,8 +70,7 @@ def _wanted(
     file: str, schema: dict[str, pl.DataType], required: tuple[str, ...], optional: tuple[str, ...]
 ) -> list[str]:
     if missing := [name for name in required if name not in schema]:
-        found = shown(", ".join(schema))
-        raise ImportFailedError(f"{file}: column '{missing[0]}' is missing. Columns found: {found}.")
+        raise MissingColumnsError(file, missing, tuple(schema))
     wanted = [name for name in (*required, *optional) if name in schema]
     for name in wanted:
         dtype = schema[name]
@@ -76,10 +78,8 @@ def _wanted(
             dtype, pl.String | pl.Boolean | pl.Date | pl.Datetime | pl.Categorical | pl.Enum | pl.Null
         )
         if not is_plain:
-            raise ImportFailedError(
-                f"{file}, column '{name}': values of type {dtype} are not read. Write texts, numbers, days or true and"
-                " false."
-            )
+            words = (f"values of type {dtype} are not read", f"不读取类型为 {dtype} 的值")
+            raise ImportFailedError(f"{file}, column '{name}'", fault(*words, *_PLAIN))
     return wanted
 
 
@@ -88,10 +88,9 @@ def _chunk(part: pl.DataFrame, file: str, before: int, rejected: Rejected) -> Ch
     near = part.select(_near(values) for values in part)
     texts = near.select(_text(name, dtype) for name, dtype in part.schema.items())
     if sum(int(texts[name].str.len_bytes().sum()) for name in texts.columns) > MOST_UNPACKED:
-        raise ImportFailedError(
-            f"{file}: the texts of rows {before + 1} to {before + len(part)} are longer than {MOST_UNPACKED:,} bytes."
-            " Shorten them."
-        )
+        words = (f"the texts of its rows are longer than {MOST_UNPACKED:,} bytes", f"文本超过 {MOST_UNPACKED:,} 字节")
+        place = f"{file}, rows {before + 1} to {before + len(part)}"
+        raise ImportFailedError(place, fault(*words, "shorten them", "请缩短"))
     faults = [
         (name, *found)
         for name in part.columns

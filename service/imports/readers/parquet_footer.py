@@ -7,8 +7,9 @@ import struct
 from io import SEEK_END
 from typing import IO, Any
 
-from service.imports.chunks import ImportFailedError
+from service.imports.chunks import ImportFailedError, fault
 from service.imports.readers.contract import MOST_RATIO, UNSUSPECTED
+from service.imports.readers.panics import damaged
 from service.imports.readers.parquet_shapes import FOOTER, PAGE
 from service.imports.readers.thrift import Compact
 
@@ -38,9 +39,10 @@ def check_footer(raw: IO[bytes], file: str) -> int:
     raw.seek(max(0, size - 8))
     length, magic = struct.unpack("<I4s", raw.read(8)) if size >= 12 else (0, b"")
     if magic != MAGIC or not 0 < length <= size - 12:
-        raise _damaged(file, "its footer is not whole")
+        raise damaged(file, "Parquet", "its footer is not whole")
     if length > MOST_FOOTER:
-        raise ImportFailedError(f"{file}: its footer is longer than {MOST_FOOTER:,} bytes. Send it in parts.")
+        words = (f"its footer is longer than {MOST_FOOTER:,} bytes", f"文件尾超过 {MOST_FOOTER:,} 字节")
+        raise ImportFailedError(file, fault(*words, "send it in parts", "请分成几个文件"))
     raw.seek(size - 8 - length)
     try:
         footer = Compact(raw.read(length)).struct(FOOTER)
@@ -48,15 +50,15 @@ def check_footer(raw: IO[bytes], file: str) -> int:
         rows, promised = footer[_ROW_COUNT], sum(group[_GROUP_ROWS] for group in groups)
         declared = [group[_GROUP_BYTES] for group in groups]
     except _UNREADABLE:
-        raise _damaged(file, "its footer cannot be read") from None
+        raise damaged(file, "Parquet", "its footer cannot be read") from None
     if min([rows, *declared, 0]) < 0 or rows != promised:
-        raise _damaged(file, "its footer contradicts itself")
+        raise damaged(file, "Parquet", "its footer contradicts itself")
     _check_size(file, size, declared, rows)
     pages = _Pages(raw, file, size)
     try:
         unpacked = [sum(pages.unpacked(chunk[_COLUMN]) for chunk in group[_CHUNKS]) for group in groups]
     except _UNREADABLE:
-        raise _damaged(file, "its pages cannot be read") from None
+        raise damaged(file, "Parquet", "its pages cannot be read") from None
     _check_size(file, size, unpacked, max(rows, pages.most_values))
     return int(rows)
 
@@ -64,17 +66,14 @@ def check_footer(raw: IO[bytes], file: str) -> int:
 def _check_size(file: str, size: int, groups: list[int], rows: int) -> None:
     total = sum(groups)
     if max(groups, default=0) > MOST_GROUP:
-        raise ImportFailedError(
-            f"{file}: a row group of it unpacks to more than {MOST_GROUP:,} bytes. Write it with smaller row groups."
-        )
+        words = (f"a row group of it unpacks to more than {MOST_GROUP:,} bytes", f"行组解压后超过 {MOST_GROUP:,} 字节")
+        raise ImportFailedError(file, fault(*words, "write it with smaller row groups", "请写成较小的行组"))
     if total > max(UNSUSPECTED, size * MOST_RATIO) or rows > max(UNSUSPECTED_ROWS, size * ROWS_PER_BYTE):
-        raise ImportFailedError(
-            f"{file}: it unpacks to {total:,} bytes and {rows:,} rows, as only a bomb does. Send it as CSV."
+        words = (
+            f"it unpacks to {total:,} bytes and {rows:,} rows, as only a bomb does",
+            f"解压后有 {total:,} 字节、{rows:,} 行，疑为压缩炸弹",
         )
-
-
-def _damaged(file: str, why: str) -> ImportFailedError:
-    return ImportFailedError(f"{file}: the Parquet file is damaged: {why}. Make it or send it again.")
+        raise ImportFailedError(file, fault(*words, "send it as CSV", "请以 CSV 发送"))
 
 
 class _Pages:
@@ -122,9 +121,8 @@ class _Pages:
         """Return the header of a page, and where it ends."""
         self._count += 1
         if self._count > max(UNSUSPECTED_PAGES, self._size // BYTES_PER_PAGE):
-            raise ImportFailedError(
-                f"{self._file}: it has more than {self._count - 1:,} pages. Write it with larger ones."
-            )
+            words = (f"it has more than {self._count - 1:,} pages", f"超过 {self._count - 1:,} 个数据页")
+            raise ImportFailedError(self._file, fault(*words, "write it with larger ones", "请写成较大的数据页"))
         look = _FIRST_LOOK
         while True:
             self._raw.seek(at)

@@ -45,16 +45,22 @@ class Rejected:
         """
         self._count += 1
         if self._count > MOST_REJECTS or self._count > max(MOST_UNLESS_FEWER, self.good):
-            raise ImportFailedError(
-                f"{self._file}, line {line}: {self._count:,} rows are no rows, this one for: {fault.reason.en}. Check"
-                " format, delimiter and encoding."
-            )
+            raise ImportFailedError(f"{self._file}, line {line}", _too_many(self._count, fault))
         self._rows.append((self._file, line, shown(column), shown(value), *said(fault)))
 
     def take(self) -> pl.DataFrame:
         """Return them as a table, and begin anew."""
         rows, self._rows = self._rows, []
         return pl.DataFrame(rows, schema=REJECTS, orient="row")
+
+
+def _too_many(count: int, last: Fault) -> Fault:
+    return fault(
+        f"{count:,} rows are no rows, this one for: {last.reason.en}",
+        f"{count:,} 行不是数据行，该行的原因：{last.reason.zh}",
+        "check format, delimiter and encoding",
+        "请核对格式、分隔符与编码",
+    )
 
 
 @lru_cache

@@ -3,11 +3,15 @@
 import codecs
 from collections.abc import Iterator
 
-from service.imports.chunks import ImportFailedError
+from service.imports.chunks import ImportFailedError, fault, no_such
 from service.imports.readers.content import DAMAGE, Content, damaged
 
 LONGEST_LINE = 1 << 20
 """In bytes, with its end."""
+_TOO_LONG = fault(
+    f"longer than {LONGEST_LINE:,} bytes", f"超过 {LONGEST_LINE:,} 字节", "check the ends of lines and the quotes",
+    "请核对换行符与引号",
+)  # fmt: skip
 _NAMES = {"utf-8": "UTF-8", "gb18030": "GB18030", "utf-16-le": "UTF-16", "utf-16-be": "UTF-16"}
 _TOLD = {"utf-16": "utf-16-le", "gbk": "gb18030", "gb2312": "gb18030", "utf-8-sig": "utf-8"}
 _MARKS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
@@ -73,9 +77,7 @@ class Text:
         return max(end, block.rfind(b"\r", end, len(block) - 1) + 1) if self._has_returns and block else end
 
     def _too_long(self, line: int) -> ImportFailedError:
-        return ImportFailedError(
-            f"{self.file}, line {line}: longer than {LONGEST_LINE:,} bytes. Check the ends of lines and the quotes."
-        )
+        return ImportFailedError(f"{self.file}, line {line}", _TOO_LONG)
 
     def check_line(self, line: bytes | str, number: int) -> None:
         """Check a line's length.
@@ -111,13 +113,16 @@ def _encoding(content: Content, told: str | None) -> tuple[str, bytes]:
     name = told.strip().lower().replace("_", "-")
     codec = _TOLD.get(name, name)
     if codec not in _NAMES:
-        raise ImportFailedError(f"There is no encoding '{told}'. Encodings: utf-8, gb18030 (gbk), utf-16.")
+        known = ("utf-8", "gb18030", "gbk", "utf-16")
+        raise ImportFailedError(f"encoding '{told}'", no_such("encoding", "编码", told, known))
     if name == "utf-16" and mark in {codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE}:
         codec = _MARKS[mark]
     if mark and _MARKS[mark] != codec:
-        raise ImportFailedError(
-            f"{file}: it was to be read as {told}, and its first bytes say {_NAMES[_MARKS[mark]]}. Leave encoding out."
+        words = (
+            f"it was to be read as {told}, and its first bytes say {_NAMES[_MARKS[mark]]}",
+            f"指定的编码是 {told}，开头的字节却表明是 {_NAMES[_MARKS[mark]]}",
         )
+        raise ImportFailedError(file, fault(*words, "leave encoding out", "请勿指定编码"))
     return codec, mark
 
 

@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 from io import SEEK_END
 from typing import IO
 
-from service.imports.chunks import ImportFailedError
+from service.imports.chunks import ImportFailedError, fault
 from service.imports.readers.contract import MOST_RATIO, MOST_UNPACKED
+from service.imports.readers.panics import damaged
 from service.imports.readers.workbook_part import Oddities, PartError, Strings, read_part
 
 MOST_ENTRIES = 1_000
@@ -28,7 +29,11 @@ _STRINGS = "xl/sharedstrings.xml"
 _OTHERS = {"xl/workbook.bin": "an .xlsb file", "content.xml": "an OpenDocument file"}
 _PART = re.compile(r"/?(?:[^/\\]+/)*[^/\\]+\.xml", re.IGNORECASE)
 _PACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-_REMEDY = "Save the sheet alone as a new .xlsx file, or as 'CSV UTF-8'."
+_REMEDY = (
+    "save the sheet alone as a new .xlsx file, or as 'CSV UTF-8'",
+    "请将该工作表单独另存为新的 .xlsx 文件或“CSV UTF-8”",
+)
+_PASSWORD = fault("it has a password", "文件有密码", "save it without password as .xlsx", "请去掉密码并另存为 .xlsx")
 _DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError, RuntimeError)
 
 
@@ -60,17 +65,17 @@ def check_workbook(raw: IO[bytes], file: str) -> Workbook:
             entries = _checked(archive.infolist(), raw, file)
             return _look_through(archive, entries, file)
     except _DAMAGE as error:
-        raise ImportFailedError(f"{file}: the XLSX file is damaged: {error}. Save it again.") from None
+        raise damaged(file, "XLSX", error) from None
 
 
-def _refused(file: str, why: str) -> ImportFailedError:
-    return ImportFailedError(f"{file}: refused, {why}. {_REMEDY}")
+def _refused(file: str, en: str, zh: str) -> ImportFailedError:
+    return ImportFailedError(file, fault(f"refused, {en}", f"拒绝读取：{zh}", *_REMEDY))
 
 
 def _check_directory(raw: IO[bytes], file: str) -> None:
     """Count the entries and the ends of directories before any of them is read: zip readers differ over several."""
     if raw.seek(0, SEEK_END) > MOST_UNPACKED:
-        raise _refused(file, f"it has more than {MOST_UNPACKED:,} bytes")
+        raise _refused(file, f"it has more than {MOST_UNPACKED:,} bytes", f"超过 {MOST_UNPACKED:,} 字节")
     raw.seek(0)
     entries = ends = 0
     tail = b""
@@ -78,10 +83,10 @@ def _check_directory(raw: IO[bytes], file: str) -> None:
         window = tail + piece
         entries, ends = entries + window.count(_ENTRY), ends + window.count(_END)
         if entries > MOST_ENTRIES:
-            raise _refused(file, f"it has more than {MOST_ENTRIES:,} parts")
+            raise _refused(file, f"it has more than {MOST_ENTRIES:,} parts", f"超过 {MOST_ENTRIES:,} 个部件")
         tail = window[-3:]
     if ends > 1:
-        raise _refused(file, "it has another zip file inside")
+        raise _refused(file, "it has another zip file inside", "内含另一个 zip 文件")
     raw.seek(0)
 
 
@@ -89,32 +94,42 @@ def _checked(entries: list[zipfile.ZipInfo], raw: IO[bytes], file: str) -> dict[
     """Return the entries by their names in lower case, if what they declare is harmless."""
     by_name = {entry.filename.lower(): entry for entry in entries}
     if len(by_name) < len(entries):
-        raise _refused(file, "two of its parts have one name")
+        raise _refused(file, "two of its parts have one name", "有两个同名部件")
     for name, kind in _OTHERS.items():
         if name in by_name:
-            raise _refused(file, f"it is {kind}")
+            raise _refused(file, f"it is {kind}", "不是 .xlsx 文件")
     if not {_ROOT, _WORKBOOK, _RELATIONS} <= by_name.keys():
-        raise _refused(file, "it is a zip file without a workbook")
+        raise _refused(file, "it is a zip file without a workbook", "是不含工作簿的 zip 文件")
     for entry in entries:
         _check_entry(entry, file)
     if sum(entry.compress_size for entry in entries) > raw.seek(0, SEEK_END):
-        raise _refused(file, "its parts overlap")
+        raise _refused(file, "its parts overlap", "部件重叠")
     unpacked = sum(entry.file_size for entry in entries)
     if unpacked > MOST_UNPACKED:
-        raise _refused(file, f"it unpacks to {unpacked:,} bytes, and {MOST_UNPACKED:,} are the most")
+        raise _refused(
+            file,
+            f"it unpacks to {unpacked:,} bytes, and {MOST_UNPACKED:,} are the most",
+            f"解压后超过 {MOST_UNPACKED:,} 字节",
+        )
     return by_name
 
 
 def _check_entry(entry: zipfile.ZipInfo, file: str) -> None:
     steps = entry.filename.rstrip("/").split("/")
     if entry.flag_bits & 1:
-        raise ImportFailedError(f"{file}: it has a password. Save it without password as .xlsx.")
+        raise ImportFailedError(file, _PASSWORD)
     if ".." in steps or "" in steps or "\\" in entry.filename or len(steps) > _DEEPEST_NAME:
-        raise _refused(file, "the name of one of its parts leads out of it or is nested too deep")
+        raise _refused(
+            file, "the name of one of its parts leads out of it or is nested too deep", "部件名指向文件之外或嵌套过深"
+        )
     if entry.compress_type not in _PACKED:
-        raise _refused(file, "one of its parts is packed in an unusual way")
+        raise _refused(file, "one of its parts is packed in an unusual way", "部件的压缩方式异常")
     if entry.file_size > max(_UNSUSPECTED, entry.compress_size * MOST_RATIO):
-        raise _refused(file, f"a part of it unpacks to more than {MOST_RATIO} times its size, as only a bomb does")
+        words = (
+            f"a part of it unpacks to more than {MOST_RATIO} times its size, as only a bomb does",
+            f"部件解压后超过原大小的 {MOST_RATIO} 倍，疑为压缩炸弹",
+        )
+        raise _refused(file, *words)
 
 
 def _look_through(archive: zipfile.ZipFile, entries: dict[str, zipfile.ZipInfo], file: str) -> Workbook:
@@ -128,14 +143,14 @@ def _look_through(archive: zipfile.ZipFile, entries: dict[str, zipfile.ZipInfo],
         try:
             found[name] = read_part(name, pieces, strings, is_strings=name == _STRINGS)
         except PartError as error:
-            raise _refused(file, f"its part '{name}' {error}") from None
+            raise _refused(file, f"its part '{name}' {error}", f"部件“{name}”超出限制或不合规范") from None
     if {root.lower().removeprefix("/") for root in found[_ROOT].roots} != {_WORKBOOK}:
-        raise _refused(file, "its workbook is in an unusual place")
+        raise _refused(file, "its workbook is in an unusual place", "工作簿的位置异常")
     workbook = Workbook()
     for sheet, relation in found[_WORKBOOK].sheets.items():
         part = _part_of(found[_RELATIONS].targets.get(relation, ""))
         if part not in found:
-            raise _refused(file, f"its sheet '{sheet[:31]}' is no part of it")
+            raise _refused(file, f"its sheet '{sheet[:31]}' is no part of it", f"工作表“{sheet[:31]}”不在文件中")
         workbook.oddities[sheet] = found[part].oddities
     return workbook
 
@@ -157,7 +172,7 @@ def _pieces(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, file: str) -> Iter
         while piece := stream.read(_PIECE):
             size += len(piece)
             if size > entry.file_size:
-                raise _refused(file, "a part of it unpacks to more than is declared")
+                raise _refused(file, "a part of it unpacks to more than is declared", "部件解压后多于所声明的大小")
             yield piece
     if size != entry.file_size:
-        raise _refused(file, "a part of it unpacks to less than is declared")
+        raise _refused(file, "a part of it unpacks to less than is declared", "部件解压后少于所声明的大小")

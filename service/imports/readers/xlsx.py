@@ -12,15 +12,20 @@ import polars as pl
 from python_calamine import CalamineSheet, CalamineWorkbook, SheetTypeEnum, SheetVisibleEnum
 
 from features.kinds.contract import Fault
-from service.imports.chunks import Advance, Chunk, ImportFailedError, fault, shown
+from service.imports.chunks import Advance, Chunk, ImportFailedError, fault, no_such, shown
 from service.imports.readers.content import Content
 from service.imports.readers.contract import CHUNK_ROWS, Reading
+from service.imports.readers.header import NO_HEADER, MissingColumnsError, stands_twice
 from service.imports.readers.panics import readable
 from service.imports.readers.rejected import NUL, Rejected
 from service.imports.readers.workbook import check_workbook
 from service.imports.readers.workbook_part import Oddities
 from service.kit.numbers import written
 
+_NO_SHEET = fault(
+    "it has no sheet to read", "没有可读取的工作表", "save it with one, or name a hidden one",
+    "请保存一个工作表，或指明隐藏的工作表",
+)  # fmt: skip
 MOST_DIGITS = 15
 """Significant digits that a spreadsheet keeps of a number."""
 
@@ -51,11 +56,12 @@ def _sheet_name(book: CalamineWorkbook, known: Container[str], file: str, told: 
     names = [sheet.name for sheet in sheets if sheet.name in known]
     if told is not None:
         if told not in names:
-            raise ImportFailedError(f"{file}: it has no sheet '{told}'. Its sheets: {shown(', '.join(names))}.")
+            wrong = no_such("sheet", "工作表", told, map(shown, names))
+            raise ImportFailedError(f"{file}, sheet '{told}'", wrong)
         return told
     visible = [sheet.name for sheet in sheets if sheet.name in names and sheet.visible == SheetVisibleEnum.Visible]
     if not visible:
-        raise ImportFailedError(f"{file}: it has no sheet to read. Save it with one, or name a hidden one.")
+        raise ImportFailedError(file, _NO_SHEET)
     return visible[0]
 
 
@@ -66,14 +72,16 @@ class _Sheet:
         self._first_column = 1 + (sheet.start[1] if sheet.start else 0)
         self._rejected = Rejected(file)
         self._no_texts: defaultdict[str, list[int]] = defaultdict(list)
+        self._header: tuple[str, ...] = ()
 
     def chunks(self, required: tuple[str, ...], optional: tuple[str, ...]) -> Iterator[Chunk]:
         rows = enumerate(self._sheet.iter_rows() if self._sheet.start else (), 1)
         line, cells = next(((line, cells) for line, cells in rows if any(cell != "" for cell in cells)), (1, []))
-        header = [_name(cell) for cell in cells]
-        wanted = self._wanted(line, header, required, optional)
+        self._header = tuple(_name(cell) for cell in cells)
+        wanted = self._wanted(line, self._header, required, optional)
         lines: list[int] = []
         texts: list[list[str | None]] = []
+        is_begun = False
         for line, cells in rows:
             row = self._row(line, cells, wanted)
             if row is not None:
@@ -82,21 +90,20 @@ class _Sheet:
                 self._rejected.good += 1
             if len(lines) + len(self._rejected) >= CHUNK_ROWS:
                 yield self._chunk(list(wanted), lines, texts)
-                lines, texts = [], []
-        if lines or len(self._rejected):
+                lines, texts, is_begun = [], [], True
+        if lines or len(self._rejected) or not is_begun:
             yield self._chunk(list(wanted), lines, texts)
 
     def _wanted(
-        self, line: int, header: list[str], required: tuple[str, ...], optional: tuple[str, ...]
+        self, line: int, header: tuple[str, ...], required: tuple[str, ...], optional: tuple[str, ...]
     ) -> dict[str, int]:
         place = f"{self._file}, sheet '{self._sheet.name}', row {line}"
         if not header:
-            raise ImportFailedError(f"{place}: the sheet is empty; a header row is expected. Put the header there.")
+            raise ImportFailedError(place, NO_HEADER)
         if missing := [name for name in required if name not in header]:
-            found = shown(", ".join(header))
-            raise ImportFailedError(f"{place}: column '{missing[0]}' is missing. Columns found: {found}.")
+            raise MissingColumnsError(place, missing, header)
         if repeated := [name for name in (*required, *optional) if header.count(name) > 1]:
-            raise ImportFailedError(f"{place}: column '{repeated[0]}' stands twice. Rename or remove one.")
+            raise ImportFailedError(place, stands_twice(repeated[0]))
         return {name: header.index(name) for name in (*required, *optional) if name in header}
 
     def _row(self, line: int, cells: list[Any], wanted: dict[str, int]) -> list[str | None] | None:
@@ -122,7 +129,7 @@ class _Sheet:
         frame = pl.DataFrame(texts, schema=dict.fromkeys(names, pl.String()), orient="row")
         no_texts, self._no_texts = self._no_texts, defaultdict(list)
         rows = frame.insert_column(0, pl.Series("line", lines, dtype=pl.Int64))
-        return Chunk(rows, self._rejected.take(), no_texts)
+        return Chunk(rows, self._rejected.take(), self._header, no_texts)
 
 
 def _name(cell: object) -> str:

@@ -123,7 +123,8 @@ def test_days_before_spreadsheets_count_and_long_numbers_are_text(session, tmp_p
 
 @pytest.fixture
 def run(database, tenant, monkeypatch):
-    monkeypatch.setattr("service.cli.exports.open_database", lambda _: database)
+    for module in ("exports", "data"):
+        monkeypatch.setattr(f"service.cli.{module}.open_database", lambda _: database)
     monkeypatch.setenv("CLUSTERCREDIT_TENANT", tenant)
     monkeypatch.setenv("COLUMNS", "300")
 
@@ -172,3 +173,23 @@ def test_the_command_writes_every_kind_or_none(run, database, tenant, tmp_path, 
     run("export", "all", tmp_path / "more", "--format", "csv", code=1)
     assert [path.name for path in tmp_path.iterdir()] == ["all"]
     assert len(_entries(database, tenant)) == len(KINDS)
+
+
+@pytest.mark.parametrize("form", ["csv", "ndjson"])
+def test_all_that_was_exported_is_imported_elsewhere_though_most_kinds_have_no_rows(
+    run, database, tenant, tmp_path, form
+):
+    there, back, other = tmp_path / "there", tmp_path / "back", f"after {tenant}"
+    with database.session() as session:
+        create_tenant(session, other)
+    with database.session(tenant_id_of(tenant)) as session:
+        add(session, firm(), sale(date(2024, 1, 1), 100))
+    run("export", "all", there, "--format", form)
+    (there / "notes.txt").write_text("what we agreed")
+    told = run("import", "all", there, "--tenant", other, "--preview")
+    assert "nothing was loaded" in told
+    assert "left out: 1 not named after a kind 未以数据种类命名: notes.txt" in told
+    assert f"no rows 没有数据行: person.{form}, loan.{form}, " in told
+    assert "rejected: " not in run("import", "all", there, "--tenant", other)
+    run("export", "all", back, "--format", form, "--tenant", other)
+    assert all((there / path.name).read_bytes() == path.read_bytes() for path in back.iterdir())

@@ -16,6 +16,7 @@ from service.exports.writers import FORMS
 from service.firms.use_cases import add_rows
 from service.identity.use_cases import create_tenant, tenant_id_of
 from service.imports.checks import CONTROL, NUMBER, typed
+from service.imports.folder import ALL
 from service.imports.readers import read_path
 from service.kit.numbers import written
 from tests.service.exports.files import TODAY, load, write
@@ -30,8 +31,7 @@ def _there_and_back(database, tenant, name, folder, form) -> dict[str, int]:
             rows[kind] = write(session, kind, folder / f"{kind}.{form}").rows
         session.rollback()
     with database.session(tenant_id_of(tenant)) as session:
-        for kind in KINDS:
-            load(session, kind, folder / f"{kind}.{form}")
+        assert [line.kind for line in load(session, ALL, folder).files] == list(KINDS)
         for kind in KINDS:
             write(session, kind, folder / "again" / f"{kind}.{form}")
         session.rollback()

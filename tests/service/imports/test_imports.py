@@ -1,6 +1,7 @@
 """The import door: whole or not at all, good rows loaded, bad ones named, twice the same as once."""
 
 import gzip
+import re
 from datetime import date
 
 import polars as pl
@@ -165,7 +166,7 @@ def test_a_loan_that_another_firm_was_given_meanwhile(database, tenant, tmp_path
             load_file("loan", theirs)
 
     load_file("firm", firms)
-    with pytest.raises(ImportFailedError, match="L1 was just added to another firm"):
+    with pytest.raises(ImportFailedError, match="loan L1: another firm was just given"):
         load_file("loan", mine, overtake)
     again = load_file("loan", mine)
     assert (again.files[0].added, again.files[0].rejected) == (0, 1)
@@ -192,7 +193,11 @@ def test_gzip_bom_quotes_and_line_ends(session, firms, tmp_path, name):
     [
         ("absent.csv", None, "No such file"),
         ("empty.csv", b"", "empty"),
-        ("columns.csv", b"firm_id,observed_on\nE1,2024-01-01\n", "column 'direction' is missing"),
+        (
+            "columns.csv",
+            b"firm_id,observed_on\nE1,2024-01-01\n",
+            "columns are missing: 'direction', 'counterparty', 'has_linked_codes'",
+        ),
         ("twice.csv", (HEADER + ",net_fen\n").encode(), "'net_fen' stands twice"),
         ("optional.csv", (HEADER + ",known_on\n").encode(), "'known_on' stands twice"),
         ("damaged.csv.gz", gzip.compress((HEADER + "\n" + "x\n" * 9999).encode())[:-20], "damaged after line"),
@@ -207,13 +212,28 @@ def test_a_bad_file_is_named_and_nothing_is_loaded(session, firms, tmp_path, nam
     with pytest.raises(ImportFailedError, match=words) as failure:
         import_source(session, "invoice", path, TODAY)
     assert name in str(failure.value)
+    assert re.search(" / .*[一-龥].*；.*[一-龥]", str(failure.value))
+
+
+def test_all_missing_columns_are_named_with_what_may_be_meant_and_what_to_do(session, tmp_path):
+    path = tmp_path / "firms.csv"
+    path.write_text("企业编号,Observed-On,day\nE1,2024-01-01,甲\n")
+    with pytest.raises(ImportFailedError) as failure:
+        import_source(session, "firm", path, TODAY)
+    en, zh = str(failure.value).split(" / ")
+    assert "missing: 'firm_id' (is it '企业编号'?), 'observed_on' (is it 'Observed-On'?), 'name'; columns found: " in en
+    assert en.endswith(
+        "name them as 'clustercredit template firm' does, or map your own columns with --map (docs/import-door.md)"
+    )
+    assert "'firm_id'（是否即 '企业编号'？）、'observed_on'（是否即 'Observed-On'？）、'name'；文件中的列：" in zh
+    assert zh.endswith("请按 clustercredit template firm 的列名填写，或用 --map 映射贵行的列（见 docs/import-door.md）")
 
 
 @pytest.mark.parametrize("written", ["11010519491231002X", "1101 0519 4912 3100 2X", "110105491231002"])
 def test_a_file_without_a_header_does_not_give_its_first_person_away(session, tmp_path, written):
     path = tmp_path / "people.csv"
     path.write_text(f"E1,2024-01-01,{written},owner\n")
-    with pytest.raises(ImportFailedError, match=r"Columns found: E1, 2024-01-01, \*\*\*, owner"):
+    with pytest.raises(ImportFailedError, match=r"columns found: E1, 2024-01-01, \*\*\*, owner"):
         import_source(session, "person", path, TODAY)
 
 

@@ -82,13 +82,45 @@ def test_templates_are_printed_or_written(run, tmp_path):  # noqa: F811
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("template", "nothing"), "there is no kind"),
+        (("template", "frim"), "did you mean 'firm'?"),
         (("template", "loan", "--format", "xlsx"), "give --out loan.xlsx"),
         (("import", "firm", "f.csv", "--report", "q.pdf"), ".html or .json"),
     ],
 )
 def test_what_cannot_be_asked_is_said(run, arguments, words):  # noqa: F811
     assert words in run(*arguments, code=2)
+
+
+def test_a_template_is_written_over_nothing_unless_it_is_forced(run, tmp_path):  # noqa: F811
+    place = tmp_path / "firms.csv"
+    place.write_text("what was typed in")
+    result = CliRunner().invoke(commands, ["template", "firm", "--out", str(place)])
+    assert (result.exit_code, place.read_text()) == (1, "what was typed in")
+    assert "firms.csv is there already" in str(result.exception)
+    run("template", "firm", "--out", str(place), "--force")
+    assert place.read_bytes() == template_of(KINDS["firm"], "csv")
+
+
+def test_unused_columns_and_the_templates_own_row_are_told(run, tmp_path):  # noqa: F811
+    firms = tmp_path / "firms.csv"
+    firms.write_bytes(template_of(KINDS["firm"], "csv").replace(b"founded_on", b"fuonded_on"))
+    output = run("import", "firm", str(firms))
+    assert "unused: firms.csv, column 'fuonded_on' is not read; did you mean 'founded_on'?" in output
+    assert "未使用：列 'fuonded_on' 未被读取；是否应为 'founded_on'？" in output
+    assert "the template's row of examples" not in output
+    firms.write_bytes(template_of(KINDS["firm"], "csv").replace(b"2024-06-15", b"2024-06-16"))
+    output = run("import", "firm", str(firms))
+    assert "warning: firm_id, 1 rows: the template's row of examples, which was not replaced" in output
+    assert "警告：模板自带的示例行，未被替换" in output
+    assert "no rows" not in output
+
+
+def test_other_unused_columns_and_files_without_rows_are_told_in_a_line(run, tmp_path):  # noqa: F811
+    firms = tmp_path / "firms.csv"
+    firms.write_text("firm_id,observed_on,name,[red]remark,\n")
+    output = run("import", "firm", str(firms), "--preview")
+    assert "unused: firms.csv, columns that are not read 未读取的列: [red]remark\n" in output
+    assert "no rows 没有数据行: firms.csv" in output
 
 
 def test_a_mapping_with_mistakes_says_all_of_them(run, bank, tmp_path):  # noqa: F811

@@ -139,3 +139,10 @@ def test_a_value_that_json_cannot_keep_is_shown_otherwise(run, manager):
     assert job["state"] == "succeeded"
     assert [reject["value"] for reject in job["result"]["rejects"]] == ["a␀b", "20␀24"]
     assert manager.get(f"/v1/imports/{job['id']}/report").status_code == 200
+
+
+def test_a_kind_that_there_is_not_may_be_meant_as_another_one(manager):
+    imported, exported = upload(manager, FIRMS, kind="frim"), manager.get("/v1/exports/frim")
+    for answer in (imported, exported):
+        assert answer.status_code == 422
+        assert answer.json()["errors"][0]["reason"].endswith("; did you mean 'firm'? / 是否应为 'firm'？")

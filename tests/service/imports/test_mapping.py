@@ -297,7 +297,9 @@ def test_a_persons_number_is_not_repeated_from_the_file(session, firms, tmp_path
 
 
 def test_a_column_that_the_mapping_names_must_be_there(session, firms, tmp_path):
-    with pytest.raises(ImportFailedError, match="column '状态' is missing"):
+    with pytest.raises(
+        ImportFailedError, match=r"missing: '状态'; .* correct their names under 'columns' in the mapping"
+    ):
         load(session, tmp_path, THEIRS.replace("状态", "狀態"), INVOICES)
     with pytest.raises(ImportFailedError, match="for kind 'invoice', not 'loan'"):
         load(session, tmp_path, THEIRS, INVOICES, kind="loan")

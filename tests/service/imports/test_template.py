@@ -9,10 +9,10 @@ from python_calamine import CalamineWorkbook
 
 from features.kinds import KINDS
 from service.imports.checks import typed
+from service.imports.columns import columns_of
 from service.imports.mapping_file import parse_mapping
 from service.imports.readers import read
 from service.imports.template import template_of
-from service.imports.use_cases import columns_of
 from tests.service.imports.test_kinds import TODAY, example
 
 

@@ -99,7 +99,7 @@ def bomb() -> bytes:
 @pytest.mark.parametrize(
     ("make", "says"),
     [
-        (lambda: b"firm_id,name\nE1,x\n", "column 'observed_on' is missing"),
+        (lambda: b"firm_id,name\nE1,x\n", "columns are missing: 'observed_on'"),
         (lambda: gzip.compress(b"firm_id,observed_on\n")[:-5], "damaged"),
         (bomb, "unpacks to more than"),
     ],

@@ -41,7 +41,7 @@ def test_an_encoding_that_is_told(told, encoding):
 
 
 def test_an_encoding_that_there_is_not_or_that_the_file_contradicts():
-    with pytest.raises(ImportFailedError, match=r"no encoding 'latin-1'\. Encodings: utf-8"):
+    with pytest.raises(ImportFailedError, match=r"encoding 'latin-1': .* use one of: utf-8"):
         read_all(TEXT.encode(), "id", reading=Reading(encoding="latin-1"))
     with pytest.raises(ImportFailedError, match="read as gbk, and its first bytes say UTF-16"):
         read_all(TEXT.encode("utf-16"), "id", reading=Reading(encoding="gbk"))
@@ -74,7 +74,7 @@ def test_the_delimiter_is_found_in_the_header(delimiter):
 def test_a_delimiter_of_which_the_header_has_more_of_another():
     assert read_all(b"id;a,b,c,d\n1;2\n", "id")[0] == [(2, "1")]
     assert read_all(b"id\tname\n1\t2\n", "id", reading=Reading(delimiter="tab"))[0] == [(2, "1")]
-    with pytest.raises(ImportFailedError, match="no delimiter"):
+    with pytest.raises(ImportFailedError, match="delimiter '::': there is no such"):
         read_all(b"id\n", "id", reading=Reading(delimiter="::"))
 
 
@@ -85,7 +85,7 @@ def test_nul_rejects_its_row():
 
 
 def test_utf_16_without_its_mark_says_so():
-    with pytest.raises(ImportFailedError, match="It has NUL characters: save it as 'CSV UTF-8'"):
+    with pytest.raises(ImportFailedError, match="NUL characters; save it as 'CSV UTF-8'"):
         read_all(TEXT.encode("utf-16-le"), "id")
 
 
@@ -127,8 +127,8 @@ def test_names_that_do_not_contradict(name):
         ("a.xls", TEXT.encode(), ".xls files are not read"),
         ("a.gz", TEXT.encode(), "its name says gzip"),
         ("a", gzip.compress(b"PK\x03\x04"), "XLSX inside gzip"),
-        ("a", b"\n" + TEXT.encode(), "line 1: the line is empty"),
-        ("a", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "Save it without password"),
+        ("a", b"\n" + TEXT.encode(), "line 1: empty; a header line"),
+        ("a", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "save it without password"),
     ],
     ids=itertools.count(),
 )
@@ -143,7 +143,7 @@ def test_what_is_told_of_another_format_is_refused():
         (Reading(sheet="S"), "no sheets"),
         (Reading(format="xlsx"), "read as XLSX, and its content is CSV"),
         (Reading(format="ndjson", encoding="gbk"), "only of CSV files"),
-        (Reading(format="xml"), "no format 'xml'"),
+        (Reading(format="xml"), "format 'xml': there is no such"),
     ]:
         with pytest.raises(ImportFailedError, match=words):
             read_all(TEXT.encode(), "id", reading=reading)
@@ -204,8 +204,9 @@ def both_ways(data, names, reading, piece):
 
 
 def test_a_message_has_no_nul():
-    with pytest.raises(ImportFailedError, match=r"Columns found: 1␀\. It has NUL"):
+    with pytest.raises(ImportFailedError, match="NUL characters") as failure:
         read_all("1\n2\n".encode("utf-16-le"), "id", reading=Reading(delimiter=",", encoding="utf-8"))
+    assert "\0" not in str(failure.value)
 
 
 @settings(max_examples=300)

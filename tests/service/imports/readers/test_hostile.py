@@ -4,6 +4,7 @@ import base64
 import gzip
 import io
 import json
+import re
 import struct
 import subprocess
 import sys
@@ -175,10 +176,8 @@ def test_a_bomb_is_refused_at_once(child, name):
     child.stdin.write(base64.b64encode(make()).decode() + "\n")
     child.stdin.flush()
     said, seconds, kilobytes = json.loads(child.stdout.readline())
-    with pytest.raises(ImportFailedError, match=words):
-        raise ImportFailedError(said)
-    assert said.startswith(("bomb: ", "bomb, line"))
-    assert said.count(". ") >= 1
+    assert re.search(words, said)
+    assert re.fullmatch(r"bomb(, [^:]+)?: .+; .+ / .*[一-龥].*；.*[一-龥].*", said)
     assert seconds < 1
     assert kilobytes < 50_000
 
@@ -195,7 +194,7 @@ def test_the_plain_parts_are_no_bomb():
           "xl/worksheets/a.bin": PLAIN[SHEET]}, "its sheet 'S' is no part of it"),
         ({SHEET: PLAIN[SHEET].replace("UTF-8", "UTF-7")}, "is not UTF-8|is damaged"),
         ({SHEET: "junk" + PLAIN[SHEET]}, "is damaged"),
-        ({SHEET: PLAIN[SHEET].replace("sheetData", "data")}, "the sheet is empty"),
+        ({SHEET: PLAIN[SHEET].replace("sheetData", "data")}, "row 1: empty"),
         ({"xl/others.xml": "<sst><si/></sst>"}, "shared texts in an unusual place"),
     ],
 )  # fmt: skip

@@ -87,7 +87,9 @@ def test_a_key_that_stands_twice_in_what_is_not_wanted_does_no_harm():
 
 def test_a_required_key_that_no_row_has():
     data = b'{"id": 1, "nane": 2}\n{"id": 2}\n'
-    with pytest.raises(ImportFailedError, match=r"key 'name' is missing in every row\. Other keys found: nane"):
+    with pytest.raises(
+        ImportFailedError, match="file, every row: columns are missing: 'name'; columns found: id, nane"
+    ):
         read_all(data, "id", "name")
     assert read_all(data + b'{"name": null}', "id", "name")[0][2] == (3, None, None)
 

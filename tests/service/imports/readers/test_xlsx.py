@@ -113,15 +113,15 @@ def test_a_named_sheet_and_the_first_visible_one():
     data = workbook([["list"]], sheet="lists", write=write)
     assert read_all(data, "id")[0] == [(2, "E1")]
     assert read_all(data, "id", reading=Reading(sheet="乙"))[0] == [(2, "E2")]
-    with pytest.raises(ImportFailedError, match=r"no sheet '丙'\. Its sheets: lists, 甲, 乙"):
+    with pytest.raises(ImportFailedError, match="sheet '丙': there is no such sheet; use one of: lists, 甲, 乙"):
         read_all(data, "id", reading=Reading(sheet="丙"))
 
 
 @pytest.mark.parametrize(
     ("rows", "words"),
     [
-        ([], "sheet 'Sheet1', row 1: the sheet is empty"),
-        ([["title"], ["id"]], "row 1: column 'id' is missing. Columns found: title"),
+        ([], "sheet 'Sheet1', row 1: empty; a header line"),
+        ([["title"], ["id"]], "row 1: columns are missing: 'id'; columns found: title"),
         ([["id", "id"]], "column 'id' stands twice"),
     ],
 )

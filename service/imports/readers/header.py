@@ -1,0 +1,41 @@
+"""What may be wrong with the names of a file's columns."""
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from features.kinds.contract import Fault
+from service.imports.chunks import ImportFailedError, fault, shown
+
+NO_HEADER: Final = fault(
+    "empty; a header line is expected", "为空，应有表头行", "put the header there", "请在此处填写表头"
+)
+
+
+class MissingColumnsError(ImportFailedError):
+    """A file lacks columns that it must have.
+
+    Parameters
+    ----------
+    place
+        Where they were looked for.
+    missing
+        All that it lacks.
+    found
+        Those that it has.
+    """
+
+    def __init__(self, place: str, missing: Sequence[str], found: Iterable[str]) -> None:
+        self.place, self.missing, self.found = place, tuple(missing), tuple(found)
+        listed = [f"'{shown(name)}'" for name in self.missing]
+        super().__init__(place, self.fault(listed, listed, "compare with the source", "请与来源核对"))
+
+    def fault(self, en: Iterable[str], zh: Iterable[str], remedy_en: str, remedy_zh: str) -> Fault:
+        """Return what is said of the missing columns, each in words of the caller's, with those that were found."""
+        found = shown(", ".join(filter(None, self.found)))
+        reason = f"columns are missing: {', '.join(en)}; columns found: {found}"
+        return fault(reason, f"缺少列：{'、'.join(zh)}；文件中的列：{found}", remedy_en, remedy_zh)
+
+
+def stands_twice(name: str) -> Fault:
+    """Say that a column stands twice."""
+    return fault(f"column '{name}' stands twice", f"列“{name}”重复出现", "rename or remove one", "请改名或删去其一")
