@@ -24,6 +24,7 @@ from service.imports.readers import Reading
 from service.imports.template import BINARY, TemplateFormat, template_of
 from service.imports.use_cases import Manner, import_source, source_of
 from service.kit import clock
+from service.kit.files import make_folder, replace_whole
 from service.kit.formulas import guarded
 from service.scoring.publication import complete
 from service.scoring.use_cases import context_of
@@ -96,11 +97,12 @@ def import_command(
         if summary.rejects.height:
             stamp = clock.now().astimezone(clock.CHINA).strftime("%Y%m%dT%H%M%S")
             rejected_to = rejects or settings.local_dir / "rejects" / f"{kind}-{stamp}.csv"
-            rejected_to.parent.mkdir(parents=True, exist_ok=True)
-            summary.rejects.with_columns(guarded(pl.col(pl.String))).write_csv(rejected_to, include_bom=True)
+            rows = summary.rejects.with_columns(guarded(pl.col(pl.String)))
+            make_folder(rejected_to.parent)
+            replace_whole(rejected_to, rows.write_csv(include_bom=True).encode())
         if report is not None:
             text = page_of(summary.report) if report.suffix == ".html" else summary.report.model_dump_json(indent=1)
-            report.write_text(text, encoding="utf-8")
+            replace_whole(report, text.encode())
     if summary.added:
         database.analyze()
     print_summary(summary, rejected_to, report)

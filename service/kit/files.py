@@ -89,7 +89,7 @@ def _write_new(place: Path, content: bytes) -> None:
     descriptor = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         if os.write(descriptor, content) != len(content):
-            raise OSError(errno.ENOSPC, "Only a part of a key could be written", str(place.parent))
+            raise OSError(errno.ENOSPC, "Only a part could be written", str(place.parent))
         os.fsync(descriptor)
     finally:
         os.close(descriptor)

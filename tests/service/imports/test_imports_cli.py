@@ -42,6 +42,7 @@ def test_a_preview_a_report_and_then_the_load(run, bank, tmp_path):  # noqa: F81
     assert "nothing was loaded" not in output
     assert "数据质量报告" in page.read_text()
     rejects = pl.read_csv(tmp_path / "r.csv")
+    assert {path.stat().st_mode & 0o077 for path in (page, tmp_path / "r.csv")} == {0}, "for their owner alone"
     assert rejects["remedy"].item().startswith("check month")
     assert rejects["remedy_zh"].item().startswith("请核对月和日")
     run("import", *bank, "--report", str(report))
