@@ -85,12 +85,12 @@ def _wanted(
 
 def _chunk(part: pl.DataFrame, file: str, before: int, rejected: Rejected) -> Chunk:
     line = pl.int_range(before + 1, before + 1 + len(part), dtype=pl.Int64, eager=True).alias("line")
-    near = part.select(_near(values) for values in part)
-    texts = near.select(_text(name, dtype) for name, dtype in part.schema.items())
-    if sum(int(texts[name].str.len_bytes().sum()) for name in texts.columns) > MOST_UNPACKED:
+    if _length(part) > MOST_UNPACKED:
         words = (f"the texts of its rows are longer than {MOST_UNPACKED:,} bytes", f"文本超过 {MOST_UNPACKED:,} 字节")
         place = f"{file}, rows {before + 1} to {before + len(part)}"
         raise ImportFailedError(place, fault(*words, "shorten them", "请缩短"))
+    near = part.select(_near(values) for values in part)
+    texts = near.select(_text(name, dtype) for name, dtype in part.schema.items())
     faults = [
         (name, *found)
         for name in part.columns
@@ -104,6 +104,16 @@ def _chunk(part: pl.DataFrame, file: str, before: int, rejected: Rejected) -> Ch
         rejected.add(before + 1 + index, name, str(values[index]), fault_)
     empty_is_null = [pl.when(pl.col(name) != "").then(pl.col(name)).alias(name) for name in part.columns]
     return Chunk(frame.filter(~is_bad).with_columns(empty_is_null), rejected.take())
+
+
+def _length(part: pl.DataFrame) -> int:
+    """Return the bytes of all texts before they are written out: rows of a category share one copy until then."""
+    lengths = [
+        (pl.col(name).str if isinstance(dtype, pl.String) else pl.col(name).cat).len_bytes().cast(pl.Int64).sum()
+        for name, dtype in part.schema.items()
+        if isinstance(dtype, pl.String | pl.Categorical | pl.Enum)
+    ]
+    return sum(total.item() for total in part.select(lengths))
 
 
 def _near(values: pl.Series) -> pl.Series:

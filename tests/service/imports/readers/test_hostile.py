@@ -10,6 +10,7 @@ import subprocess
 import sys
 import zipfile
 
+import polars as pl
 import pytest
 
 from service.imports.chunks import ImportFailedError
@@ -97,6 +98,13 @@ def far_cell():
     return packed(parts(row.format(1, "A") + row.format(1048576, "XFD")))
 
 
+def repeated(text, times, dtype):
+    """Let so many rows have one text, which a dictionary has once."""
+    data = io.BytesIO()
+    pl.DataFrame({"id": pl.Series([text], dtype=dtype).gather([0] * times)}).write_parquet(data)
+    return data.getvalue()
+
+
 SHEET = "xl/worksheets/sheet1.xml"
 BOMBS = {
     "xlsx, one part declares more than is allowed": (
@@ -132,6 +140,12 @@ BOMBS = {
     "gzip, NDJSON": (lambda: gzipped(b'{"id": 1}\n', GIB, b""), "more than 200 times its size"),
     "Parquet, a footer that understates its pages": (
         lambda: lying_parquet("x" * (GIB // 4)), "as only a bomb does"),
+    "Parquet, one category in every row": (
+        lambda: repeated("x" * 1_000_000, 100_000, pl.Categorical), "are longer than 268,435,456 bytes"),
+    "Parquet, one value of an enumeration in every row": (
+        lambda: repeated("x" * 10_000, 100_000, pl.Enum(["x" * 10_000])), "are longer than 268,435,456 bytes"),
+    "Parquet, categories of 4 GiB in all, of which 32 bits count none": (
+        lambda: repeated("x" * 65_536, 65_536, pl.Categorical), "are longer than 268,435,456 bytes"),
     "gzip, rows, then a bomb": (
         lambda: gzip.compress(b"id,b\n" + ROWS) + gzipped(b"1\n", GIB),
         "rows are no rows"),
