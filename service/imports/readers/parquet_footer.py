@@ -11,10 +11,11 @@ from service.imports.chunks import ImportFailedError, fault
 from service.imports.readers.contract import MOST_RATIO, UNSUSPECTED
 from service.imports.readers.panics import damaged
 from service.imports.readers.parquet_shapes import FOOTER, PAGE
-from service.imports.readers.thrift import Compact
+from service.imports.readers.thrift import Compact, TooManyError
 
 MAGIC = b"PAR1"
-MOST_FOOTER = 1 << 24
+MOST_FOOTER, MOST_FOOTER_VALUES = 1 << 24, 500_000
+MOST_HEADER_VALUES = 64
 MOST_GROUP = 1 << 29
 """Bytes to which a row group may unpack: one is held at a time."""
 ROWS_PER_BYTE, UNSUSPECTED_ROWS = 10, 1_000_000
@@ -23,7 +24,25 @@ _ROW_COUNT, _GROUPS = 3, 4
 _CHUNKS, _GROUP_BYTES, _GROUP_ROWS, _COLUMN = 1, 2, 3, 3
 _CHUNK_BYTES, _DATA_AT, _DICTIONARY_AT = 7, 9, 11
 _UNPACKED, _PACKED, _DATA, _DICTIONARY, _DATA_2, _VALUES = 2, 3, 5, 7, 8, 1
-_FIRST_LOOK = 512
+_ENCODING = {_DATA: 2, _DICTIONARY: 2, _DATA_2: 4}
+_ENCODINGS = {0, 2, 3, 4, 8, 9}
+"""Those in which a page has at least the values that it says: a few bytes of a delta encoding have any number."""
+_LOOKS = (1 << 9, 1 << 12, 1 << 16)
+"""Bytes in which a page's header is looked for, one after the other."""
+_LONG_FOOTER = fault(
+    f"its footer has more than {MOST_FOOTER_VALUES:,} values", f"文件尾超过 {MOST_FOOTER_VALUES:,} 个值",
+    "write it with larger row groups", "请写成较大的行组",
+)  # fmt: skip
+_LONG_HEADER = fault(
+    f"a page's header has more than {_LOOKS[-1]:,} bytes or {MOST_HEADER_VALUES} values",
+    f"数据页的页头超过 {_LOOKS[-1]:,} 字节或 {MOST_HEADER_VALUES} 个值",
+    "write it without statistics of pages, or send it as CSV", "请不写数据页的统计信息，或以 CSV 发送",
+)  # fmt: skip
+_DELTA = fault(
+    "a page of it is in a delta encoding, which hides how much it unpacks to", "数据页采用 DELTA 编码，无法预知解压后的大小",
+    "write it with plain or dictionary encoding, as of Parquet version 1, or send it as CSV",
+    "请采用 PLAIN 或字典编码（Parquet 第 1 版），或以 CSV 发送",
+)  # fmt: skip
 _UNREADABLE = (IndexError, KeyError, TypeError, ValueError, AttributeError)
 
 
@@ -45,10 +64,12 @@ def check_footer(raw: IO[bytes], file: str) -> int:
         raise ImportFailedError(file, fault(*words, "send it in parts", "请分成几个文件"))
     raw.seek(size - 8 - length)
     try:
-        footer = Compact(raw.read(length)).struct(FOOTER)
+        footer = Compact(raw.read(length), MOST_FOOTER_VALUES).struct(FOOTER)
         groups = footer.get(_GROUPS, [])
         rows, promised = footer[_ROW_COUNT], sum(group[_GROUP_ROWS] for group in groups)
         declared = [group[_GROUP_BYTES] for group in groups]
+    except TooManyError:
+        raise ImportFailedError(file, _LONG_FOOTER) from None
     except _UNREADABLE:
         raise damaged(file, "Parquet", "its footer cannot be read") from None
     if min([rows, *declared, 0]) < 0 or rows != promised:
@@ -112,10 +133,15 @@ class _Pages:
             held = header.get(_DICTIONARY, {}).get(_VALUES, 0)
             if header[_PACKED] < 0 or at > end or not 0 <= held <= header[_UNPACKED]:
                 raise ValueError("a page outside its column, or less than its values")
+            self._check_encodings(header)
             total += header[_UNPACKED]
             values += max(header.get(kind, {}).get(_VALUES, 0) for kind in (_DATA, _DATA_2))
         self.most_values = max(self.most_values, values)
         return total
+
+    def _check_encodings(self, header: dict[int, Any]) -> None:
+        if not {header[kind][field] for kind, field in _ENCODING.items() if kind in header} <= _ENCODINGS:
+            raise ImportFailedError(self._file, _DELTA)
 
     def _header(self, at: int, end: int) -> tuple[dict[int, Any], int]:
         """Return the header of a page, and where it ends."""
@@ -123,13 +149,14 @@ class _Pages:
         if self._count > max(UNSUSPECTED_PAGES, self._size // BYTES_PER_PAGE):
             words = (f"it has more than {self._count - 1:,} pages", f"超过 {self._count - 1:,} 个数据页")
             raise ImportFailedError(self._file, fault(*words, "write it with larger ones", "请写成较大的数据页"))
-        look = _FIRST_LOOK
-        while True:
+        for look in _LOOKS:
             self._raw.seek(at)
-            compact = Compact(self._raw.read(min(look, end - at)))
+            compact = Compact(self._raw.read(min(look, end - at)), MOST_HEADER_VALUES)
             try:
                 return compact.struct(PAGE), at + compact.at
+            except TooManyError:
+                break
             except IndexError:
                 if look >= end - at:
                     raise
-            look *= 8
+        raise ImportFailedError(self._file, _LONG_HEADER)

@@ -15,13 +15,24 @@ TEXT: Final = frozenset({_BINARY})
 Shape = frozenset[int] | list[Any] | dict[int, Any] | None
 """What a value must be: one of types, a list of a shape, a struct of shapes by field number; None: anything."""
 _DEEPEST, _LAST_FIELD = 24, 32_767
+_STRUCT_COSTS = 4
+"""Values for which a struct counts besides its fields: it takes a byte, and becomes a dict."""
+
+
+class TooManyError(Exception):
+    """There are more values than the data may have."""
 
 
 class Compact:
-    """Values of Thrift's compact protocol; each takes a byte at least, so the length of the data bounds the work.
+    """Values of Thrift's compact protocol.
 
     A value of another type than its field's is refused: a reader that goes by field numbers alone would take the bytes
     for something else. So are a field that stands twice and a number too long, of which readers cut bits off.
+
+    Parameters
+    ----------
+    most
+        Values that the data may have, a struct counting for several: they bound the work and the memory.
 
     Attributes
     ----------
@@ -29,11 +40,11 @@ class Compact:
         How many bytes are read.
     """
 
-    def __init__(self, data: bytes) -> None:
-        self._data, self.at = data, 0
+    def __init__(self, data: bytes, most: int) -> None:
+        self._data, self._left, self.at = data, most, 0
 
     def struct(self, shape: dict[int, Any], depth: int = 0) -> dict[int, Any]:
-        """Read a struct; texts and maps are passed over.
+        """Read a struct; texts, maps and fields that the shape does not have are passed over.
 
         Raises
         ------
@@ -41,20 +52,24 @@ class Compact:
             If the data ends before it does.
         ValueError
             If it is none, or not of the shape.
+        TooManyError
+            If it has too many values.
         """
         if depth > _DEEPEST:
             raise ValueError("nested too deep")
+        self._spend(_STRUCT_COSTS)
         found: dict[int, Any] = {}
         field = 0
         while head := self._byte():
             field = field + (head >> 4) if head >> 4 else self._signed()
             if field in found or not 0 < field <= _LAST_FIELD:
                 raise ValueError("no such field, or twice")
+            self._spend(1)
             kind, expected = head & 15, shape.get(field)
-            if kind in FLAG and expected in {None, FLAG}:
-                found[field] = kind == _TRUE
-            else:
-                found[field] = self._value(kind, expected, depth + 1)
+            is_flag = kind in FLAG and expected in {None, FLAG}
+            value = kind == _TRUE if is_flag else self._value(kind, expected, depth + 1)
+            if expected is not None:
+                found[field] = value
         return found
 
     def _value(self, kind: int, shape: Shape, depth: int) -> Any:
@@ -75,14 +90,21 @@ class Compact:
     def _list(self, shape: Shape, depth: int) -> list[Any]:
         head = self._byte()
         count = head >> 4 if head >> 4 != 15 else self._unsigned()
+        self._spend(count)
         return [self._value(head & 15, shape, depth + 1) for _ in range(count)]
 
     def _map(self, depth: int) -> None:
         count = self._unsigned()
+        self._spend(2 * count)
         kinds = self._byte() if count else 0
         for _ in range(count):
             self._value(kinds >> 4, None, depth + 1)
             self._value(kinds & 15, None, depth + 1)
+
+    def _spend(self, count: int) -> None:
+        self._left -= count
+        if self._left < 0:
+            raise TooManyError
 
     def _byte(self) -> int:
         value = self._data[self.at]

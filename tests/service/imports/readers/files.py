@@ -49,7 +49,7 @@ def lying_parquet(text):
     whole = data.getvalue()
     at = len(whole) - 8 - int.from_bytes(whole[-8:-4], "little")
     footer = whole[at:-8]
-    group = Compact(footer).struct(FOOTER)[4][0]
+    group = Compact(footer, 99).struct(FOOTER)[4][0]
     for number in {group[2], group[1][0][3][6]}:
         true = _varint(number)
         footer = footer.replace(true, _varint(1000, len(true)))
@@ -57,11 +57,48 @@ def lying_parquet(text):
 
 
 def _varint(number, length=0):
-    left, parts = 2 * number, []
-    while left or len(parts) < length:
-        parts.append(left & 127 | 128)
-        left >>= 7
+    return _unsigned(2 * number, length)
+
+
+def _unsigned(number, length=0):
+    parts = [number & 127 | 128]
+    while (number := number >> 7) or len(parts) < length:
+        parts.append(number & 127 | 128)
     return bytes([*parts[:-1], parts[-1] & 127])
+
+
+def thrift(value):
+    """Write by Thrift's compact protocol a whole number, text, list, struct (a dict), or a value so many times over."""
+    if isinstance(value, int):
+        return _varint(value)
+    if isinstance(value, bytes):
+        return _unsigned(len(value)) + value
+    if isinstance(value, list):
+        return bytes([0xF0 | _kind(value[0])]) + _unsigned(len(value)) + b"".join(map(thrift, value))
+    if isinstance(value, tuple):
+        return bytes([0xF0 | _kind(value[0])]) + _unsigned(value[1]) + thrift(value[0]) * value[1]
+    fields = [bytes([_kind(value[field])]) + _varint(field) + thrift(value[field]) for field in sorted(value)]
+    return b"".join(fields) + b"\0"
+
+
+def _kind(value):
+    return {int: 6, bytes: 8, list: 9, tuple: 9, dict: 12}[type(value)]
+
+
+def parquet_of(page, rows, *, encoding=0, kind=6, header=None, footer=None):
+    """Write a file of one column 'id' and one page; header and footer may have more fields, or others."""
+    size = {2: len(page), 3: len(page)}
+    whole = thrift({1: 0, **size, 5: {1: rows, 2: encoding, 3: 3, 4: 3}} | (header or {})) + page
+    column = {1: kind, 2: [encoding], 3: [b"id"], 4: 0, 5: rows, 6: len(whole), 7: len(whole), 9: 4}
+    group = {1: [{2: 4, 3: column}], 2: len(whole), 3: rows}
+    shape = [{4: b"root", 5: 1}, {1: kind, 3: 0, 4: b"id"} | ({6: 0} if kind == 6 else {})]
+    end = thrift({1: 1, 2: shape, 3: rows, 4: [group]} | (footer or {}))
+    return b"PAR1" + whole + end + len(end).to_bytes(4, "little") + b"PAR1"
+
+
+def delta(count):
+    """Begin a page of so many values of a delta encoding, all alike, as which a few bytes stand."""
+    return b"".join(map(_unsigned, (max(128, count // 128 * 128 + 128), 4, count, 0, 0))) + bytes(4)
 
 
 def workbook(rows, *, sheet="Sheet1", write=None):

@@ -16,7 +16,16 @@ import pytest
 from service.imports.chunks import ImportFailedError
 from service.imports.readers.contract import MOST_UNPACKED
 from service.imports.uploads import check_size
-from tests.service.imports.readers.files import deflated, lying_parquet, packed, parts, read_all, with_declared_size
+from tests.service.imports.readers.files import (
+    deflated,
+    delta,
+    lying_parquet,
+    packed,
+    parquet_of,
+    parts,
+    read_all,
+    with_declared_size,
+)
 
 GIB = 1 << 30
 BLANK = b" " * (1 << 20)
@@ -105,6 +114,7 @@ def repeated(text, times, dtype):
     return data.getvalue()
 
 
+PAGE = b"\1\0\0\0x"
 SHEET = "xl/worksheets/sheet1.xml"
 BOMBS = {
     "xlsx, one part declares more than is allowed": (
@@ -146,6 +156,23 @@ BOMBS = {
         lambda: repeated("x" * 10_000, 100_000, pl.Enum(["x" * 10_000])), "are longer than 268,435,456 bytes"),
     "Parquet, categories of 4 GiB in all, of which 32 bits count none": (
         lambda: repeated("x" * 65_536, 65_536, pl.Categorical), "are longer than 268,435,456 bytes"),
+    "Parquet, numbers in a delta encoding": (
+        lambda: parquet_of(delta(2**31 - 1), 1, encoding=5, kind=2), "in a delta encoding"),
+    "Parquet, lengths in a delta encoding": (
+        lambda: parquet_of(delta(2**31 - 1), 1, encoding=6), "in a delta encoding"),
+    "Parquet, texts in a delta encoding whose number is cut to 32 bits": (
+        lambda: parquet_of(delta(2**31 - 1), 1, encoding=2**32 + 7), "in a delta encoding"),
+    "Parquet, a footer of empty structs": (
+        lambda: parquet_of(PAGE, 1, footer={7: ({}, 4_000_000)}), "its footer has more than 500,000 values"),
+    "Parquet, a footer of empty structs in a field that there is not": (
+        lambda: parquet_of(PAGE, 1, footer={99: ({}, 4_000_000)}), "its footer has more than 500,000 values"),
+    "Parquet, a footer of columns": (
+        lambda: parquet_of(PAGE, 1, footer={4: [{1: ({3: {7: 2**33, 9: 2**34}}, 200_000)}]}),
+        "its footer has more than 500,000 values"),
+    "Parquet, a header of empty structs": (
+        lambda: parquet_of(PAGE, 1, header={9: ({}, 9_000_000)}), "a page.s header has more than"),
+    "Parquet, a header of a long text": (
+        lambda: parquet_of(PAGE, 1, header={9: bytes(9_000_000)}), "a page.s header has more than"),
     "gzip, rows, then a bomb": (
         lambda: gzip.compress(b"id,b\n" + ROWS) + gzipped(b"1\n", GIB),
         "rows are no rows"),
@@ -196,8 +223,9 @@ def test_a_bomb_is_refused_at_once(child, name):
     assert kilobytes < 50_000
 
 
-def test_the_plain_parts_are_no_bomb():
+def test_the_plain_parts_and_the_plain_page_are_no_bomb():
     assert read_all(packed(PLAIN), "id") == ([(2, "7")], [])
+    assert read_all(parquet_of(PAGE, 1, header={9: {1: [{}, {}]}}, footer={99: bytes(999)}), "id") == ([(1, "x")], [])
 
 
 @pytest.mark.parametrize(

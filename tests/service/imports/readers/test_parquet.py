@@ -182,9 +182,9 @@ def test_pages_that_lie_elsewhere_are_refused(monkeypatch, field, value):
 )
 def test_what_readers_take_for_something_else_is_refused(shape, data):
     with pytest.raises(ValueError, match=r"not of its type|no such field|too long"):
-        Compact(bytes.fromhex(data)).struct(shape)
+        Compact(bytes.fromhex(data), 99).struct(shape)
     with pytest.raises(IndexError):
-        Compact(bytes.fromhex("15 02")).struct(PAGE)
+        Compact(bytes.fromhex("15 02"), 99).struct(PAGE)
 
 
 def test_a_row_group_that_is_too_large_is_refused(monkeypatch):
