@@ -14,7 +14,7 @@ from service.imports.readers.parquet_shapes import FOOTER, PAGE
 from service.imports.readers.thrift import Compact, TooManyError
 
 MAGIC = b"PAR1"
-MOST_FOOTER, MOST_FOOTER_VALUES = 1 << 24, 500_000
+MOST_FOOTER, MOST_FOOTER_VALUES = 1 << 23, 500_000
 MOST_HEADER_VALUES = 64
 MOST_GROUP = 1 << 29
 """Bytes to which a row group may unpack: one is held at a time."""

@@ -17,9 +17,10 @@ from typing import IO
 from service.imports.chunks import ImportFailedError, fault
 from service.imports.readers.contract import MOST_RATIO, MOST_UNPACKED
 from service.imports.readers.panics import damaged
-from service.imports.readers.workbook_part import Oddities, PartError, Strings, read_part
+from service.imports.readers.workbook_part import Oddities, PartError, Shared, read_part
 
 MOST_ENTRIES = 1_000
+TAGS_PER_BYTE, UNSUSPECTED_TAGS = 8, 1_000_000
 _DEEPEST_NAME = 8
 _UNSUSPECTED = 1 << 20
 _PIECE = 1 << 18
@@ -28,6 +29,7 @@ _ROOT, _WORKBOOK, _RELATIONS = "_rels/.rels", "xl/workbook.xml", "xl/_rels/workb
 _STRINGS = "xl/sharedstrings.xml"
 _OTHERS = {"xl/workbook.bin": "an .xlsb file", "content.xml": "an OpenDocument file"}
 _PART = re.compile(r"/?(?:[^/\\]+/)*[^/\\]+\.xml", re.IGNORECASE)
+_XML = (".xml", ".rels")
 _PACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _REMEDY = (
     "save the sheet alone as a new .xlsx file, or as 'CSV UTF-8'",
@@ -63,6 +65,7 @@ def check_workbook(raw: IO[bytes], file: str) -> Workbook:
     try:
         with zipfile.ZipFile(raw) as archive:
             entries = _checked(archive.infolist(), raw, file)
+            _count_tags(archive, entries, raw.seek(0, SEEK_END), file)
             return _look_through(archive, entries, file)
     except _DAMAGE as error:
         raise damaged(file, "XLSX", error) from None
@@ -132,16 +135,26 @@ def _check_entry(entry: zipfile.ZipInfo, file: str) -> None:
         raise _refused(file, *words)
 
 
+def _count_tags(archive: zipfile.ZipFile, entries: dict[str, zipfile.ZipInfo], size: int, file: str) -> None:
+    """Unpack all parts once: none is larger than it declares, and reading their tags takes no longer than it should."""
+    tags = 0
+    for name, entry in entries.items():
+        for piece in _pieces(archive, entry, file):
+            tags += piece.count(b"<") if name.endswith(_XML) else 0
+            if tags > max(UNSUSPECTED_TAGS, size * TAGS_PER_BYTE):
+                words = (
+                    f"it has more than {TAGS_PER_BYTE} tags for each of its bytes, as only a bomb does",
+                    f"平均每字节超过 {TAGS_PER_BYTE} 个标签，疑为压缩炸弹",
+                )
+                raise _refused(file, *words)
+
+
 def _look_through(archive: zipfile.ZipFile, entries: dict[str, zipfile.ZipInfo], file: str) -> Workbook:
-    strings, found = Strings(), {}
-    for name in sorted(entries, key=lambda name: name != _STRINGS):
-        pieces = _pieces(archive, entries[name], file)
-        if not name.endswith((".xml", ".rels")):
-            for _ in pieces:
-                pass
-            continue
+    shared, found = Shared(), {}
+    for name in sorted((name for name in entries if name.endswith(_XML)), key=lambda name: name != _STRINGS):
         try:
-            found[name] = read_part(name, pieces, strings, is_strings=name == _STRINGS)
+            pieces = _pieces(archive, entries[name], file)
+            found[name] = read_part(name, pieces, shared, is_strings=name == _STRINGS)
         except PartError as error:
             raise _refused(file, f"its part '{name}' {error}", f"部件“{name}”超出限制或不合规范") from None
     if {root.lower().removeprefix("/") for root in found[_ROOT].roots} != {_WORKBOOK}:
@@ -149,7 +162,7 @@ def _look_through(archive: zipfile.ZipFile, entries: dict[str, zipfile.ZipInfo],
     workbook = Workbook()
     for sheet, relation in found[_WORKBOOK].sheets.items():
         part = _part_of(found[_RELATIONS].targets.get(relation, ""))
-        if part not in found:
+        if part not in found or part == _STRINGS:
             raise _refused(file, f"its sheet '{sheet[:31]}' is no part of it", f"工作表“{sheet[:31]}”不在文件中")
         workbook.oddities[sheet] = found[part].oddities
     return workbook

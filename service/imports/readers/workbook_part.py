@@ -14,7 +14,8 @@ MOST_ROWS, MOST_COLUMNS = 1 << 20, 1 << 14
 """Of Excel's own sheets."""
 MOST_TEXT = 32_767
 """Characters of a text in Excel."""
-_MOST_ODDITIES = 200_000
+MOST_ODDITIES = 200_000
+"""Cells without a value in all parts."""
 _MOST_ATTRIBUTES, _DEEPEST, _LONGEST_TAG = 256, 256, 1 << 20
 _PLACE = re.compile(r"([A-Za-z]{1,3})([0-9]{1,7})")
 
@@ -27,10 +28,12 @@ class PartError(Exception):
 
 
 @dataclass
-class Strings:
-    """The shared texts' lengths, in order."""
+class Shared:
+    """What all parts of a workbook have together."""
 
     lengths: list[int] = field(default_factory=list)
+    """Of the shared texts, in order."""
+    oddities: int = 0
 
 
 @dataclass
@@ -46,7 +49,7 @@ class Part:
     oddities: Oddities = field(default_factory=dict)
 
 
-def read_part(name: str, pieces: Iterator[bytes], strings: Strings, *, is_strings: bool) -> Part:
+def read_part(name: str, pieces: Iterator[bytes], shared: Shared, *, is_strings: bool) -> Part:
     """Read a part.
 
     Raises
@@ -54,12 +57,12 @@ def read_part(name: str, pieces: Iterator[bytes], strings: Strings, *, is_string
     PartError
         If it is damaged, or is what no spreadsheet program writes.
     """
-    return _Reader(name, strings, is_strings=is_strings).read(pieces)
+    return _Reader(name, shared, is_strings=is_strings).read(pieces)
 
 
 class _Reader:
-    def __init__(self, name: str, strings: Strings, *, is_strings: bool) -> None:
-        self._part, self._strings = Part(), strings
+    def __init__(self, name: str, shared: Shared, *, is_strings: bool) -> None:
+        self._part, self._shared = Part(), shared
         self._parser = expat.ParserCreate()
         self._parser.buffer_text = True
         self._parser.StartElementHandler = self._in_strings if is_strings else self._in_other
@@ -120,15 +123,15 @@ class _Reader:
         if len(attributes) > _MOST_ATTRIBUTES:
             raise PartError("has a tag with too many attributes")
         if name.rpartition(":")[2] == "si":
-            if not self._strings.lengths:
+            if not self._shared.lengths:
                 self._parser.CharacterDataHandler = self._add_length
-            if len(self._strings.lengths) == MOST_CELLS:
+            if len(self._shared.lengths) == MOST_CELLS:
                 raise PartError(f"has more than {MOST_CELLS:,} texts")
-            self._strings.lengths.append(0)
+            self._shared.lengths.append(0)
 
     def _add_length(self, text: str) -> None:
-        self._strings.lengths[-1] += len(text)
-        if self._strings.lengths[-1] > 2 * MOST_TEXT:
+        self._shared.lengths[-1] += len(text)
+        if self._shared.lengths[-1] > 2 * MOST_TEXT:
             raise PartError(f"has a text of more than {MOST_TEXT:,} characters")
 
     def _in_other(self, name: str, attributes: dict[str, str]) -> None:
@@ -212,7 +215,7 @@ class _Reader:
 
     def _add_texts(self) -> None:
         """Add up the lengths of the texts that cells share; what is no index is a blank between tags, or damage."""
-        lengths = self._strings.lengths
+        lengths = self._shared.lengths
         for index in self._indexes:
             if index.isdecimal() and len(index) < 9 and int(index) < len(lengths):
                 self._text += lengths[int(index)]
@@ -233,8 +236,9 @@ class _Reader:
 
     def _note(self, error: str) -> None:
         self._part.oddities[self._row, self._column] = error
-        if len(self._part.oddities) > _MOST_ODDITIES:
-            raise PartError(f"has more than {_MOST_ODDITIES:,} cells without a value")
+        self._shared.oddities += 1
+        if self._shared.oddities > MOST_ODDITIES:
+            raise PartError(f"has, with those before it, more than {MOST_ODDITIES:,} cells without a value")
 
 
 @lru_cache(1024)

@@ -102,9 +102,19 @@ def twice():
     return data.getvalue()
 
 
-def far_cell():
-    row = '<row r="{0}"><c r="{1}{0}"><v>1</v></c></row>'
-    return packed(parts(row.format(1, "A") + row.format(1048576, "XFD")))
+FAR = "".join(f'<row r="{row}"><c r="{column}{row}"><v>1</v></c></row>' for row, column in [(1, "A"), (1048576, "XFD")])
+
+
+def far_cell_of_shared_texts():
+    """Let shared texts be a sheet as well."""
+    relations = "xl/_rels/workbook.xml.rels"
+    named = PLAIN[relations].replace("worksheets/sheet1.xml", "sharedStrings.xml")
+    return packed(PLAIN | {relations: named, "xl/sharedStrings.xml": f"<a><sst/><sheetData>{FAR}</sheetData></a>"})
+
+
+def without_values(sheets, cells):
+    sheet = parts("<row>" + "<c><f/></c>" * cells + "</row>")[SHEET]
+    return packed(PLAIN | {f"xl/worksheets/{number}.xml": sheet for number in range(sheets)})
 
 
 def repeated(text, times, dtype):
@@ -135,7 +145,10 @@ BOMBS = {
     "xlsx, an external entity in the types": (lambda: with_doctype("[Content_Types].xml", EXTERNAL), "DOCTYPE"),
     "xlsx, UTF-16 to hide it": (
         lambda: packed(PLAIN | {SHEET: f"\ufeff{EXTERNAL}<a/>".encode("utf-16-le")}), "not UTF-8"),
-    "xlsx, a far cell": (far_cell, "more than 5,000,000 cells"),
+    "xlsx, a far cell": (lambda: packed(parts(FAR)), "more than 5,000,000 cells"),
+    "xlsx, a far cell among shared texts": (far_cell_of_shared_texts, "its sheet 'S' is no part of it"),
+    "xlsx, tags": (lambda: without_values(150, 95_000), "more than 8 tags for each of its bytes"),
+    "xlsx, cells without a value in many parts": (lambda: without_values(20, 14_000), "more than 200,000 cells"),
     "xlsx, a password": (encrypted, "password"),
     "xls, or xlsx with a password": (lambda: b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(4096), "password"),
     "xlsx, names that lead out": (lambda: packed(PLAIN | {"../../etc/passwd": "x"}), "leads out of it"),
@@ -179,10 +192,15 @@ BOMBS = {
 }  # fmt: skip
 
 CHILD = """
-import base64, io, json, resource, sys, time
+import base64, io, json, sys, time
+from pathlib import Path
 from service.imports.chunks import ImportFailedError
 from service.imports.readers import read
 from service.imports.readers.contract import Reading
+
+def kilobytes(name):
+    status = Path("/proc/self/status").read_text()
+    return int(status.split(name + ":")[1].split()[0])
 
 warm = base64.b64decode(sys.stdin.readline())
 for data in (warm, b"id\\n1\\n", b'{"id": 1}'):
@@ -190,14 +208,15 @@ for data in (warm, b"id\\n1\\n", b'{"id": 1}'):
 for line in sys.stdin:
     data = base64.b64decode(line)
     del line
-    before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
+    Path("/proc/self/clear_refs").write_text("5")
+    before, began = kilobytes("VmRSS"), time.process_time()
     try:
         list(read(io.BytesIO(data), "bomb", ("id",), (), lambda _: None))
         said = ""
     except ImportFailedError as failure:
         said = str(failure)
     seconds = time.process_time() - began
-    print(json.dumps([said, seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before]), flush=True)
+    print(json.dumps([said, seconds, kilobytes("VmHWM") - before]), flush=True)
 """
 
 

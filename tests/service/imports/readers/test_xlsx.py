@@ -179,7 +179,7 @@ def test_texts_that_are_shared_by_too_many_cells():
 
 
 def test_a_workbook_with_too_many_oddities(monkeypatch):
-    monkeypatch.setattr(workbook_part, "_MOST_ODDITIES", 3)
+    monkeypatch.setattr(workbook_part, "MOST_ODDITIES", 3)
     sheet = "".join(f'<row><c t="e"><v>#REF!</v></c><c><f>{number}</f></c></row>' for number in range(3))
     with pytest.raises(ImportFailedError, match="more than 3 cells without a value"):
         read_all(packed(parts(sheet)), "id")
