@@ -39,7 +39,8 @@ _LONG_HEADER = fault(
     "write it without statistics of pages, or send it as CSV", "请不写数据页的统计信息，或以 CSV 发送",
 )  # fmt: skip
 _DELTA = fault(
-    "a page of it is in a delta encoding, which hides how much it unpacks to", "数据页采用 DELTA 编码，无法预知解压后的大小",
+    "a page of it is in a delta encoding, which hides how much it unpacks to",
+    "数据页采用 DELTA 编码，无法预知解压后的大小",
     "write it with plain or dictionary encoding, as of Parquet version 1, or send it as CSV",
     "请采用 PLAIN 或字典编码（Parquet 第 1 版），或以 CSV 发送",
 )  # fmt: skip
