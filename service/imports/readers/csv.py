@@ -219,7 +219,7 @@ class _Rows:
     def _is_row(self, line: int, row: list[str]) -> bool:
         header = self._layout.header
         if len(row) != len(header):
-            self._rejected.add(line, "", self._layout.delimiter.join(row), _ragged(len(row), len(header)))
+            self._rejected.add(line, "", "", _ragged(len(row), len(header)))
             return False
         if self._lines.is_odd:
             for name, value in zip(header, row, strict=True):

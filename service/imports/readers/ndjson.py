@@ -30,7 +30,7 @@ _NO_OBJECT = fault(
 _TOO_DEEP = fault("nested too deep", "嵌套过深", "write single values", "请填写单个值")
 
 
-MOST_OTHERS = 100
+MOST_OTHERS, LONGEST_OTHER = 100, 1_000
 """Keys that are not wanted, of those that are named."""
 _READABLE = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,15})?([eE][+-]?[0-9]{1,2})?")
 
@@ -116,7 +116,7 @@ class _Rows:
         self._lines: list[int] = []
         self._rows: list[tuple[str | None, ...]] = []
         self.seen: dict[str, None] = {}
-        """Keys that are wanted, and the first `MOST_OTHERS` that are not."""
+        """Keys that are wanted, and the first `MOST_OTHERS` that are not, without those that are too long."""
         self.has_objects = False
 
     def __len__(self) -> int:
@@ -146,20 +146,20 @@ class _Rows:
         try:
             found = _DECODER.decode(line.decode())
         except UnicodeDecodeError:
-            self._rejected.add(self._line, "", line.decode(errors="replace"), not_text("UTF-8"))
+            self._rejected.add(self._line, "", "", not_text("UTF-8"))
             return None
         except json.JSONDecodeError as error:
             words = fault(
                 f"not JSON at character {error.pos + 1}: {error.msg}", f"第 {error.pos + 1} 个字符处不是合法的 JSON",
                 "write one complete object a line", "请每行写一个完整的对象",
             )  # fmt: skip
-            self._rejected.add(self._line, "", line.decode(), words)
+            self._rejected.add(self._line, "", "", words)
             return None
         except RecursionError:
-            self._rejected.add(self._line, "", line.decode(), _TOO_DEEP)
+            self._rejected.add(self._line, "", "", _TOO_DEEP)
             return None
         if not isinstance(found, dict):
-            self._rejected.add(self._line, "", line.decode(), _NO_OBJECT)
+            self._rejected.add(self._line, "", "", _NO_OBJECT)
             return None
         self.has_objects = True
         if not found.keys() <= self.seen.keys():
@@ -168,7 +168,8 @@ class _Rows:
 
     def _see(self, found: dict[str, object]) -> None:
         for name in found:
-            if name in self._names or len(self.seen) < len(self._names) + MOST_OTHERS:
+            has_room = len(self.seen) < len(self._names) + MOST_OTHERS and len(name) <= LONGEST_OTHER
+            if name in self._names or has_room:
                 self.seen[name] = None
 
     def _texts(self, found: dict[str, object]) -> tuple[str | None, ...] | None:

@@ -93,10 +93,10 @@ def test_ragged_rows_and_values_that_are_too_long():
     long = "x" * 131_073
     rows, rejects = read_all(f"id,name\n1\n2,b,c\n3,{long}\n4,d\n\n5,e\n".encode(), "id", "name")
     assert rows == [(5, "4", "d"), (7, "5", "e")]
-    assert [(line, reason) for line, _, _, reason in rejects] == [
-        (2, "1 fields where the header has 2"),
-        (3, "3 fields where the header has 2"),
-        (4, "a value longer than 131,072 characters"),
+    assert rejects == [
+        (2, "", "", "1 fields where the header has 2"),
+        (3, "", "", "3 fields where the header has 2"),
+        (4, "", "", "a value longer than 131,072 characters"),
     ]
 
 

@@ -4,6 +4,7 @@ import base64
 import gzip
 import io
 import json
+import random
 import re
 import struct
 import subprocess
@@ -30,6 +31,7 @@ from tests.service.imports.readers.files import (
 GIB = 1 << 30
 BLANK = b" " * (1 << 20)
 ROWS = b"".join(b"%d,%d\n" % (number, number**5) for number in range(20_000))
+KEYS = [random.Random(number).randbytes(6_000).hex().encode() for number in range(100)]
 PLAIN = parts()
 ENTITIES = "".join(f'<!ENTITY e{n} "{f"&e{n - 1};" * 10}">' for n in range(1, 10))
 LAUGHS = f'<!DOCTYPE x [<!ENTITY e0 "ha">{ENTITIES}]>'
@@ -186,6 +188,10 @@ BOMBS = {
         lambda: parquet_of(PAGE, 1, header={9: ({}, 9_000_000)}), "a page.s header has more than"),
     "Parquet, a header of a long text": (
         lambda: parquet_of(PAGE, 1, header={9: bytes(9_000_000)}), "a page.s header has more than"),
+    "NDJSON, other keys in every row": (
+        lambda: gzip.compress(b"".join(b'{"%d": 1}\n' % number**9 for number in range(100_000))), "are missing: 'id'"),
+    "NDJSON, long keys": (
+        lambda: gzip.compress(b"".join(b'{"%s%s": 1}\n' % (key, BLANK[:-99_999]) for key in KEYS)), "are missing"),
     "gzip, rows, then a bomb": (
         lambda: gzip.compress(b"id,b\n" + ROWS) + gzipped(b"1\n", GIB),
         "rows are no rows"),

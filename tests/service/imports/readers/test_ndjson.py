@@ -53,11 +53,11 @@ def test_values_as_text(pack, mark):
         ('{"id": 1, "id": 1}', "id", "1", "the key stands twice"),
         ('{"id": "a\\u0000"}', "id", "a␀", "has a NUL character"),
         ('{"id": "\\ud800"}', "id", "?", "not UTF-8 text"),
-        ('{"id": 1', "", '{"id": 1', "not JSON at character"),
-        ("{'id': 1}", "", "{'id': 1}", "not JSON at character 2"),
-        ('{"id": 1}{"id": 2}', "", '{"id": 1}{"id": 2}', "not JSON at character 10"),
-        ("7", "", "7", "not a JSON object"),
-        ("[" * 100_000, "", "[" * 200, "nested too deep"),
+        ('{"id": 1', "", "", "not JSON at character"),
+        ("{'id': 1}", "", "", "not JSON at character 2"),
+        ('{"id": 1}{"id": 2}', "", "", "not JSON at character 10"),
+        ("7", "", "", "not a JSON object"),
+        ("[" * 100_000, "", "", "nested too deep"),
         ('{"id": 110105194912310021e9}', "", None, "not JSON"),
     ],
 )
@@ -78,7 +78,7 @@ def test_a_number_beyond_all_exponents_keeps_its_digits():
 
 
 def test_bytes_that_are_no_text():
-    assert read_all(b'{"id": "\xff"}', "id")[1] == [(1, "", '{"id": "\ufffd"}', "not UTF-8 text")]
+    assert read_all(b'{"id": "\xff"}', "id")[1] == [(1, "", "", "not UTF-8 text")]
 
 
 def test_a_key_that_stands_twice_in_what_is_not_wanted_does_no_harm():
@@ -109,7 +109,7 @@ def test_a_file_that_cannot_be_read(data, words):
 
 def test_a_list_around_the_rows_is_told():
     assert read_all(b'[{"id": 1},\n{"id": 2}]', "id")[1][0][3].startswith("not JSON at character 12")
-    assert read_all(b'[{"id": 1}]', "id")[1] == [(1, "", '[{"id": 1}]', "not a JSON object")]
+    assert read_all(b'[{"id": 1}]', "id")[1] == [(1, "", "", "not a JSON object")]
 
 
 def test_progress_is_told_by_bytes_and_chunks_are_bounded():
