@@ -22,16 +22,20 @@ _HAS_TIME = fault(
     "write it as a date without time",
     "请写成不含时刻的日期",
 )
-_FAR = fault(
-    "a day outside the years 1 to 9999", "日期不在公元 1 年至 9999 年之间", "write the true day, or null",
-    "请填写真实日期，或空值",
-)  # fmt: skip
+_FLOAT32_DIGITS = 7
+_CUT = fault(
+    f"a number of more than {_FLOAT32_DIGITS} digits, of which the type Float32 loses some",
+    f"数字超过 {_FLOAT32_DIGITS} 位，Float32 类型会丢失部分位数",
+    "write the column anew from its source, as Float64, decimals, whole numbers or texts",
+    "请从数据来源以 Float64、小数、整数或文本类型重新导出该列",
+)
 _NOT_FINITE = fault("not a finite number", "不是有限的数", "write a finite number, or null", "请填写有限的数，或空值")
 _PLAIN = ("write texts, numbers, days or true and false", "请写文本、数字、日期或 true、false")
 _WHOLE_BELOW = 10**15
 _FIRST_DAY, _LAST_DAY = -719_162, 2_932_896
 """Of the years 1 to 9999, in days since 1970."""
 _DAY_LENGTH = {"ms": 86_400_000, "us": 86_400_000_000, "ns": 86_400_000_000_000}
+_UNITS = {"ms": ("milliseconds", "毫秒"), "us": ("microseconds", "微秒"), "ns": ("nanoseconds", "纳秒")}
 
 
 def read_content(
@@ -74,7 +78,8 @@ def _wanted(
     wanted = [name for name in (*required, *optional) if name in schema]
     for name in wanted:
         dtype = schema[name]
-        is_plain = dtype.is_numeric() or isinstance(
+        is_number = dtype.is_numeric() and not isinstance(dtype, pl.Float16)
+        is_plain = is_number or isinstance(
             dtype, pl.String | pl.Boolean | pl.Date | pl.Datetime | pl.Categorical | pl.Enum | pl.Null
         )
         if not is_plain:
@@ -91,13 +96,9 @@ def _chunk(part: pl.DataFrame, file: str, before: int, rejected: Rejected) -> Ch
         raise ImportFailedError(place, fault(*words, "shorten them", "请缩短"))
     near = part.select(_near(values) for values in part)
     texts = near.select(_text(name, dtype) for name, dtype in part.schema.items())
-    faults = [
-        (name, *found)
-        for name in part.columns
-        for found in (_is_far(part[name], near[name]), (near[name], *_is_wrong(near[name], texts[name])))
-    ]
+    faults = [(name, *found) for name in part.columns for found in _faults(part[name], near[name], texts[name])]
     frame = texts.insert_column(0, line)
-    is_bad = pl.select(pl.any_horizontal(*(where for _, _, where, _ in faults))).to_series()
+    is_bad = pl.select(pl.any_horizontal(*(where.fill_null(value=False) for _, _, where, _ in faults))).to_series()
     rejected.good += int((~is_bad).sum())
     for index in is_bad.arg_true():
         name, values, fault_ = next((name, values, words) for name, values, where, words in faults if where[index])
@@ -126,11 +127,6 @@ def _near(values: pl.Series) -> pl.Series:
     return pl.select(near.alias(values.name)).to_series()
 
 
-def _is_far(values: pl.Series, near: pl.Series) -> tuple[pl.Series, pl.Series, Fault]:
-    """Return a column as it is shown, which of its days are left out, and why."""
-    return values.to_physical(), near.is_null() & values.is_not_null(), _FAR
-
-
 def _text(name: str, dtype: pl.DataType) -> pl.Expr:
     value = pl.col(name)
     if isinstance(dtype, pl.Date):
@@ -145,10 +141,31 @@ def _text(name: str, dtype: pl.DataType) -> pl.Expr:
     return value.cast(pl.String)
 
 
-def _is_wrong(values: pl.Series, texts: pl.Series) -> tuple[pl.Series, Fault]:
-    """Tell which values of a column are none, and why."""
-    if isinstance(values.dtype, pl.Datetime):
-        return (values.dt.truncate("1d") != values).fill_null(value=False), _HAS_TIME
-    if values.dtype.is_float():
-        return (~values.is_finite()).fill_null(value=False), _NOT_FINITE
-    return texts.str.contains("\0", literal=True).fill_null(value=False), NUL
+def _faults(values: pl.Series, near: pl.Series, texts: pl.Series) -> Iterator[tuple[pl.Series, pl.Series, Fault]]:
+    """Yield what may be wrong with values of a column: how they are shown, which of them it is, and the words."""
+    dtype = values.dtype
+    if isinstance(dtype, pl.Date | pl.Datetime):
+        yield values.to_physical(), near.is_null() & values.is_not_null(), _far(dtype)
+    if isinstance(dtype, pl.Datetime):
+        yield near, near.dt.truncate("1d") != near, _HAS_TIME
+    if dtype.is_float():
+        yield values, ~values.is_finite(), _NOT_FINITE
+    if isinstance(dtype, pl.Float32):
+        yield values.cast(pl.String), _is_cut(values), _CUT
+    yield texts, texts.str.contains("\0", literal=True), NUL
+
+
+def _far(dtype: pl.Date | pl.Datetime) -> Fault:
+    en, zh = _UNITS[dtype.time_unit] if isinstance(dtype, pl.Datetime) else ("days", "天")
+    return fault(
+        f"a day outside the years 1 to 9999; the value counts {en} since 1970-01-01",
+        f"日期不在公元 1 年至 9999 年之间；该值为自 1970-01-01 起的{zh}数", "write the true day, or null",
+        "请填写真实日期，或空值",
+    )  # fmt: skip
+
+
+def _is_cut(values: pl.Series) -> pl.Series:
+    """Tell which numbers of 32 bits may have had more digits than were kept."""
+    digits = values.cast(pl.String).str.replace_all(r"e.*$|\.0$|[-.]", "").str.strip_chars_start("0")
+    is_large: pl.Series = values.abs() >= 10**_FLOAT32_DIGITS
+    return is_large | (digits.str.len_bytes() > _FLOAT32_DIGITS)

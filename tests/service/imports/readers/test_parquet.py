@@ -35,7 +35,11 @@ def of_values(*values, dtype=None):
         ([1, -(10**18), None], pl.Int64, ["1", "-1000000000000000000", None]),
         ([255], pl.UInt8, ["255"]),
         ([1.0, 0.1, -0.0, 1e-7, 1e22, None], pl.Float64, ["1", "0.1", "0", "1e-7", "1e22", None]),
-        ([0.5, 0.1], pl.Float32, ["0.5", "0.1"]),
+        (
+            [0.5, -0.1, 9999999.0, 12345.67, 1e-7, -0.0, None],
+            pl.Float32,
+            ["0.5", "-0.1", "9999999", "12345.67", "1e-7", "0", None],
+        ),
         ([0.1 + 0.2, 1e15, 1 / 3], pl.Float64, ["3000000000.0000004e-10", "1e15", "3333333333.333333e-10"]),
         ([Decimal("1.50"), Decimal("-0.01")], pl.Decimal(10, 2), ["1.50", "-0.01"]),
         ([True, False, None], None, ["true", "false", None]),
@@ -65,24 +69,47 @@ def test_a_value_that_cannot_be_read_rejects_its_row(value, shown, reason):
     assert rejects == [(1, "id", shown, reason)]
 
 
-@pytest.mark.parametrize("first", [None, 0])
 @pytest.mark.parametrize(
-    ("number", "stored", "dtype"),
+    ("value", "shown"),
     [
-        (2**31 - 5, pl.Int32, pl.Date),
-        (-(2**31), pl.Int32, pl.Date),
-        (2_932_897, pl.Int32, pl.Date),
-        (3 * 10**17 + 1, pl.Int64, pl.Datetime("us")),
-        (-(10**17), pl.Int64, pl.Datetime("us", "UTC")),
-        (2**63 - 1, pl.Int64, pl.Datetime("ms")),
+        (12345678.91, "12345679.0"),
+        (20240531001, "20240531000.0"),
+        (-1e7, "-10000000.0"),
+        (123456.78, "123456.78"),
+        (1 / 3, "0.33333334"),
+        (1e20, "1e+20"),
     ],
 )
-def test_a_day_that_no_calendar_has_rejects_its_row(first, number, stored, dtype):
+def test_a_number_of_more_digits_than_32_bits_keep_rejects_its_row(value, shown):
+    rows, rejects = of_values(value, 7.0, dtype=pl.Float32)
+    assert rows == [(2, "7")]
+    assert rejects == [(1, "id", shown, "a number of more than 7 digits, of which the type Float32 loses some")]
+
+
+def test_numbers_of_16_bits_are_refused():
+    with pytest.raises(ImportFailedError, match="column 'id': values of type Float16 are not read"):
+        of_values(0.5, dtype=pl.Float16)
+
+
+@pytest.mark.parametrize("first", [None, 0])
+@pytest.mark.parametrize(
+    ("number", "stored", "dtype", "unit"),
+    [
+        (2**31 - 5, pl.Int32, pl.Date, "days"),
+        (-(2**31), pl.Int32, pl.Date, "days"),
+        (2_932_897, pl.Int32, pl.Date, "days"),
+        (3 * 10**17 + 1, pl.Int64, pl.Datetime("us"), "microseconds"),
+        (-(10**17), pl.Int64, pl.Datetime("us", "UTC"), "microseconds"),
+        (2**63 - 1, pl.Int64, pl.Datetime("ms"), "milliseconds"),
+    ],
+)
+def test_a_day_that_no_calendar_has_rejects_its_row(first, number, stored, dtype, unit):
     days = pl.Series("id", [first, number, 86_400_000_000], dtype=pl.Int64).cast(stored, strict=False)
     data = written(days.cast(dtype).to_frame().with_columns(other=1).head(2))
     rows, rejects = read_all(data, "id")
     assert rows == [(1, None if first is None else "1970-01-01")]
-    assert rejects == [(2, "id", str(number), "a day outside the years 1 to 9999")]
+    reason = f"a day outside the years 1 to 9999; the value counts {unit} since 1970-01-01"
+    assert rejects == [(2, "id", str(number), reason)]
 
 
 def test_the_first_and_the_last_day():
