@@ -1,6 +1,7 @@
 """A text file as UTF-8 in blocks that end where lines end, whatever its encoding."""
 
 import codecs
+import re
 from collections.abc import Iterator
 
 from service.imports.chunks import ImportFailedError, fault, no_such
@@ -16,6 +17,19 @@ _NAMES = {"utf-8": "UTF-8", "gb18030": "GB18030", "utf-16-le": "UTF-16", "utf-16
 _TOLD = {"utf-16": "utf-16-le", "gbk": "gb18030", "gb2312": "gb18030", "utf-8-sig": "utf-8"}
 _MARKS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 _MARKED = "imports.marked"
+_USER_DEFINED = re.compile("[\ue000-\ue765]")
+"""Where GB18030 has no characters of its own."""
+_KANA = re.compile("[\u3041-\u30ff\uff66-\uff9f]")
+_MOST_KANA = 0.05
+"""Of all that is not ASCII: a few Chinese names have some."""
+_BESIDE_LATIN = re.compile("(?<=[a-z])[\u4e00-\u9fff]|[\u4e00-\u9fff](?=[a-z])")
+_DOUBTFUL = fault(
+    "its encoding cannot be told: it is not UTF-8, and read as GB18030 it has characters that such texts do not have",
+    "无法识别编码：不是 UTF-8，而按 GB18030 读取会出现此类文本中没有的字符",
+    "save it as UTF-8 (in a spreadsheet program 'CSV UTF-8'); if it is GB18030 after all, name the encoding gb18030, in"
+    " a mapping under reading.encoding",
+    "请以 UTF-8 保存（表格软件中为“CSV UTF-8”）；若确为 GB18030，请指明编码 gb18030（映射文件中为 reading.encoding）",
+)
 
 
 def _mark(error: UnicodeError) -> tuple[str, int]:
@@ -109,7 +123,10 @@ def _encoding(content: Content, told: str | None) -> tuple[str, bytes]:
     head, file = content.head, content.file
     mark = next((mark for mark in _MARKS if head.startswith(mark)), b"")
     if told is None:
-        return _MARKS[mark] if mark else _guess(head, is_all=content.is_head_all), mark
+        codec = _MARKS[mark] if mark else _guess(head, is_all=content.is_head_all)
+        if codec == "gb18030" and _is_doubtful(codecs.getincrementaldecoder(codec)().decode(head)):
+            raise ImportFailedError(file, _DOUBTFUL)
+        return codec, mark
     name = told.strip().lower().replace("_", "-")
     codec = _TOLD.get(name, name)
     if codec not in _NAMES:
@@ -140,6 +157,22 @@ def _guess(head: bytes, *, is_all: bool) -> str:
     bad = text.count("\ufffd")
     good = len(text) - len(text.encode("ascii", "ignore")) - bad
     return "utf-8" if good > bad else "gb18030"
+
+
+def _is_doubtful(text: str) -> bool:
+    """Tell whether a text is hardly what GB18030 was written for, but bytes of another encoding that it has as well.
+
+    Big5 and EUC-JP give kana and user-defined characters, western encodings rare characters beside small letters.
+
+    Examples
+    --------
+    >>> _is_doubtful("永嘉閥門廠".encode("big5").decode("gb18030")), _is_doubtful("e生e世，镕基")
+    (True, False)
+    """
+    kana, others = sum(1 for _ in _KANA.finditer(text)), len(text) - len(text.encode("ascii", "ignore"))
+    beside = "".join({found[0] for found in _BESIDE_LATIN.finditer(text)})
+    is_rare = len(beside.encode("gb2312", "ignore")) < 2 * len(beside)
+    return _USER_DEFINED.search(text) is not None or kana > _MOST_KANA * others or is_rare
 
 
 def _is_all(head: bytes, codec: str, *, is_all: bool) -> bool:

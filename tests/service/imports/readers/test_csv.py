@@ -47,6 +47,32 @@ def test_an_encoding_that_there_is_not_or_that_the_file_contradicts():
         read_all(TEXT.encode("utf-16"), "id", reading=Reading(encoding="gbk"))
 
 
+@pytest.mark.parametrize(
+    ("name", "encoding"),
+    [
+        ("永嘉閥門廠", "big5"),
+        ("中國銀行", "big5"),
+        ("台北市貿易股份有限公司", "big5"),
+        ("トヨタ自動車", "euc-jp"),
+        ("Müller", "cp1252"),
+        ("Château Ölwerk", "latin-1"),
+        ("Übermut", "cp1252"),
+        ("Špička", "cp1250"),
+    ],
+)
+def test_another_encoding_is_not_taken_for_gb18030(name, encoding):
+    data = f"id,name\nE1,{name}\nE2,x\n".encode(encoding)
+    with pytest.raises(ImportFailedError, match=r"its encoding cannot be told: .* name the encoding gb18030"):
+        read_all(data, "id", "name")
+    assert len(read_all(data, "id", "name", reading=Reading(encoding="gb18030"))[0]) == 2
+
+
+def test_rare_characters_of_gb18030_leave_no_doubt():
+    names = ["鲜の味道食品有限公司温州第一分公司", "镕基", "王䶮", "喆A股", "e生e世", "卡拉OK", "α①Ⅱ─", "永嘉閥門廠"]
+    data = "\n".join(["id", *names]).encode("gb18030")
+    assert [text for _, text in read_all(data, "id")[0]] == names
+
+
 def test_one_damaged_byte_makes_no_other_encoding_of_it():
     data = "id,name\nE1,路桥鞋业\nE2,甲乙丙丁\n".encode() + b"E3,\xb2\xe9\nE4,x\n"
     rows, rejects = read_all(data, "id", "name")
@@ -86,6 +112,8 @@ def test_nul_rejects_its_row():
 
 def test_utf_16_without_its_mark_says_so():
     with pytest.raises(ImportFailedError, match="NUL characters; save it as 'CSV UTF-8'"):
+        read_all("id,name\nE1,x\n".encode("utf-16-le"), "id")
+    with pytest.raises(ImportFailedError, match="its encoding cannot be told"):
         read_all(TEXT.encode("utf-16-le"), "id")
 
 

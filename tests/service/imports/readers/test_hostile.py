@@ -192,6 +192,10 @@ BOMBS = {
         lambda: gzip.compress(b"".join(b'{"%d": 1}\n' % number**9 for number in range(100_000))), "are missing: 'id'"),
     "NDJSON, long keys": (
         lambda: gzip.compress(b"".join(b'{"%s%s": 1}\n' % (key, BLANK[:-99_999]) for key in KEYS)), "are missing"),
+    "CSV, kana between lines": (
+        lambda: b"id\n" + "あ\n".encode("gb18030") * 1_400_000, "its encoding cannot be told"),
+    "CSV, rare characters between small letters": (
+        lambda: b"id\n" + "閚a".encode("gb18030") * 1_400_000, "its encoding cannot be told"),
     "gzip, rows, then a bomb": (
         lambda: gzip.compress(b"id,b\n" + ROWS) + gzipped(b"1\n", GIB),
         "rows are no rows"),
