@@ -23,15 +23,18 @@ _HAS_TIME = fault(
     "请写成不含时刻的日期",
 )
 _FLOAT32_DIGITS = 7
-_CUT = fault(
-    f"a number of more than {_FLOAT32_DIGITS} digits, of which the type Float32 loses some",
-    f"数字超过 {_FLOAT32_DIGITS} 位，Float32 类型会丢失部分位数",
-    "write the column anew from its source, as Float64, decimals, whole numbers or texts",
-    "请从数据来源以 Float64、小数、整数或文本类型重新导出该列",
-)
 _NOT_FINITE = fault("not a finite number", "不是有限的数", "write a finite number, or null", "请填写有限的数，或空值")
 _PLAIN = ("write texts, numbers, days or true and false", "请写文本、数字、日期或 true、false")
 _WHOLE_BELOW = 10**15
+_CUT = {
+    dtype: fault(
+        f"a number of more than {digits} digits, of which the type {dtype} loses some",
+        f"数字超过 {digits} 位，{dtype} 类型会丢失部分位数",
+        "write the column anew from its source, as decimals, whole numbers or texts",
+        "请从数据来源以小数、整数或文本类型重新导出该列",
+    )
+    for dtype, digits in ((pl.Float32(), _FLOAT32_DIGITS), (pl.Float64(), 15))
+}
 _FIRST_DAY, _LAST_DAY = -719_162, 2_932_896
 """Of the years 1 to 9999, in days since 1970."""
 _DAY_LENGTH = {"ms": 86_400_000, "us": 86_400_000_000, "ns": 86_400_000_000_000}
@@ -150,8 +153,7 @@ def _faults(values: pl.Series, near: pl.Series, texts: pl.Series) -> Iterator[tu
         yield near, near.dt.truncate("1d") != near, _HAS_TIME
     if dtype.is_float():
         yield values, ~values.is_finite(), _NOT_FINITE
-    if isinstance(dtype, pl.Float32):
-        yield values.cast(pl.String), _is_cut(values), _CUT
+        yield values.cast(pl.String), _is_cut(values), _CUT[dtype]
     yield texts, texts.str.contains("\0", literal=True), NUL
 
 
@@ -165,7 +167,9 @@ def _far(dtype: pl.Date | pl.Datetime) -> Fault:
 
 
 def _is_cut(values: pl.Series) -> pl.Series:
-    """Tell which numbers of 32 bits may have had more digits than were kept."""
+    """Tell which numbers may have had more digits than were kept; those of 64 bits keep what a fraction needs."""
+    if isinstance(values.dtype, pl.Float64):
+        return pl.Series(values.abs() >= _WHOLE_BELOW)
     digits = values.cast(pl.String).str.replace_all(r"e.*$|\.0$|[-.]", "").str.strip_chars_start("0")
     is_large: pl.Series = values.abs() >= 10**_FLOAT32_DIGITS
     return is_large | (digits.str.len_bytes() > _FLOAT32_DIGITS)

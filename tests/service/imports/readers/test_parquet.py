@@ -34,13 +34,13 @@ def of_values(*values, dtype=None):
         (["甲", "", None, "'=1"], None, ["甲", None, None, "'=1"]),
         ([1, -(10**18), None], pl.Int64, ["1", "-1000000000000000000", None]),
         ([255], pl.UInt8, ["255"]),
-        ([1.0, 0.1, -0.0, 1e-7, 1e22, None], pl.Float64, ["1", "0.1", "0", "1e-7", "1e22", None]),
+        ([1.0, 0.1, -0.0, 1e-7, None], pl.Float64, ["1", "0.1", "0", "1e-7", None]),
         (
             [0.5, -0.1, 9999999.0, 12345.67, 1e-7, -0.0, None],
             pl.Float32,
             ["0.5", "-0.1", "9999999", "12345.67", "1e-7", "0", None],
         ),
-        ([0.1 + 0.2, 1e15, 1 / 3], pl.Float64, ["3000000000.0000004e-10", "1e15", "3333333333.333333e-10"]),
+        ([0.1 + 0.2, 1 / 3], pl.Float64, ["3000000000.0000004e-10", "3333333333.333333e-10"]),
         ([Decimal("1.50"), Decimal("-0.01")], pl.Decimal(10, 2), ["1.50", "-0.01"]),
         ([True, False, None], None, ["true", "false", None]),
         ([date(2024, 5, 31), None], None, ["2024-05-31", None]),
@@ -84,6 +84,13 @@ def test_a_number_of_more_digits_than_32_bits_keep_rejects_its_row(value, shown)
     rows, rejects = of_values(value, 7.0, dtype=pl.Float32)
     assert rows == [(2, "7")]
     assert rejects == [(1, "id", shown, "a number of more than 7 digits, of which the type Float32 loses some")]
+
+
+def test_a_code_of_more_digits_than_64_bits_keep_rejects_its_row():
+    rows, rejects = of_values(913310110000000001.0, 999_999_999_999_999.0)
+    assert rows == [(2, "999999999999999")]
+    (reason,) = (reason for *_, reason in rejects)
+    assert reason == "a number of more than 15 digits, of which the type Float64 loses some"
 
 
 def test_numbers_of_16_bits_are_refused():
