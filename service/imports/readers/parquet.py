@@ -26,7 +26,7 @@ _FLOAT32_DIGITS = 7
 _NOT_FINITE = fault("not a finite number", "不是有限的数", "write a finite number, or null", "请填写有限的数，或空值")
 _PLAIN = ("write texts, numbers, days or true and false", "请写文本、数字、日期或 true、false")
 _WHOLE_BELOW = 10**15
-_CUT = {
+_CUT: dict[pl.DataType, Fault] = {
     dtype: fault(
         f"a number of more than {digits} digits, of which the type {dtype} loses some",
         f"数字超过 {digits} 位，{dtype} 类型会丢失部分位数",
@@ -169,7 +169,7 @@ def _far(dtype: pl.Date | pl.Datetime) -> Fault:
 def _is_cut(values: pl.Series) -> pl.Series:
     """Tell which numbers may have had more digits than were kept; those of 64 bits keep what a fraction needs."""
     if isinstance(values.dtype, pl.Float64):
-        return pl.Series(values.abs() >= _WHOLE_BELOW)
+        return values.abs() >= _WHOLE_BELOW
     digits = values.cast(pl.String).str.replace_all(r"e.*$|\.0$|[-.]", "").str.strip_chars_start("0")
     is_large: pl.Series = values.abs() >= 10**_FLOAT32_DIGITS
     return is_large | (digits.str.len_bytes() > _FLOAT32_DIGITS)
