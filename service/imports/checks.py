@@ -59,7 +59,7 @@ _ERASABLE = fault(
     "enter the person over HTTP, which gives a pseudonym, and use that",
     "请通过接口登记人员，并使用其代号",
 )
-_PERSONAL = fault(
+PERSONAL = fault(
     "holds a person's identity number, which is never kept; people are entered over HTTP",
     "含有个人身份证号，系统从不保存；人员须通过接口登记",
     "remove the number",
@@ -256,7 +256,7 @@ def _impersonal(rows: pl.DataFrame, name: str) -> Check:
     long = rows.filter(pl.col(name).str.contains(_MANY_DIGITS))[name].unique()
     like = long.filter(long.str.contains(SHAPE) | long.str.contains(r"[^\x00-\x7f]"))
     numbers = [text for text in like if holds_national_id(text)]
-    return Check(name, pl.col(name).is_in(numbers), _PERSONAL, is_secret=True)
+    return Check(name, pl.col(name).is_in(numbers), PERSONAL, is_secret=True)
 
 
 def _is_plain_id(text: str) -> bool:

@@ -1,7 +1,7 @@
 """What every router shares: the request's session, field types, and the Idempotency-Key."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from datetime import date
 from decimal import Decimal
 from functools import partial
@@ -40,6 +40,14 @@ def get_session(request: Request) -> Iterator[TenantSession]:
 
 
 Session = Annotated[TenantSession, Depends(get_session, scope="function")]
+
+
+async def _content(request: Request) -> bytes:
+    return await request.body()
+
+
+Content = Annotated[bytes, Depends(_content)]
+"""A request's body as it stands, of routes that take a file."""
 
 
 _OPEN: set[object] = set()
@@ -127,6 +135,25 @@ def _day_text(value: object) -> object:
     if not isinstance(value, date) and not (isinstance(value, str) and _DAY.fullmatch(value)):
         raise ValueError("must be a date YYYY-MM-DD")
     return value
+
+
+def one_of(names: Collection[str]) -> AfterValidator:
+    """Return what lets a field be one of these names alone, and lists them otherwise.
+
+    Examples
+    --------
+    >>> one_of(["firm", "loan"]).func("bond")
+    Traceback (most recent call last):
+    ...
+    ValueError: must be one of firm, loan
+    """
+
+    def check(name: str) -> str:
+        if name not in names:
+            raise ValueError(f"must be one of {', '.join(names)}")
+        return name
+
+    return AfterValidator(check)
 
 
 def text_of(most: int) -> Any:
