@@ -147,16 +147,16 @@ def typed(texts: pl.DataFrame, kind: Kind, file: str, today: date) -> tuple[pl.D
     ----------
     texts
         ``line`` and the kind's columns as text; optional columns may be absent, and so may ``known_on``, which
-        is then ``observed_on``.
+        is then the kind's usual day.
     """
     absent = [pl.lit(None, dtype=pl.String).alias(name) for name in kind.schema if name not in texts.columns]
     names = [name for name in texts.columns if name != "line"]
     stripped = texts.with_columns(pl.col(names).str.strip_chars())
     frame = stripped.with_columns(pl.when(pl.col(names) != "").then(pl.col(names))).with_columns(absent)
-    frame = frame.with_columns(pl.col("known_on").fill_null(pl.col("observed_on")))
     values = frame.with_columns(_parse(name, dtype).alias(f"__{name}") for name, dtype in kind.schema.items())
     good, bad = split(values, [check for column in kind.columns for check in _readable(column)], file)
     rows = good.select("line", *(pl.col(f"__{name}").alias(name) for name in kind.schema))
+    rows = rows.with_columns(kind.known_on(today))
     fine, wrong = split(rows, canonical_checks(rows, kind, today), file)
     return fine, pl.concat([bad, wrong])
 
@@ -165,7 +165,7 @@ def _readable(column: Column) -> list[Check]:
     """Return what the text of a column must satisfy to be read."""
     name = column.name
     checks = [Check(name, pl.col(name).is_not_null() & pl.col(f"__{name}").is_null(), _EXPECTED[type(column.dtype)])]
-    if column.is_required:
+    if column.is_required and name != "known_on":
         checks.insert(0, Check(name, pl.col(name).is_null(), REQUIRED))
     if column.choices:
         one_of = ", ".join(column.choices)
