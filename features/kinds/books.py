@@ -156,6 +156,8 @@ FINANCIAL_STATEMENT = Kind(
         _sums_to("net_profit", ("profit_before_tax",), "profit before tax less income tax is not net profit",
                  "利润总额减所得税费用不等于净利润", less=("income_tax",)),
     ),
+    known_after=152,
+    known_why=Words("it is due with the year's tax settlement, by 31 May", "随所得税汇算清缴报送，次年 5 月 31 日截止"),
 )  # fmt: skip
 
 TAX_BILL = Kind(
@@ -182,6 +184,8 @@ TAX_BILL = Kind(
                is_required=False),
     ),
     (PERIOD_IN_ORDER,),
+    known_after=30,
+    known_why=Words("a return is due, and paid, within the month after the period", "期后一个月内申报并缴款"),
 )  # fmt: skip
 
 UTILITY_BILL = Kind(
@@ -199,6 +203,8 @@ UTILITY_BILL = Kind(
         day("paid_on", "day it was paid", "缴费日期", "2024-06-12", is_required=False),
     ),
     (PERIOD_IN_ORDER, not_before("paid_on", "period_from"), known_by("paid_on")),
+    known_after=30,
+    known_why=Words("meters are read at the period's end, and billed within the next month", "期末抄表，次月内出账"),
 )  # fmt: skip
 
 ACCOUNT_MONTH = Kind(
@@ -217,6 +223,8 @@ ACCOUNT_MONTH = Kind(
         fen("mean_balance_fen", "mean daily balance", "日均余额", "15300000", is_required=False),
         fen("closing_balance_fen", "balance at the end", "期末余额", "17200000"),
     ),
+    known_after=3,
+    known_why=Words("a month's books of accounts are closed within three days", "账户月度数据于三日内结出"),
 )
 
 PRODUCT_HELD = Kind(

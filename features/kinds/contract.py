@@ -1,7 +1,7 @@
 """What a kind of observation is: its columns, described for readers and importers, and what its rows must satisfy."""
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from typing import Final, Literal
 
 import polars as pl
@@ -44,6 +44,8 @@ class Rule:
         Over the kind's typed columns.
     is_secret
         Whether the value may not be repeated, not even in the list of rejected rows.
+    is_later
+        Whether the column is a later day of the same fact, its end for one: before it the row was not known.
     """
 
     column: str
@@ -51,6 +53,7 @@ class Rule:
     fault: Fault
     group: Group = "value"
     is_secret: bool = False
+    is_later: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +88,9 @@ class Column:
     is_code: bool = False
 
 
+AT_ONCE: Final = Words("the lender knows it at once", "当日即知")
+
+
 @dataclass(frozen=True, eq=False)
 class Kind:
     """One kind of observation: its name, the version of its layout, its columns and rules.
@@ -95,6 +101,13 @@ class Kind:
         The ledger's table.
     earliest
         No row is of a day before.
+    known_after
+        Days after ``observed_on`` at which a lender usually learns of such a row: what is taken where it does not
+        say when it was known (docs/adr/0033).
+    known_why
+        Why so many.
+    known_with
+        Further days before which such a row cannot be known, besides those of `known_by`.
     """
 
     name: str
@@ -104,6 +117,9 @@ class Kind:
     rules: tuple[Rule, ...] = ()
     table: str = ""
     earliest: date = EARLIEST
+    known_after: int = 0
+    known_why: Words = AT_ONCE
+    known_with: tuple[pl.Expr, ...] = ()
 
     def __post_init__(self) -> None:
         """Name the table as the kind, unless it has another name."""
@@ -118,6 +134,29 @@ class Kind:
     def is_of_firms(self) -> bool:
         """Whether each row is about a firm; else it is about the lender's whole world."""
         return self.columns[0].name == "firm_id"
+
+    def known_on(self, today: date) -> pl.Expr:
+        """Return the day on which a row was known, or the usual one where it has none.
+
+        That is ``known_after`` days after ``observed_on``, no earlier than any day that the row tells of, and today
+        at the latest: whoever sends the row today knows it today.
+
+        Parameters
+        ----------
+        today
+            The day on which the rows come in.
+
+        Examples
+        --------
+        >>> note = Kind("note", 1, Words("a note", "备注"), OF_FIRM, known_after=30)
+        >>> days = pl.DataFrame({"observed_on": [date(2024, 1, 1), date(2024, 5, 31)], "known_on": [None, None]})
+        >>> days.select(note.known_on(date(2024, 6, 15))).to_series().to_list()
+        [datetime.date(2024, 1, 31), datetime.date(2024, 6, 15)]
+        """
+        usual = pl.col("observed_on") + timedelta(days=self.known_after)
+        told = (pl.col(rule.column) for rule in self.rules if rule.is_later)
+        earliest = pl.max_horizontal(usual, *told, *self.known_with)
+        return pl.col("known_on").cast(pl.Date).fill_null(pl.min_horizontal(earliest, pl.lit(today)))
 
     def empty(self) -> pl.DataFrame:
         """Return a table of this kind without rows."""
@@ -242,7 +281,12 @@ def number(
 
 
 OBSERVED_ON = day("observed_on", "date the fact was true", "发生日期", "2024-05-31")
-KNOWN_ON = day("known_on", "date the lender could know it", "可知日期", "2024-06-15")
+KNOWN_ON = day(
+    "known_on",
+    "date the lender could know it; empty: when one usually does, today at the latest",
+    "可知日期（空：按该类通常时滞，最迟为当日）",
+    "2024-06-15",
+)
 OF_FIRM = (code("firm_id", "the firm's id", "企业编号", "F000123"), OBSERVED_ON, KNOWN_ON)
 """What every row about a firm begins with."""
 PERIOD_FROM = day("period_from", "first day of the period; observed_on is its last", "期间起始日", "2024-05-01")
@@ -270,10 +314,11 @@ def not_before(column: str, first: str = "observed_on") -> Rule:
     )
 
 
-def known_by(column: str) -> Rule:
+def known_by(column: str, *, is_later: bool = True) -> Rule:
     """Make the rule that the day of a fact is not after the row could be known: no row knows its own future.
 
-    Not for days that are planned, such as a maturity.
+    Not for days that are planned, such as a maturity. A later day of the same fact, its end for one, also puts off the
+    day that is taken where a row does not say when it was known; any other day that is later is a mistake.
 
     Examples
     --------
@@ -292,6 +337,7 @@ def known_by(column: str) -> Rule:
             ),
         ),
         "time",
+        is_later=is_later,
     )
 
 

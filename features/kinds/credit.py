@@ -65,6 +65,8 @@ INSTALMENT = Kind(
         day("paid_on", "day it was paid in full", "还清日期", "2024-06-05", is_required=False),
     ),
     (known_by("paid_on"),),
+    known_after=1,
+    known_why=Words("what was not paid on the day it was due shows the day after", "应还日未还的，次日可知"),
 )
 
 _SAYS_NOTHING = (
@@ -132,6 +134,8 @@ DEBT_ELSEWHERE = Kind(
                ("normal", "special_mention", "substandard", "doubtful", "loss"), is_required=False),
         text("collateral", "what secures it", "担保方式", "mortgage", is_required=False),
     ),
+    known_after=30,
+    known_why=Words("it stands in the credit bureau's report of the next month", "次月征信报告中可见"),
 )  # fmt: skip
 
 GUARANTEE = Kind(
@@ -165,6 +169,8 @@ GUARANTEE = Kind(
         known_by("released_on"),
     ),
     table="guarantee_observation",
+    known_after=30,
+    known_why=Words("it stands in the credit bureau's report of the next month", "次月征信报告中可见"),
 )  # fmt: skip
 
 FUND_MEMBERSHIP = Kind(
@@ -181,6 +187,8 @@ FUND_MEMBERSHIP = Kind(
         day("left_on", "day it left", "退出日期", "2024-06-10", is_required=False),
     ),
     (not_before("left_on", "joined_on"), known_by("joined_on"), known_by("left_on")),
+    known_after=30,
+    known_why=Words("funds tell the lender of their members month by month", "基金按月报送成员情况"),
 )
 
 EXTERNAL_RATING = Kind(

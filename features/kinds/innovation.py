@@ -28,6 +28,8 @@ PATENT = Kind(
         text("title", "title", "名称", "Quick-change die holder", is_required=False),
     ),
     (not_before("observed_on", "filed_on"),),
+    known_after=30,
+    known_why=Words("notices of filing and of grant come within a month", "受理通知与授权公告于一个月内可得"),
 )  # fmt: skip
 
 RESEARCH = Kind(
@@ -44,6 +46,8 @@ RESEARCH = Kind(
         text("partner", "with whom", "合作单位", "Taizhou University", is_required=False),
     ),
     (PERIOD_IN_ORDER,),
+    known_after=152,
+    known_why=Words("it is due with the year's tax settlement, by 31 May", "随所得税汇算清缴报送，次年 5 月 31 日截止"),
 )  # fmt: skip
 
 TRAINING = Kind(
@@ -59,4 +63,6 @@ TRAINING = Kind(
         fen("spend_fen", "cost", "费用", "180000", is_required=False, low=0),
     ),
     (PERIOD_IN_ORDER,),
+    known_after=60,
+    known_why=Words("firms report their training within two months of the period", "企业于期后两个月内报送"),
 )

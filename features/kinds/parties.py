@@ -39,7 +39,7 @@ FIRM = Kind(
         day("founded_on", "date of foundation", "成立日期", "2009-04-01", is_required=False),
         flag("is_lead", "is a lead firm of its cluster", "是否龙头企业", "false", is_required=False),
     ),
-    (known_by("founded_on"),),
+    (known_by("founded_on", is_later=False),),
     table="firm_observation",
 )
 
@@ -52,6 +52,8 @@ CAPITAL = Kind(
         fen("registered_fen", "registered capital", "注册资本", "500000000", low=0),
         fen("paid_in_fen", "capital paid in", "实缴资本", "200000000", is_required=False, low=0),
     ),
+    known_after=30,
+    known_why=Words("the registry shows what firms report within 20 working days", "企业信息于 20 个工作日内公示"),
 )
 
 PERSON = Kind(
@@ -64,7 +66,7 @@ PERSON = Kind(
         choice("role", "role in the firm", "角色", "owner", ("owner", "legal_representative", "manager", "guarantor")),
         day("trade_since", "in this trade since", "入行日期", "2001-01-01", is_required=False),
     ),
-    (known_by("trade_since"),),
+    (known_by("trade_since", is_later=False),),
     table="person_observation",
 )
 
@@ -104,6 +106,8 @@ OWNERSHIP = Kind(
         not_before("ended_on"),
         known_by("ended_on"),
     ),
+    known_after=30,
+    known_why=Words("the registry shows what firms report within 20 working days", "企业信息于 20 个工作日内公示"),
 )
 
 RELATION = Kind(
@@ -134,6 +138,8 @@ RELATION = Kind(
         not_before("ended_on"),
         known_by("ended_on"),
     ),
+    known_after=30,
+    known_why=Words("the registry shows what firms report within 20 working days", "企业信息于 20 个工作日内公示"),
 )  # fmt: skip
 
 CONSENT = Kind(
@@ -177,7 +183,7 @@ PERSONAL_RECORD = Kind(
     (
         OF_FIRM[0],
         day("observed_on", "day the record began; of none: day of asking", "起始日期", "2021-03-15"),
-        day("known_on", "date the lender could know this row", "可知日期", "2024-06-15"),
+        OF_FIRM[2],
         text("person_id", "pseudonym, never a national id", "人员代号", "P000123"),
         choice(
             "record",
@@ -195,16 +201,11 @@ PERSONAL_RECORD = Kind(
         Rule("days_past_due", _IS_NONE & pl.col("days_past_due").is_not_null(), _HAS_NONE),
         Rule("ended_on", _IS_NONE & pl.col("ended_on").is_not_null(), _HAS_NONE),
         not_before("ended_on"),
-        Rule(
-            "known_on",
-            pl.col("known_on") < pl.col("ended_on"),
-            Fault(
-                Words("known before it ended", "可知日期早于终止日期"),
-                Words("give the day on which the end could be known", "请填写可得知终止的日期"),
-            ),
-            "time",
-        ),
+        known_by("ended_on"),
     ),
+    known_why=Words("the bureau is asked that day; that a payment was so late is known when it was",
+                    "当日查询；逾期天数届满时方知"),
+    known_with=(pl.col("observed_on") + pl.duration(days=pl.col("days_past_due").clip(0, LONGEST_DELAY)),),
 )  # fmt: skip
 """A record is one firm's person, record and ``observed_on``; a later row of the same record carries its end.
 

@@ -1,5 +1,7 @@
 """What people say of firms: officers, associations, peers, and the firms themselves."""
 
+import polars as pl
+
 from features.kinds.contract import (
     LONG,
     OF_FIRM,
@@ -10,6 +12,7 @@ from features.kinds.contract import (
     count,
     day,
     known_by,
+    needed,
     not_before,
     text,
 )
@@ -56,7 +59,11 @@ SOFT_CLAIM = Kind(
         choice("outcome", "what the check found", "核验结果", "open", ("open", "confirmed", "refuted")),
         day("checked_on", "day of the check", "核验日期", "2024-06-10", is_required=False),
     ),
-    (not_before("checked_on"), known_by("checked_on")),
+    (
+        needed("checked_on", pl.col("outcome") != "open", "of a claim that was checked", "主张已核验"),
+        not_before("checked_on"),
+        known_by("checked_on"),
+    ),
 )  # fmt: skip
 
 ASSOCIATION_ACT = Kind(
@@ -74,6 +81,8 @@ ASSOCIATION_ACT = Kind(
     ),
     (not_before("ended_on"), known_by("ended_on")),
     table="association_act_observation",
+    known_after=30,
+    known_why=Words("associations tell the lender month by month", "协会按月通报"),
 )  # fmt: skip
 
 PEER_REPORT = Kind(
@@ -94,7 +103,11 @@ PEER_REPORT = Kind(
         code("verified_by", "who verified it, under a code; empty: nobody", "核实人代号", "O017", is_required=False),
         day("verified_on", "day it was verified", "核实日期", "2024-06-10", is_required=False),
     ),
-    (not_before("verified_on"), known_by("verified_on")),
+    (
+        needed("verified_on", pl.col("verified_by").is_not_null(), "of a report that was verified", "反映已核实"),
+        not_before("verified_on"),
+        known_by("verified_on"),
+    ),
     table="peer_report_observation",
 )
 

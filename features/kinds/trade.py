@@ -80,6 +80,8 @@ COUNTERPARTY_TAG = Kind(
         day("ended_on", "day it ceased to be so", "终止日期", "2024-06-10", is_required=False),
     ),
     (not_before("ended_on"), known_by("ended_on")),
+    known_after=60,
+    known_why=Words("lists of such firms come out within two months", "相关名单于两个月内公布"),
 )  # fmt: skip
 
 INVENTORY = Kind(
@@ -96,6 +98,8 @@ INVENTORY = Kind(
         fen("value_fen", "value at that day's price", "当日价值", "68000000", low=0),
         text("pledged_to", "to whom it is pledged", "质押权人", "Bank A", is_required=False),
     ),
+    known_after=15,
+    known_why=Words("firms send the lender their lists within half a month", "企业于半月内报送清单"),
 )
 
 RECEIVABLE = Kind(
@@ -120,4 +124,6 @@ RECEIVABLE = Kind(
         not_before("paid_on", "issued_on"),
         known_by("paid_on"),
     ),
+    known_after=15,
+    known_why=Words("firms send the lender their lists within half a month", "企业于半月内报送清单"),
 )

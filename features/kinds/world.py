@@ -140,6 +140,8 @@ INDUSTRY_STATISTIC = Kind(
         *_STATISTIC,
         text("place", "place; empty: the whole country", "地区", "Yuhuan", is_required=False),
     ),
+    known_after=300,
+    known_why=Words("yearbooks come out until October of the next year", "统计年鉴于次年 10 月前出版"),
 )
 
 PLACE_STATISTIC = Kind(
@@ -147,4 +149,6 @@ PLACE_STATISTIC = Kind(
     1,
     Words("a figure of a place", "地区统计"),
     (text("place", "place", "地区", "Yuhuan"), *_STATISTIC),
+    known_after=300,
+    known_why=Words("yearbooks come out until October of the next year", "统计年鉴于次年 10 月前出版"),
 )

@@ -168,6 +168,8 @@ def _kind(kind: Kind) -> str:
     ]
     header = ["column", "type", "required", "English", "中文", "values", "example"]
     title = f"## `{kind.name}`, layout version {kind.version}\n\n{kind.words.en}. {kind.words.zh}。\n\n"
+    why = f"{kind.known_after} days later, as {kind.known_why.en}. {kind.known_why.zh}。\n\n"
+    title += f"Without `known_on`: {why}"
     faults = [
         [
             f"`{rule.column}`",
@@ -188,9 +190,10 @@ def _kinds() -> str:
         parts.append(f"### `{adapter.name}`\n\n{adapter.summary}\n\n{left_out}\n")
     text = (
         "A file is CSV, XLSX, NDJSON or Parquet: docs/import-files.md. Further columns are passed over. "
-        "`firm_id` is the firm's key: a unified social credit code or a local id. `known_on` is `observed_on` where "
-        "it is not given. A row's identity is the hash of its content but for `known_on`: loaded twice, it counts "
-        "once. "
+        "`firm_id` is the firm's key: a unified social credit code or a local id. `known_on` may be empty: "
+        "then it is so many days after `observed_on`, no earlier than a later day that the row tells of, and today at "
+        "the latest (docs/adr/0033). A row's identity is the hash of its content but for `known_on`: loaded twice, it "
+        "counts once. "
         "A code has up to 64 letters, digits, '.', '_', ':' and '-'. No row is of a day after today, known before it "
         "was true, or of a day before 1949-10-01 (invoices: 1990-01-01); no text has control characters or a person's "
         "identity number. `GET /v1/kinds` says the same; `POST /v1/observations` adds rows one by one."

@@ -12,7 +12,7 @@ from service.documents.schemas import DocumentOut, DocumentType
 from service.documents.use_cases import vault_of
 from service.errors import CREATING, UnsupportedMediaType, responses
 from service.firms.router import FirmId
-from service.kit.http import AnyDay, Session, Text, text_of
+from service.kit.http import AnyDay, Content, Session, Text, text_of
 from service.kit.idempotency import OnceOnly
 from service.kit.vault import Vault
 
@@ -58,10 +58,6 @@ def _vault(request: Request) -> Vault:
     return vault_of(request.app.state.keyring)
 
 
-async def _body(request: Request) -> bytes:
-    return await request.body()
-
-
 Sealed = Annotated[Vault, Depends(_vault)]
 
 
@@ -78,13 +74,13 @@ def post_document(
     session: Session,
     vault: Sealed,
     once: OnceOnly,
-    content: Annotated[bytes, Depends(_body)],
+    content: Content,
     firm_id: FirmId,
     document_type: Annotated[DocumentType, Query(description="What it is.", examples=["contract"])],
     title: Annotated[Text, Query(description="Its title.", examples=["Order of 2024-05"])],
     observed_on: Annotated[AnyDay, Query(description="The day that it is of.", examples=["2024-05-31"])],
     known_on: Annotated[
-        AnyDay | None, Query(description="When the lender could know it; `observed_on` if none.")
+        AnyDay | None, Query(description="When the lender could know it; the kind's usual day if none.")
     ] = None,
     words: Annotated[Words | None, Query(description="What it shows.")] = None,
 ) -> Response:

@@ -7,8 +7,7 @@ show: destroying the key destroys the file in every backup of the database at on
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import Any, Final
+from typing import Any
 from uuid import UUID
 
 from features.kinds.world import DOCUMENT
@@ -20,13 +19,11 @@ from service.errors import Conflict, Gone, InvalidPayload, NotFound
 from service.firms.use_cases import ObservationView, documents_of
 from service.kit import clock
 from service.kit.db import Database, TenantSession, after_commit, tenant_of
-from service.kit.keyring import Keyring, KeyringError
+from service.kit.keyring import ABANDONED, Keyring, KeyringError
 from service.kit.vault import Vault
 from service.observations.use_cases import observe
 from service.settings import Settings
 
-ABANDONED: Final = timedelta(hours=1)
-"""Age from which a key that no file goes with is nobody's: the request that made it has not committed."""
 _UNKNOWN = "No document of this hash is known."
 
 

@@ -7,15 +7,13 @@ from typing import Annotated, Any, BinaryIO, Final, Literal, cast
 
 from fastapi import APIRouter, Path, Query
 from fastapi.responses import StreamingResponse
-from pydantic import AfterValidator
 
 from features.kinds import KINDS
 from service.errors import responses
 from service.exports.use_cases import export_kind
 from service.exports.writers import FORMS
 from service.kit import clock
-from service.kit.http import Day, Session
-from service.kit.near import must_be_one_of
+from service.kit.http import Day, Session, one_of
 
 router = APIRouter(prefix="/v1", tags=["exports"])
 MOST_ROWS: Final = 100_000
@@ -37,12 +35,6 @@ _FILE: Final[dict[int | str, dict[str, Any]]] = {
 }
 
 
-def _known(kind: str) -> str:
-    if kind not in KINDS:
-        raise ValueError(must_be_one_of(kind, KINDS))
-    return kind
-
-
 @router.get(
     "/exports/{kind}", response_class=StreamingResponse, responses=_FILE | responses(), summary="Export a kind's rows"
 )
@@ -50,7 +42,7 @@ def get_export(
     session: Session,
     kind: Annotated[
         str,
-        AfterValidator(_known),
+        one_of(KINDS),
         Path(description="Kind of the rows.", examples=["loan"], json_schema_extra={"enum": list(KINDS)}),
     ],
     form: Annotated[

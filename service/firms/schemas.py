@@ -33,18 +33,25 @@ class Observed(Schema):
     """When a fact was true, and when the lender could know it."""
 
     known_on: Day | None = Field(
-        None, description="When the lender could know it; the day it was true if not given. Filters features."
+        None,
+        description="When the lender could know it; filters features. If not given: the day it was true, or a later"
+        " day that it tells of.",
     )
 
-    def times(self, observed_on: date) -> dict[str, date]:
+    def times(self, observed_on: date, *told: date | None) -> dict[str, date]:
         """Return both business dates of a row.
+
+        Parameters
+        ----------
+        told
+            Later days of the fact, if the row tells of any: it was not known before, as `Kind.known_on` has it.
 
         Raises
         ------
         ValueError
             If the fact is in the future, or known before it was true.
         """
-        known_on = self.known_on or observed_on
+        known_on = self.known_on or min(max([observed_on, *filter(None, told)]), clock.today())
         if max(observed_on, known_on) > clock.today():
             raise ValueError("observed_on or known_on lies in the future")
         if known_on < observed_on:

@@ -7,21 +7,21 @@ from functools import lru_cache
 
 import polars as pl
 
-from features.kinds.contract import CODE, Column, Fault, Group, Kind, Rule
+from features.kinds.contract import CODE, SHORT, Column, Fault, Group, Kind, Rule
 from service.firms.use_cases import check_firm_key, is_national_id
 from service.imports.chunks import HIDDEN, REJECTS, fault, hidden, said, shown
-from service.kit.personal_id import BETWEEN, PSEUDONYM, SHAPE, holds_national_id
+from service.kit.personal_id import BETWEEN, CONTROL, PSEUDONYM, SHAPE, holds_national_id
 
-_MANY_DIGITS = BETWEEN.join([r"\d"] * 17)
+_MANY_DIGITS = BETWEEN.join([r"\d"] * 15)
 _checked = lru_cache(100_000)(check_firm_key)
 """A large file names the same firms in each of its chunks. Keys that are refused are not remembered."""
 _LOOKS_LIKE = re.compile(r"\d{17}[\dXx]|\d{15}")
 FIRST_DAY, LAST_DAY = date(1800, 1, 1), date(2200, 12, 31)
 """Of every column of days; a day beyond is a slip of the pen, or stands for none."""
-CONTROL = r"[\x00-\x1f\x7f-\x9f]"
 SERIAL = r"^[1-7][0-9]{4}(\.[0-9]+)?$"
 """Of days from 1927 to 2119, as spreadsheets count them; five digits are a day in no format that a mapping takes."""
 _DAY = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
+_BREAKS = r"[\x00-\x1f\x7f-\x9f]"
 NUMBER = r"^[+-]?[0-9]{1,15}(\.[0-9]{1,15})?([eE][+-]?[0-9]{1,2})?$"
 
 REQUIRED = fault("a value is required", "必填", "fill it in", "请填写")
@@ -60,6 +60,9 @@ _CODE = fault(
 _CONTROL = fault(
     "has control characters", "含控制字符", "write it on one line, without tabs", "请写在一行之内，不含制表符"
 )
+_INVISIBLE = fault(
+    "has invisible characters", "含不可见字符", "type it anew instead of copying it", "请重新键入，不要复制粘贴"
+)
 _FUTURE = fault("lies in the future", "晚于今天", "give the day on which it was known", "请填写得知的日期")
 _TOO_EARLY = fault(
     "known before it was true", "可知日期早于发生日期", "known_on is observed_on or later", "可知日期不得早于发生日期"
@@ -74,7 +77,7 @@ _ERASABLE = fault(
     "enter the person over HTTP, which gives a pseudonym, and use that",
     "请通过接口登记人员，并使用其代号",
 )
-_PERSONAL = fault(
+PERSONAL = fault(
     "holds a person's identity number, which is never kept; people are entered over HTTP",
     "含有个人身份证号，系统从不保存；人员须通过接口登记",
     "remove the number",
@@ -158,16 +161,16 @@ def typed(texts: pl.DataFrame, kind: Kind, file: str, today: date) -> tuple[pl.D
     ----------
     texts
         ``line`` and the kind's columns as text; optional columns may be absent, and so may ``known_on``, which
-        is then ``observed_on``.
+        is then the kind's usual day.
     """
     absent = [pl.lit(None, dtype=pl.String).alias(name) for name in kind.schema if name not in texts.columns]
     names = [name for name in texts.columns if name != "line"]
     stripped = texts.with_columns(pl.col(names).str.strip_chars())
     frame = stripped.with_columns(pl.when(pl.col(names) != "").then(pl.col(names))).with_columns(absent)
-    frame = frame.with_columns(pl.col("known_on").fill_null(pl.col("observed_on")))
     values = frame.with_columns(_parse(name, dtype).alias(f"__{name}") for name, dtype in kind.schema.items())
     good, bad = split(values, [check for column in kind.columns for check in _readable(column)], file)
     rows = good.select("line", *(pl.col(f"__{name}").alias(name) for name in kind.schema))
+    rows = rows.with_columns(kind.known_on(today))
     fine, wrong = split(rows, canonical_checks(rows, kind, today), file)
     return fine, pl.concat([bad, wrong])
 
@@ -182,7 +185,7 @@ def _readable(column: Column) -> list[Check]:
             Check(name, unread.str.contains(_DAY), NO_SUCH_DAY),
             Check(name, unread.str.contains(SERIAL), SERIAL_DAY),
         ]
-    if column.is_required:
+    if column.is_required and name != "known_on":
         checks.insert(0, Check(name, pl.col(name).is_null(), REQUIRED))
     if column.choices:
         one_of = ", ".join(column.choices)
@@ -227,9 +230,10 @@ def _limits(rows: pl.DataFrame, column: Column) -> list[Check]:
         most = column.most_characters
         too_long = fault(f"longer than {most} characters", f"超过 {most} 个字符", "shorten it", "请缩短")
         checks = [
-            Check(name, pl.col(name).str.contains(CONTROL), _CONTROL),
+            Check(name, pl.col(name).str.contains(_BREAKS), _CONTROL),
+            Check(name, pl.col(name).str.contains(CONTROL), _INVISIBLE),
             Check(name, pl.col(name).str.len_chars() > most, too_long),
-            _impersonal(rows, name),
+            _impersonal(rows, column),
         ]
         return [*checks, Check(name, ~pl.col(name).str.contains(CODE), _CODE)] if column.is_code else checks
     if column.dtype == pl.Date:
@@ -274,11 +278,15 @@ def _person_checks(rows: pl.DataFrame) -> list[Check]:
     return [Check("person_id", pl.col("person_id").is_in(plain), _ERASABLE, is_secret=True)]
 
 
-def _impersonal(rows: pl.DataFrame, name: str) -> Check:
-    long = rows.filter(pl.col(name).str.contains(_MANY_DIGITS))[name].unique()
-    like = long.filter(long.str.contains(SHAPE) | long.str.contains(r"[^\x00-\x7f]"))
-    numbers = [text for text in like if holds_national_id(text)]
-    return Check(name, pl.col(name).is_in(numbers), _PERSONAL, is_secret=True)
+def _impersonal(rows: pl.DataFrame, column: Column) -> Check:
+    """Return the check that a text holds no person's number: of notes, none of the old form either."""
+    is_note, texts = column.most_characters > SHORT, rows[column.name].drop_nulls()
+    is_ascii = texts.str.len_bytes() == texts.str.len_chars()
+    ascii_ones, others = texts.filter(is_ascii), texts.filter(~is_ascii).unique()
+    like = ascii_ones.filter(ascii_ones.str.contains(_MANY_DIGITS if is_note else SHAPE)).unique()
+    like.extend(others.filter(others.str.normalize("NFKC").str.contains(_MANY_DIGITS)))
+    numbers = [text for text in like if holds_national_id(text, or_old=is_note)]
+    return Check(column.name, pl.col(column.name).is_in(numbers), PERSONAL, is_secret=True)
 
 
 def _is_plain_id(text: str) -> bool:

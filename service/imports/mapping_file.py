@@ -16,7 +16,7 @@ import yaml
 
 from features.kinds import KINDS
 from features.kinds.contract import Column, Fault, Kind
-from service.imports.checks import NUMBER
+from service.imports.checks import NUMBER, PERSONAL
 from service.imports.chunks import ImportFailedError, fault, hidden, sentence
 from service.imports.mapping import DIRECTIVE, PREFIX, ColumnMapping
 from service.imports.readers import Reading
@@ -40,10 +40,6 @@ _TWICE = fault("this key stands twice", "该键重复出现", "keep one of the t
 _BOTH = fault("both a column and a constant", "既是列又是常量", "keep one of the two", "请只保留一个")
 _TOO_LONG = fault(f"longer than {MOST_BYTES:,} bytes", f"超过 {MOST_BYTES:,} 字节", "shorten it", "请缩短")
 _NOT_UTF8 = fault("not UTF-8 text", "不是 UTF-8 文本", "save it in UTF-8", "请以 UTF-8 保存")
-_PERSONAL = fault(
-    "holds a person's identity number, which is never kept", "含有个人身份证号，系统从不保存", "remove the number",
-    "请删去该号码",
-)  # fmt: skip
 _ALIAS = fault(
     "anchors and aliases (& and *) are not taken", "不接受锚点与别名（& 和 *）",
     "write the text out, in quotes if it begins like one", "请直接写出文本，以该符号开头的文本须加引号",
@@ -163,7 +159,7 @@ class _Reader:
         except UnicodeDecodeError:
             raise _StopError(_FILE, _NOT_UTF8) from None
         if holds_national_id(text):
-            raise _StopError(_FILE, _PERSONAL)
+            raise _StopError(_FILE, PERSONAL)
         try:
             _check_events(text)
             tree = self._plain(yaml.compose(text, Loader=yaml.SafeLoader), "")

@@ -190,7 +190,7 @@ class Gauge:
         missing
             Rows without a value, by column, of so many rows looked at.
         without_known_on
-            ``line`` of rows whose known_on is observed_on for want of one.
+            ``line`` of rows whose known_on is the kind's usual day for want of one.
         """
         self.looked_at += looked_at
         if without_known_on is not None:

@@ -58,7 +58,7 @@ class ColumnQuality(Schema):
     missing_share: float = Field(ge=0, le=1)
     filled: int = Field(
         default=0,
-        description="Of known_on: accepted rows without one, which got observed_on instead; the range has these days.",
+        description="Of known_on: accepted rows without one, which got the kind's usual day; the range has these.",
     )
     least: str | None = Field(description="Of accepted rows the least value; of texts the fewest characters.")
     most: str | None = Field(description="Of accepted rows the greatest value; of texts the most characters.")

@@ -6,9 +6,8 @@ import re
 from http import HTTPStatus
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import HTMLResponse
-from pydantic import AfterValidator
 
 from features.kinds import KINDS
 from service.errors import MAX_REPORTED, InvalidPayload, UnsupportedMediaType, field_name, responses
@@ -21,9 +20,8 @@ from service.imports.report import Report
 from service.imports.uploads import Uploads
 from service.jobs.router import JobId, accept, accepting
 from service.jobs.tables import Job
-from service.kit.http import Session, Text
+from service.kit.http import Content, Session, Text, one_of
 from service.kit.idempotency import OnceOnly
-from service.kit.near import must_be_one_of
 from service.kit.receive import FILES
 
 router = APIRouter(prefix="/v1", tags=["imports"])
@@ -55,16 +53,6 @@ _PAGE: Final[dict[int | str, dict[str, Any]]] = {
 _PAGE_HEADERS: Final = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'", "Vary": "Accept"}
 
 
-def _known(kind: str) -> str:
-    if kind not in KINDS:
-        raise ValueError(must_be_one_of(kind, KINDS))
-    return kind
-
-
-async def _body(request: Request) -> bytes:
-    return await request.body()
-
-
 @router.post(
     "/imports",
     **accepting(HTTPStatus.UNSUPPORTED_MEDIA_TYPE),
@@ -76,10 +64,10 @@ def post_import(
     session: Session,
     actor: Acting,
     once: OnceOnly,
-    content: Annotated[bytes, Depends(_body)],
+    content: Content,
     kind: Annotated[
         str,
-        AfterValidator(_known),
+        one_of(KINDS),
         Query(description="Kind of the rows.", examples=["firm"], json_schema_extra={"enum": list(KINDS)}),
     ],
     name: Annotated[Text, Query(description="What the file is called in the result.", examples=["firms.csv"])] = "file",

@@ -8,7 +8,6 @@ when the job is over.
 import gzip
 import zlib
 from collections.abc import Iterable, Iterator
-from datetime import timedelta
 from io import BytesIO
 from uuid import UUID
 
@@ -20,11 +19,9 @@ from service.jobs.rules import FINAL
 from service.jobs.use_cases import states
 from service.kit import clock
 from service.kit.db import Database
-from service.kit.keyring import Keyring, KeyringError
+from service.kit.keyring import ABANDONED, Keyring, KeyringError
 from service.kit.vault import PART_BYTES, Vault
 
-ABANDONED = timedelta(hours=1)
-"""Age from which a key that no job goes with is nobody's: the request that made it has not committed."""
 _MAGIC = b"\x1f\x8b"
 
 

@@ -1,7 +1,7 @@
 """What every router shares: the request's session, field types, and the Idempotency-Key."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from datetime import date
 from decimal import Decimal
 from functools import partial
@@ -22,14 +22,14 @@ from pydantic import (
 
 from service.errors import MAX_REPORTED, InvalidPayload, field_name
 from service.kit.db import Author, Database, TenantSession
-from service.kit.personal_id import holds_national_id
+from service.kit.near import must_be_one_of
+from service.kit.personal_id import CONTROL, UNSEEN, holds_national_id
 
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 LONGEST_TEXT = 200
 _AMOUNT = re.compile(r"[+-]?[0-9]{1,13}(\.[0-9]{1,2})?")
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-_UNSEEN = r"\u0000-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
-_CONTROL = re.compile(rf"[{_UNSEEN}\U000e0000-\U000e007f]")
+_CONTROL = re.compile(CONTROL)
 
 
 def get_session(request: Request) -> Iterator[TenantSession]:
@@ -40,6 +40,14 @@ def get_session(request: Request) -> Iterator[TenantSession]:
 
 
 Session = Annotated[TenantSession, Depends(get_session, scope="function")]
+
+
+async def _content(request: Request) -> bytes:
+    return await request.body()
+
+
+Content = Annotated[bytes, Depends(_content)]
+"""A request's body as it stands, of routes that take a file."""
 
 
 _OPEN: set[object] = set()
@@ -129,13 +137,36 @@ def _day_text(value: object) -> object:
     return value
 
 
+def one_of(names: Collection[str]) -> AfterValidator:
+    """Return what lets a field be one of these names alone, and lists them otherwise.
+
+    Examples
+    --------
+    >>> one_of(["firm", "loan"]).func("bond")
+    Traceback (most recent call last):
+    ...
+    ValueError: must be one of firm, loan
+    """
+
+    def check(name: str) -> str:
+        if name not in names:
+            raise ValueError(must_be_one_of(name, names))
+        return name
+
+    return AfterValidator(check)
+
+
 def text_of(most: int) -> Any:
-    """Return the type of a text of at most so many characters, for models that are made at run time."""
+    """Return the type of a text of at most so many characters, for models that are made at run time.
+
+    A longer one than others is a note, and has no old number of a person's either.
+    """
     return Annotated[
         str,
         StringConstraints(strip_whitespace=True, min_length=1, max_length=most),
         BeforeValidator(partial(_printable, most=most)),
-        Field(json_schema_extra={"pattern": rf"^[^{_UNSEEN}]+$"}),
+        AfterValidator(_without_old_number if most > LONGEST_TEXT else impersonal),
+        Field(json_schema_extra={"pattern": rf"^[^{UNSEEN}]+$"}),
     ]
 
 
@@ -143,7 +174,7 @@ Reference = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=LONGEST_TEXT),
     BeforeValidator(_printable),  # named after the constraints, or these count blanks that are stripped later
-    Field(json_schema_extra={"pattern": rf"^[^{_UNSEEN}]+$"}),
+    Field(json_schema_extra={"pattern": rf"^[^{UNSEEN}]+$"}),
 ]
 """What others call something: an invoice's number, a partner's code, old tax numbers of 15 digits among them."""
 Text = Annotated[Reference, AfterValidator(_without_old_number)]
@@ -151,7 +182,7 @@ Secret = Annotated[
     SecretStr,
     BeforeValidator(_printable),
     AfterValidator(_writable),
-    Field(json_schema_extra={"pattern": rf"^[^{_UNSEEN}]+$"}),
+    Field(json_schema_extra={"pattern": rf"^[^{UNSEEN}]+$"}),
 ]
 """A secret that somebody types; neither shown nor logged."""
 Code = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$"), AfterValidator(impersonal)]

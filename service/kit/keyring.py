@@ -17,7 +17,7 @@ import os
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from pathlib import Path
 from uuid import UUID
@@ -30,6 +30,8 @@ from service.kit.files import make_folder, overwrite, sync_folder, write_whole
 
 KEY_BYTES = 32
 KEY, GONE = ".key", ".gone"
+ABANDONED = timedelta(hours=1)
+"""Age from which a key that goes with nothing in the database is nobody's: no request takes that long to commit."""
 
 
 class KeyringError(Problem):

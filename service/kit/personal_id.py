@@ -1,4 +1,7 @@
-"""Numbers of identity documents: told from other texts, checked, and shown with most of it hidden."""
+"""Numbers of identity documents: told from other texts, checked, and shown with most of it hidden.
+
+What is looked for is what people write without thinking of it. A number in words, or parted by words, is not found.
+"""
 
 import re
 import unicodedata
@@ -9,8 +12,18 @@ _CARD = re.compile(r"[1-9][0-9]{16}[0-9X]")
 _OLD_CARD = re.compile(r"[1-9][0-9]{14}")
 _CARD_WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
 _PASSPORT = re.compile(r"[A-Z0-9]{5,20}")
-BETWEEN = r"[\s._/\u00ad\u00b7\u2010-\u2015\u2022\u2027\u2212\u30fb\ufe58\ufe63\uff0d-]{0,3}"
-"""What may stand between two digits of a number that somebody writes in groups."""
+UNSEEN = (
+    r"\u0000-\u001f\u007f-\u009f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b-\u200f\u2028-\u202e"
+    r"\u2060-\u206f\u3164\ufeff\uffa0\ufff9-\ufffb"
+)
+"""Control and invisible characters, but for those beyond 16 bits, as a part of a class: no text has them."""
+CONTROL = rf"[{UNSEEN}\U000e0000-\U000e007f]"
+"""All of them."""
+BETWEEN = (
+    rf"[{UNSEEN}\s._/:*~|#+=\\'<>\"^\u00b7\u2010-\u2015\u2022\u2027\u20e3\u2212\u30fb\ufe0e\ufe0f\ufe58\ufe63\uff0d-]"
+    r"{0,8}"
+)
+"""What may stand between two digits of a number that somebody writes in groups; what parts a list's numbers may not."""
 _GAP = re.compile(BETWEEN)
 _WITHIN = re.compile(rf"\d(?:{BETWEEN}\d)*(?:{BETWEEN}X)?", re.ASCII)
 _GROUP = re.compile(r"\d+|X", re.ASCII)
@@ -54,7 +67,7 @@ def is_national_id(text: str) -> bool:
     >>> is_national_id("110105194912310021"), is_national_id("110105991331002"), is_national_id("P000123")
     (False, False, False)
     """
-    number = _GAP.sub("", unicodedata.normalize("NFKC", text)).upper()
+    number = _GAP.sub("", plain(text))
     if _CARD.fullmatch(number):
         return _has_birthday(number[6:14]) and number[-1] == _check_character(number)
     return bool(_OLD_CARD.fullmatch(number)) and _has_birthday(f"19{number[6:12]}")
@@ -78,8 +91,20 @@ def holds_national_id(text: str, *, or_old: bool = False) -> bool:
     >>> holds_national_id("born 110105491231002"), holds_national_id("born 110105491231002", or_old=True)
     (False, True)
     """
-    plain = unicodedata.normalize("NFKC", text).upper()
-    return any(_run_holds(plain, run, or_old=or_old) for run in _WITHIN.finditer(plain))
+    written = plain(text)
+    return any(_run_holds(written, run, or_old=or_old) for run in _WITHIN.finditer(written))
+
+
+def plain(text: str) -> str:
+    """Return a text in capitals, with all digits written 0 to 9.
+
+    Examples
+    --------
+    >>> plain("１¹①٣x")
+    '1113X'
+    """
+    folded = unicodedata.normalize("NFKC", text).upper()
+    return folded if folded.isascii() else "".join(str(unicodedata.decimal(one, one)) for one in folded)
 
 
 def _run_holds(text: str, run: re.Match[str], *, or_old: bool) -> bool:
@@ -87,7 +112,7 @@ def _run_holds(text: str, run: re.Match[str], *, or_old: bool) -> bool:
     groups = [found.span() for found in _GROUP.finditer(text, run.start(), run.end())]
     for first, (start, _) in enumerate(groups):
         number = ""
-        for begin, end in groups[first:]:
+        for begin, end in groups[first : first + _CARD_LENGTH]:
             number += text[begin:end]
             if len(number) >= _CARD_LENGTH:
                 break

@@ -6,14 +6,12 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Body, Path, Query, Response
-from pydantic import AfterValidator
 
 from features.instruments import INSTRUMENTS
 from features.kinds import KINDS
 from service.errors import CREATING, InvalidPayload, NotFound, responses
-from service.kit.http import AnyDay, Code, Session
+from service.kit.http import AnyDay, Code, Session, one_of
 from service.kit.idempotency import OnceOnly
-from service.kit.near import must_be_one_of
 from service.kit.paging import NOT_OURS, PAGE_SIZE, Cursor, Limit, cut, decode
 from service.observations import use_cases
 from service.observations.schemas import (
@@ -33,12 +31,6 @@ from service.observations.use_cases import READ
 router = APIRouter(prefix="/v1", tags=["observations"])
 _SHOWN: Any = {name: {"value": EXAMPLES[name]} for name in ("event", "utility_bill")}
 """Each kind's own shape has an example, too."""
-
-
-def _readable(kind: str) -> str:
-    if kind not in READ:
-        raise ValueError(must_be_one_of(kind, READ))
-    return kind
 
 
 def _place(cursor: str | None) -> tuple[date, bytes] | None:
@@ -89,7 +81,7 @@ def get_observations(
     session: Session,
     kind: Annotated[
         str,
-        AfterValidator(_readable),
+        one_of(READ),
         Query(description="Kind of the rows.", examples=["event"], json_schema_extra={"enum": list(READ)}),
     ],
     firm_id: Annotated[UUID | None, Query(description="The firm; needed unless the kind is about no firm.")] = None,

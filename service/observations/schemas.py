@@ -39,7 +39,7 @@ class ColumnOut(Schema):
 
     name: str
     type: Literal["text", "day", "whole", "number", "flag"]
-    is_required: bool = Field(description="`known_on` is `observed_on` where it is not given.")
+    is_required: bool = Field(description="`known_on` never is: `known_after`.")
     unit: str
     words: WordsOut
     choices: list[str] = Field(description="The only values there are; none: any.")
@@ -84,6 +84,11 @@ class KindOut(Schema):
     words: WordsOut
     is_of_firms: bool = Field(description="False: its rows are about the lender's whole world.")
     is_added_here: bool = Field(description="Whether `POST /v1/observations` takes it; else another route does.")
+    known_after: int = Field(
+        description="Days after `observed_on`, and no earlier than any day that the row tells of, that a row without"
+        " `known_on` is taken to be known; today at the latest."
+    )
+    known_why: WordsOut = Field(description="Why so many.")
     columns: list[ColumnOut]
     rules: list[RuleOut]
 
@@ -105,6 +110,8 @@ class KindOut(Schema):
             words=WordsOut.of(kind.words),
             is_of_firms=kind.is_of_firms,
             is_added_here=kind.name in ADDED,
+            known_after=kind.known_after,
+            known_why=WordsOut.of(kind.known_why),
             columns=list(map(ColumnOut.of, kind.columns)),
             rules=rules,
         )

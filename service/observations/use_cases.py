@@ -74,7 +74,7 @@ def observe(session: TenantSession, kind: Kind, firm_id: UUID | None, values: di
     firm_id
         The firm that it is about; None of a kind that is about the lender's whole world.
     values
-        By column, typed; ``known_on`` may be None, and is ``observed_on`` then.
+        By column, typed; ``known_on`` may be None, and is the kind's usual day then.
 
     Raises
     ------
@@ -88,10 +88,9 @@ def observe(session: TenantSession, kind: Kind, firm_id: UUID | None, values: di
     if firm_id is None and reach.of(session) != reach.EVERYTHING:
         raise Forbidden(f"A row of kind {kind.name} is about every firm; who reaches all of them may add it.")
     key = {} if firm_id is None else {"firm_id": firms.get_firm(session, firm_id).key}
-    known_on = values["known_on"] or values["observed_on"]
-    frame = pl.DataFrame([{**values, **key, "known_on": known_on}], schema=kind.schema)
-    rows = frame.with_columns(pl.col(pl.Float64) + 0.0)
-    checks = [*canonical_checks(rows, kind, clock.today()), *_of_persons(session, kind, rows)]
+    today, frame = clock.today(), pl.DataFrame([{**values, **key}], schema=kind.schema)
+    rows = frame.with_columns(pl.col(pl.Float64) + 0.0, kind.known_on(today))
+    checks = [*canonical_checks(rows, kind, today), *_of_persons(session, kind, rows)]
     _, rejects = split(rows.with_columns(line=pl.lit(1, pl.Int64)), checks, "")
     if rejects.height:
         raise _refused(rejects.row(0, named=True))

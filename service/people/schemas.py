@@ -1,6 +1,6 @@
 """Wire shapes of natural persons, their consents and records. What goes out is masked."""
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
@@ -262,7 +262,7 @@ class RecordIn(Observed):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        times = self.times(self.observed_on)
+        times = self._times()
         if self.record == "late_payment" and self.days_past_due is None:
             raise ValueError("a late payment needs days_past_due")
         if self.record == NOTHING_ON_FILE and (self.days_past_due, self.ended_on) != (None, None):
@@ -274,4 +274,8 @@ class RecordIn(Observed):
     def row(self) -> dict[str, Any]:
         """Return the canonical row, but for firm and person."""
         facts = self.model_dump(include={"record", "days_past_due", "ended_on"})
-        return {**facts, **self.times(self.observed_on)}
+        return {**facts, **self._times()}
+
+    def _times(self) -> dict[str, date]:
+        late_on = self.observed_on + timedelta(days=self.days_past_due or 0)
+        return self.times(self.observed_on, late_on, self.ended_on)

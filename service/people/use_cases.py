@@ -4,7 +4,7 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
@@ -17,7 +17,7 @@ from service.identity.access import Role
 from service.kit import clock, idempotency
 from service.kit.db import Database, TenantSession, after_commit, tenant_of
 from service.kit.etag import Precondition, save
-from service.kit.keyring import Keyring, KeyringError
+from service.kit.keyring import ABANDONED, Keyring, KeyringError
 from service.kit.paging import cut
 from service.kit.personal_id import PSEUDONYM, IdKind, mask_name, mask_number
 from service.people import repository
@@ -29,8 +29,6 @@ ANOTHER_KEYRING = (
     "folder, or restore it from its own backup; a new keyring cannot open what is there."
 )
 TRIES = 5
-ORPHANED = timedelta(hours=1)
-"""Age at which a key that no row names is nobody's: no request takes that long to commit."""
 PURGED = ("person", "idempotency_key")
 """Tables in which an erased person's keyed hash is left until they are written anew."""
 
@@ -186,7 +184,7 @@ def sweep(database: Database, keyring: Keyring, *, with_orphans: bool = False) -
             return Swept(0, 0)
         _check(session, keyring)
     keys = persons = orphans = 0
-    before = clock.now() - ORPHANED
+    before = clock.now() - ABANDONED
     for tenant_id in keyring.tenants():
         with database.session(tenant_id) as session:
             again = repository.lock_unerased(session, list(keyring.destroyed(tenant_id)))

@@ -48,18 +48,18 @@ def one_of(column: str, words: Sequence[str]) -> Check:
     return Check(column, ~pl.col(column).is_in(list(words)), strange)
 
 
-def rows_of(kind: Kind, texts: pl.DataFrame, **values: pl.Expr) -> pl.DataFrame:
+def rows_of(kind: Kind, texts: pl.DataFrame, *, known_on: pl.Expr, **values: pl.Expr) -> pl.DataFrame:
     """Return rows of a kind: ``line`` and all its columns in order; what is not given is empty.
 
-    ``known_on`` is ``observed_on`` unless given.
+    A source says when its rows were known: whoever made an adapter knows, and no usual day is taken.
 
     Examples
     --------
     >>> from features.kinds.credit import EXTERNAL_RATING
-    >>> rows_of(EXTERNAL_RATING, pl.DataFrame({"line": [2]}), agency=pl.lit("A")).row(0)
+    >>> rows_of(EXTERNAL_RATING, pl.DataFrame({"line": [2]}), known_on=pl.lit(None), agency=pl.lit("A")).row(0)
     (2, None, None, None, 'A', None, None, None)
     """
-    values = {"known_on": values.get("observed_on", pl.lit(None)), **values}
+    values["known_on"] = known_on
     columns = (values.get(name, pl.lit(None)).cast(dtype).alias(name) for name, dtype in kind.schema.items())
     return texts.select("line", *columns)
 

@@ -27,7 +27,7 @@ class Batch:
     missing
         By column, the rows without a value, of ``looked_at``; None: those of ``rows``.
     without_known_on
-        ``line`` of the rows whose known_on is observed_on for want of one; None: none is.
+        ``line`` of the rows whose known_on is the kind's usual day for want of one; None: none is.
     sources
         Our column -> what the file calls it, where that differs.
     no_texts

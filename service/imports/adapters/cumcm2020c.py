@@ -77,7 +77,8 @@ def read(folder: Path, options: Options, advance: Advance) -> Iterator[Batch]:
 
 def _firms(file: str, chunk: Chunk, options: Options) -> Batch:
     opened = pl.lit(BOOKS_OPEN_ON)
-    rows = rows_of(FIRM, chunk.rows, firm_id=pl.col(KEY), observed_on=opened, name=pl.col(NAME).str.strip_chars())
+    name = pl.col(NAME).str.strip_chars()
+    rows = rows_of(FIRM, chunk.rows, firm_id=pl.col(KEY), observed_on=opened, known_on=opened, name=name)
     required = filled_in("firm_id", "name")
     good, bad = split(rows, [*required, *canonical_checks(rows, FIRM, options.today)], file)
     return Batch(file, FIRM, good, pl.concat([chunk.rejects, bad]), len(chunk.rows) + len(chunk.rejects))
@@ -109,6 +110,7 @@ def _invoices(file: str, chunk: Chunk, direction: str, counterparty: str, firms:
         readable,
         firm_id=pl.col(KEY),
         observed_on=parse_day(ISSUED),
+        known_on=parse_day(ISSUED),
         direction=pl.lit(direction),
         number=pl.col(NUMBER),
         counterparty=pl.col(counterparty),
@@ -131,6 +133,7 @@ def _labels(file: str, chunk: Chunk, outcome_on: date, firms: set[str], options:
         readable,
         firm_id=pl.col(KEY),
         observed_on=pl.lit(outcome_on),
+        known_on=pl.lit(outcome_on),
         default_event=pl.when(pl.col(LABEL) == "是").then(pl.lit("unspecified")),
         is_closed=pl.lit(value=False),
         is_undated=pl.lit(value=True),

@@ -52,7 +52,8 @@ def read(folder: Path, options: Options, advance: Advance) -> Iterator[Batch]:
 def _firms(ratings: pl.DataFrame) -> pl.DataFrame:
     firms = ratings.unique("firm_id", keep="first", maintain_order=True)
     name = pl.format("Rated firm {}", pl.col("firm_id").str.strip_prefix("ratings-"))
-    return rows_of(FIRM, firms, firm_id=pl.col("firm_id"), observed_on=pl.lit(BEGINS_ON), name=name)
+    begun = pl.lit(BEGINS_ON)
+    return rows_of(FIRM, firms, firm_id=pl.col("firm_id"), observed_on=begun, known_on=begun, name=name)
 
 
 def _ratings(texts: pl.DataFrame) -> pl.DataFrame:

@@ -81,7 +81,8 @@ def _last_day(loans: pl.DataFrame) -> date:
 def _firms(loans: pl.DataFrame) -> pl.DataFrame:
     trade = pl.when(pl.col("naics") != NO_TRADE).then(pl.col("naics"))
     return rows_of(
-        FIRM, loans, firm_id=pl.col("key"), observed_on=pl.col("approval_date"), industry=trade, place=pl.col("state"),
+        FIRM, loans, firm_id=pl.col("key"), observed_on=pl.col("approval_date"), known_on=pl.col("approval_date"),
+        industry=trade, place=pl.col("state"),
         name=pl.format("Borrower of SBA loan {}", "loan_id"),
         cluster=pl.concat_str(trade.str.slice(0, 2), pl.col("state"), separator=" "),
     )  # fmt: skip
@@ -99,7 +100,8 @@ def _guarantees(loans: pl.DataFrame) -> pl.DataFrame:
     coverage = (pl.col("sba_appv") * 10_000 / pl.col("gr_appv")).round()
     return rows_of(
         GUARANTEE, loans, firm_id=pl.col("key"), loan_id=pl.col("key"), contract_id=pl.col("key"),
-        observed_on=pl.col("approval_date"), guarantor_kind=pl.lit("fund"), guarantor=pl.lit(GUARANTOR),
+        observed_on=pl.col("approval_date"), known_on=pl.col("approval_date"), guarantor_kind=pl.lit("fund"),
+        guarantor=pl.lit(GUARANTOR),
         guarantee_type=pl.lit("general"), share_type=pl.lit("several"), coverage_bp=coverage,
         cap_fen=pl.col("sba_appv"),
     )  # fmt: skip
@@ -110,13 +112,15 @@ def _outcomes(loans: pl.DataFrame, outcome_on: date) -> pl.DataFrame:
     is_dated, amount = pl.col("chg_off_date").is_not_null(), pl.col("chg_off_prin_gr")
     charged_off = loans.filter((pl.col("mis_status") == CHARGED_OFF) | is_dated | (amount > 0))
     about = {"firm_id": pl.col("key"), "loan_id": pl.col("key")}
+    lost_on = pl.col("chg_off_date").fill_null(outcome_on)
     losses = rows_of(
-        REPAYMENT_STATUS, charged_off, **about, observed_on=pl.col("chg_off_date").fill_null(outcome_on),
+        REPAYMENT_STATUS, charged_off, **about, observed_on=lost_on, known_on=lost_on,
         balance_fen=pl.when(amount > 0).then(amount), default_event=pl.lit("write_off"),
         is_closed=pl.lit(value=False), is_undated=~is_dated,
     )  # fmt: skip
     paid = rows_of(
         REPAYMENT_STATUS, loans.filter(pl.col("mis_status") == PAID), **about, observed_on=pl.lit(outcome_on),
+        known_on=pl.lit(outcome_on),
         is_closed=pl.lit(value=True), is_undated=pl.lit(value=True),
     )  # fmt: skip
     return pl.concat([losses, paid]).sort("line", "observed_on")

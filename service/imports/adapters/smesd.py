@@ -138,17 +138,19 @@ def _firms(file: str, chunk: Chunk, clock: _Clock) -> Iterator[Batch]:
     key, facts_on = _key("firm_id"), pl.lit(clock.facts_on)
     founded_on = _before(clock.ends_on, "age_months")
     firms = rows_of(
-        FIRM, texts, firm_id=key, observed_on=facts_on, name=_name("firm_id"), industry=industry, place=pl.col("area"),
+        FIRM, texts, firm_id=key, observed_on=facts_on, known_on=facts_on, name=_name("firm_id"), industry=industry,
+        place=pl.col("area"),
         cluster=pl.concat_str(pl.col("area"), industry, separator=" "),
         founded_on=pl.when(founded_on <= facts_on).then(founded_on),
     )  # fmt: skip
     capital = rows_of(
-        CAPITAL, texts, firm_id=key, observed_on=facts_on, registered_fen=_fen("registered_capital"),
+        CAPITAL, texts, firm_id=key, observed_on=facts_on, known_on=facts_on, registered_fen=_fen("registered_capital"),
         paid_in_fen=_fen("paid_in_capital"),
     )  # fmt: skip
     labels = rows_of(
-        REPAYMENT_STATUS, texts, firm_id=key, observed_on=pl.lit(clock.ends_on), is_closed=pl.lit(value=False),
-        is_undated=pl.lit(value=True), default_event=pl.when(pl.col("bankrupt") == "1").then(pl.lit("bankruptcy")),
+        REPAYMENT_STATUS, texts, firm_id=key, observed_on=pl.lit(clock.ends_on), known_on=pl.lit(clock.ends_on),
+        is_closed=pl.lit(value=False), is_undated=pl.lit(value=True),
+        default_event=pl.when(pl.col("bankrupt") == "1").then(pl.lit("bankruptcy")),
     )  # fmt: skip
     tables = [(FIRM, firms), (CAPITAL, capital), (REPAYMENT_STATUS, labels)]
     return settled(file, pl.concat([chunk.rejects, bad]), tables, clock.today)
@@ -174,7 +176,8 @@ def _relations(file: str, chunk: Chunk, clock: _Clock) -> Batch:
     )
     is_person = pl.col("label").is_in(list(OF_PEOPLE))
     rows = rows_of(
-        RELATION, turned, firm_id=_key("firm"), observed_on=pl.lit(clock.facts_on), label=pl.col("label"),
+        RELATION, turned, firm_id=_key("firm"), observed_on=pl.lit(clock.facts_on), known_on=pl.lit(clock.facts_on),
+        label=pl.col("label"),
         relation=pl.col("label").replace_strict(OF_PEOPLE | OF_FIRMS, return_dtype=pl.String),
         partner_kind=pl.when(is_person).then(pl.lit("person")).otherwise(pl.lit("firm")),
         partner=pl.when(~is_person).then(_key("other")),
@@ -191,8 +194,9 @@ def _named_only(relations: Batch, listed: set[str], clock: _Clock) -> Batch:
     keys = pl.concat(ends).filter(~pl.col("key").is_in(sorted(listed))).sort("line")
     firms = keys.unique("key", keep="first", maintain_order=True)
     number = pl.col("key").str.strip_prefix("smesd-")
-    values = {"firm_id": pl.col("key"), "observed_on": pl.lit(clock.facts_on), "name": pl.format("SMEsD {}", number)}
-    return Batch(relations.file, FIRM, rows_of(FIRM, firms, **values), no_rejects(), 0)
+    facts_on, name = pl.lit(clock.facts_on), pl.format("SMEsD {}", number)
+    rows = rows_of(FIRM, firms, firm_id=pl.col("key"), observed_on=facts_on, known_on=facts_on, name=name)
+    return Batch(relations.file, FIRM, rows, no_rejects(), 0)
 
 
 def _lawsuits(file: str, chunk: Chunk, clock: _Clock) -> Iterator[Batch]:
@@ -205,8 +209,9 @@ def _lawsuits(file: str, chunk: Chunk, clock: _Clock) -> Iterator[Batch]:
     ]
     texts, bad = split(chunk.rows, checks, file)
     ordinal = pl.int_range(1, pl.len() + 1).over(LAWSUIT_COLUMNS)
+    on = _before(clock.ends_on, "months_before_observation")
     rows = rows_of(
-        EVENT, texts, firm_id=_key("firm_id"), observed_on=_before(clock.ends_on, "months_before_observation"),
+        EVENT, texts, firm_id=_key("firm_id"), observed_on=on, known_on=on,
         source=pl.lit("court"), event=pl.col("result").replace_strict(RESULTS, return_dtype=pl.String),
         cause=pl.col("cause"), reference=pl.format("{}:{}:{}", "court", "result", ordinal),
     )  # fmt: skip

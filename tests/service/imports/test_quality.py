@@ -83,8 +83,8 @@ def test_what_is_wrong_is_found_counted_and_shown(session, tmp_path, ledger):
     assert (columns["observed_on"].missing, columns["known_on"].missing, columns["loan_id"].missing) == (1, 4, 1)
     assert [(name, c.filled) for name, c in columns.items() if c.filled] == [("known_on", 1)]
     page = page_of(summary.report)
-    assert "1 行无值，取 observed_on" in page
-    assert "1 rows without one got observed_on" in page
+    assert "1 行无值，按该种类的通常时滞补足" in page
+    assert "1 rows without one got the usual day of the kind" in page
     assert (columns["balance_fen"].missing, columns["balance_fen"].missing_share) == (10, 1.0)
     assert (columns["days_past_due"].least, columns["days_past_due"].most) == ("0", "7")
     assert (columns["loan_id"].least, columns["loan_id"].is_length, columns["loan_id"].distinct) == ("2", True, 2)

@@ -88,6 +88,23 @@ def _same_row(database, tenant, client, firm_id, tmp_path, kind):
     assert (item["observed_on"], item["known_on"]) == (sent["observed_on"], sent["known_on"])
 
 
+@pytest.mark.parametrize(
+    ("kind", "change", "day"),
+    [
+        ("financial_statement", {"observed_on": "2023-12-31", "period_from": "2023-01-01"}, "2024-05-31"),
+        ("soft_claim", {"outcome": "refuted", "checked_on": "2024-09-02"}, "2024-09-02"),
+        ("industry_statistic", {"observed_on": str(clock.today())}, str(clock.today())),
+        ("event", {"ended_on": None}, "2024-05-31"),
+    ],
+)
+def test_a_row_without_a_known_day_was_known_by_its_kinds_lag(client, firm_id, kind, change, day):
+    of_firms = KINDS[kind].is_of_firms
+    answer = client.post("/v1/observations", body(kind, firm_id, known_on=None, **change))
+    assert answer.status_code == 201, answer.text
+    (item,) = client.get("/v1/observations", kind=kind, **({"firm_id": firm_id} if of_firms else {})).json()["items"]
+    assert item["known_on"] == day
+
+
 AMOUNTS = st.integers(0, 10**15 - 1)
 NAMES = st.text(st.characters(categories=["Lu", "Ll", "Lo", "Nd", "Pd", "Zs"]), min_size=1, max_size=60)
 INVENTORY = st.fixed_dictionaries(

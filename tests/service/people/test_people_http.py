@@ -317,7 +317,7 @@ def test_a_record_needs_a_consent_in_force(client, firm, person):
         {"days_past_due": -1},
         {"record": "rumour"},
         {"ended_on": "2024-03-14"},
-        {"ended_on": "2024-04-14"},
+        {"ended_on": "2024-04-14", "known_on": "2024-04-13"},
         {"observed_on": "2190-01-01"},
     ],
 )
