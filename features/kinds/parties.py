@@ -11,6 +11,7 @@ from features.kinds.contract import (
     Rule,
     Words,
     choice,
+    code,
     count,
     day,
     fen,
@@ -62,7 +63,7 @@ PERSON = Kind(
     Words("a person behind a firm", "企业相关人员"),
     (
         *OF_FIRM,
-        text("person_id", "pseudonym, never a national id", "人员代号", "P000123"),
+        code("person_id", "pseudonym, never a person's name or number", "人员代号", "P000123"),
         choice("role", "role in the firm", "角色", "owner", ("owner", "legal_representative", "manager", "guarantor")),
         day("trade_since", "in this trade since", "入行日期", "2001-01-01", is_required=False),
     ),
@@ -80,7 +81,7 @@ OWNERSHIP = Kind(
             "holder_kind", "what the holder is", "持有人类型", "firm", ("firm", "person", "state", "fund", "unknown")
         ),
         text("holder", "the holder's code or name, unless a person", "持有人代码或名称", "F000456", is_required=False),
-        text("person_id", "pseudonym of a person who holds", "人员代号", "", is_required=False),
+        code("person_id", "pseudonym of a person who holds", "人员代号", "", is_required=False),
         share("share_bp", "share of the capital", "持股比例", "6000"),
         share("voting_bp", "share of the votes, if another", "表决权比例", "6000", is_required=False),
         share("pledged_bp", "part of the share that is pledged or frozen", "质押或冻结比例", "0", is_required=False),
@@ -114,7 +115,7 @@ RELATION = Kind(
         ),
         choice("partner_kind", "what the other is", "对方类型", "firm", ("firm", "person")),
         text("partner", "the other's code or name; of a person: none", "对方代码或名称", "F000456", is_required=False),
-        text("person_id", "pseudonym of a person", "人员代号", "", is_required=False),
+        code("person_id", "pseudonym of a person", "人员代号", "", is_required=False),
         text("label", "what the source calls it", "来源称谓", "invest", is_required=False),
         fen("amount_fen", "amount invested or lent", "投资或借款金额", "300000000", is_required=False, low=0),
         day("ended_on", "day it ended", "终止日期", "2024-06-10", is_required=False),
@@ -138,7 +139,7 @@ CONSENT = Kind(
         OF_FIRM[0],
         day("observed_on", "day it was given, withdrawn or refused", "同意或撤回日期", "2024-05-31"),
         OF_FIRM[2],
-        text("person_id", "whose; empty: the firm's own", "人员代号（空：企业自身）", "P000123", is_required=False),
+        code("person_id", "whose; empty: the firm's own", "人员代号（空：企业自身）", "P000123", is_required=False),
         choice(
             "scope",
             "what may be used, or done",
@@ -172,7 +173,7 @@ PERSONAL_RECORD = Kind(
         OF_FIRM[0],
         day("observed_on", "day the record began; of none: day of asking", "起始日期", "2021-03-15"),
         OF_FIRM[2],
-        text("person_id", "pseudonym, never a national id", "人员代号", "P000123"),
+        code("person_id", "pseudonym, never a person's name or number", "人员代号", "P000123"),
         choice(
             "record",
             "negative record of the person; none: asked, and nothing is on file",
