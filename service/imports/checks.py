@@ -18,7 +18,7 @@ _checked = lru_cache(100_000)(check_firm_key)
 FIRST_DAY, LAST_DAY = date(1800, 1, 1), date(2200, 12, 31)
 """Of every column of days; a day beyond is a slip of the pen, or stands for none."""
 _BREAKS = r"[\x00-\x1f\x7f-\x9f]"
-NUMBER = r"^[+-]?[0-9]{1,15}(\.[0-9]{1,15})?([eE][+-]?[0-9]{1,2})?$"
+NUMBER = r"^[+-]?[0-9]{1,16}(\.[0-9]{1,15})?([eE][+-]?[0-9]{1,2})?$"
 
 REQUIRED = fault("a value is required", "必填", "fill it in", "请填写")
 _EXPECTED: dict[type[pl.DataType], Fault] = {
