@@ -150,7 +150,7 @@ GUARANTEE = Kind(
                ("firm", "person", "fund", "guarantee_company", "association")),
         text("guarantor", "the guarantor's code or name; of a person: none", "担保人代码或名称", "F000456",
              is_required=False),
-        text("person_id", "pseudonym of a person who guarantees", "人员代号", "", is_required=False),
+        code("person_id", "pseudonym of a person who guarantees", "人员代号", "", is_required=False),
         choice("guarantee_type", "general: after the debtor; joint: at once", "保证方式（general 一般、joint 连带）",
                "joint", ("general", "joint")),
         choice("share_type", "several: each a share; common: each all", "共同保证方式（several 按份、common 共同）",

@@ -195,8 +195,8 @@ def _kinds() -> str:
         "the latest (docs/adr/0033). A row's identity is the hash of its content but for `known_on`: loaded twice, it "
         "counts once. "
         "A code has up to 64 letters, digits, '.', '_', ':' and '-'. No row is of a day after today, known before it "
-        "was true, or of a day before 1949-10-01 (invoices: 1990-01-01); no text has control characters or a person's "
-        "identity number. `GET /v1/kinds` says the same; `POST /v1/observations` adds rows one by one."
+        "was true, or of a day before 1949-10-01 (invoices: 1990-01-01); no text has control or invisible characters, "
+        "or a person's identity number. `GET /v1/kinds` says the same; `POST /v1/observations` adds rows one by one."
     )
     return _page("Kinds of observations", text, *parts)
 

@@ -25,7 +25,7 @@ from service.kit.db import TenantSession, tenant_of
 from service.kit.etag import Precondition, save
 from service.kit.personal_id import holds_national_id, is_national_id
 
-__all__ = ["Added", "Rehearsal", "Stage", "firm_id_of", "firm_ids_of", "is_national_id"]
+__all__ = ["Added", "Rehearsal", "Stage", "firm_id_of", "firm_ids_of"]
 
 firm_id_of = repository.firm_id_of
 firm_ids_of = repository.firm_ids_of

@@ -8,21 +8,20 @@ from functools import lru_cache
 import polars as pl
 
 from features.kinds.contract import CODE, SHORT, Column, Fault, Group, Kind, Rule
-from service.firms.use_cases import check_firm_key, is_national_id
+from service.firms.use_cases import check_firm_key
 from service.imports.chunks import HIDDEN, REJECTS, fault, hidden, said, shown
-from service.kit.personal_id import BETWEEN, CONTROL, PSEUDONYM, SHAPE, holds_national_id
+from service.kit.personal_id import BETWEEN, CONTROL, PSEUDONYM, SHAPE, holds_national_id, looks_personal
 
 _MANY_DIGITS = BETWEEN.join([r"\d"] * 15)
 _checked = lru_cache(100_000)(check_firm_key)
 """A large file names the same firms in each of its chunks. Keys that are refused are not remembered."""
-_LOOKS_LIKE = re.compile(r"\d{17}[\dXx]|\d{15}")
 FIRST_DAY, LAST_DAY = date(1800, 1, 1), date(2200, 12, 31)
 """Of every column of days; a day beyond is a slip of the pen, or stands for none."""
 SERIAL = r"^[1-7][0-9]{4}(\.[0-9]+)?$"
 """Of days from 1927 to 2119, as spreadsheets count them; five digits are a day in no format that a mapping takes."""
 _DAY = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
 _BREAKS = r"[\x00-\x1f\x7f-\x9f]"
-NUMBER = r"^[+-]?[0-9]{1,15}(\.[0-9]{1,15})?([eE][+-]?[0-9]{1,2})?$"
+NUMBER = r"^[+-]?[0-9]{1,16}(\.[0-9]{1,15})?([eE][+-]?[0-9]{1,2})?$"
 
 REQUIRED = fault("a value is required", "必填", "fill it in", "请填写")
 _EXPECTED: dict[type[pl.DataType], Fault] = {
@@ -72,11 +71,20 @@ _FAR = fault(
     "correct the day; leave it empty if there is none", "请更正日期；若无日期，请留空",
 )  # fmt: skip
 _ERASABLE = fault(
-    "is, looks like or holds a national identity number, which is never kept; give a pseudonym",
-    "是、形似或含有身份证号，系统从不保存；请使用代号",
+    "is, looks like or holds a national identity number, or looks like a passport's or mobile telephone's, which"
+    " is never kept; give a pseudonym",
+    "是、形似或含有身份证号，或形似护照号、手机号，系统从不保存；请使用代号",
     "enter the person over HTTP, which gives a pseudonym, and use that",
     "请通过接口登记人员，并使用其代号",
 )
+_NAME = fault(
+    "not a code; a person's name is never kept", "不是代号；系统从不保存自然人姓名",
+    "give a pseudonym: up to 64 letters, digits, '.', '_', ':' or '-'", "请填写代号：最多 64 个字母、数字或“._:-”",
+)  # fmt: skip
+_CAPITALS = fault(
+    "a pseudonym that was made here, in another form", "系统生成的代号，但写法不同",
+    "write it as it was made: in small letters, with nothing before it", "请按原样填写：小写字母，前面不加任何字符",
+)  # fmt: skip
 PERSONAL = fault(
     "holds a person's identity number, which is never kept; people are entered over HTTP",
     "含有个人身份证号，系统从不保存；人员须通过接口登记",
@@ -274,8 +282,15 @@ def _key_checks(rows: pl.DataFrame) -> list[Check]:
 
 
 def _person_checks(rows: pl.DataFrame) -> list[Check]:
+    """Return what a pseudonym must be: no number or name of a person, and ours in one form, so that it is erased."""
+    person_id = pl.col("person_id")
     plain = [text for text in rows["person_id"].drop_nulls().unique() if _is_plain_id(text)]
-    return [Check("person_id", pl.col("person_id").is_in(plain), _ERASABLE, is_secret=True)]
+    is_ours = person_id.str.contains(rf"^{PSEUDONYM}$")
+    return [
+        Check("person_id", person_id.is_in(plain), _ERASABLE, is_secret=True),
+        Check("person_id", ~person_id.str.contains(CODE), _NAME, is_secret=True),
+        Check("person_id", person_id.str.contains(rf"^(?i:(urn:uuid:)?{PSEUDONYM})$") & ~is_ours, _CAPITALS),
+    ]
 
 
 def _impersonal(rows: pl.DataFrame, column: Column) -> Check:
@@ -292,7 +307,7 @@ def _impersonal(rows: pl.DataFrame, column: Column) -> Check:
 def _is_plain_id(text: str) -> bool:
     if re.fullmatch(PSEUDONYM, text):
         return False
-    return is_national_id(text) or bool(_LOOKS_LIKE.fullmatch(text)) or hidden(text) != text
+    return looks_personal(text) or hidden(text) != text
 
 
 def _parse(name: str, dtype: pl.DataType) -> pl.Expr:

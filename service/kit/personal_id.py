@@ -47,6 +47,11 @@ PSEUDONYM = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 """The form of our own pseudonyms; those of imported files may have any."""
 
 
+_OF_PERSONS = re.compile(r"[0-9]{17}[0-9X]|[0-9]{15}|(?:(?:00)?86)?1[3-9][0-9]{9}|[EG][A-Z0-9][0-9]{7}|[DPS]E[0-9]{7}")
+"""Identity cards, mistyped ones too, of either length; mobile telephones; Chinese passports: of private persons E and
+G, diplomatic, service and public ones."""
+
+
 class IdKind(StrEnum):
     """What document a number is of."""
 
@@ -71,6 +76,22 @@ def is_national_id(text: str) -> bool:
     if _CARD.fullmatch(number):
         return _has_birthday(number[6:14]) and number[-1] == _check_character(number)
     return bool(_OLD_CARD.fullmatch(number)) and _has_birthday(f"19{number[6:12]}")
+
+
+def looks_personal(text: str) -> bool:
+    """Tell whether a whole text looks like a number by which a person is known, however it is written.
+
+    That is an identity card's, whatever its check character, a mobile telephone's or a Chinese passport's. Other
+    countries' passports, and permits, look like anybody's codes.
+
+    Examples
+    --------
+    >>> [looks_personal(text) for text in ("110105194912310021", "138-0000-1111", "0086 13800001111", "e12345678")]
+    [True, True, True, True]
+    >>> [looks_personal(text) for text in ("P000123", "P13800001111", "12800001111", "2024000123", "E1234567")]
+    [False, False, False, False, False]
+    """
+    return bool(_OF_PERSONS.fullmatch(_GAP.sub("", plain(text))))
 
 
 def holds_national_id(text: str, *, or_old: bool = False) -> bool:

@@ -16,6 +16,7 @@ NOTES = [
 ]  # fmt: skip
 NUMBERS = ["110105----19491231----002X", "¹¹⁰¹⁰⁵¹⁹⁴⁹¹²³¹⁰⁰²X", "①①⓪①⓪⑤19491231002x", "1101051949123100２X"]
 UNSEEN = ["110105\u200b19491231\u200b002X", "a\u00adb", "a\u2028b", "a\tb", "a\ufeffb", "a\u3164b", "a\U000e0041b"]
+OURS = "5d2c7c1e-2b5a-4c0f-8f43-0d1a6f2e9b04"
 OLD = ["身份证110105491231002", "owner 110105 491231 002", "110105----491231----002"]
 
 
@@ -60,6 +61,41 @@ def test_numbers_of_business_are_let_be(text):
         MODELS[name].model_validate(EXAMPLES[name] | {column: text})
         rows, rejects = typed(example(KINDS[name], **{column: text}), KINDS[name], "file.csv", TODAY)
         assert (rows[column].to_list(), rejects.rows()) == ([text], [])
+
+
+OF_PERSONS = [
+    *("张伟", "Zhang Wei", "欧阳 修远", "13800001111", "138-0000-1111", "8613800001111", "E12345678", "g12345678"),
+    *("EA1234567", "DE1234567", "110105491231002", "110105194912310021", "１３８００００１１１１", "x" * 65, "a b"),
+]
+WITH_PERSONS = [name for name in KINDS if "person_id" in KINDS[name].schema]
+
+
+def of_person(name):
+    """Return what makes a kind's example one about a person."""
+    other = {"ownership": "holder", "relation": "partner", "guarantee": "guarantor"}.get(name)
+    return {} if other is None else {f"{other}_kind": "person", other: ""}
+
+
+@pytest.mark.parametrize("text", OF_PERSONS)
+@pytest.mark.parametrize("name", WITH_PERSONS)
+def test_who_a_person_is_is_no_pseudonym_and_is_not_repeated(name, text):
+    row = example(KINDS[name], **of_person(name), person_id=text)
+    rows, rejects = typed(row, KINDS[name], "file.csv", TODAY)
+    assert (rows.height, rejects.select("column", "value").rows()) == (0, [("person_id", "***")])
+
+
+@pytest.mark.parametrize("text", ["P000123", "smesd-p4467", OURS, OURS.replace("-", "").upper(), "a"])
+@pytest.mark.parametrize("name", WITH_PERSONS)
+def test_a_pseudonym_is_taken(name, text):
+    rows, rejects = typed(example(KINDS[name], **of_person(name), person_id=text), KINDS[name], "file.csv", TODAY)
+    assert (rows["person_id"].to_list(), rejects.rows()) == ([text], [])
+
+
+@pytest.mark.parametrize("text", [OURS.upper(), OURS.replace("c", "C"), f"urn:uuid:{OURS}"])
+def test_our_own_pseudonyms_have_one_form(text):
+    rows, rejects = typed(example(KINDS["person"], person_id=text), KINDS["person"], "file.csv", TODAY)
+    assert (rows.height, rejects.select("column", "value").rows()) == (0, [("person_id", text)])
+    assert "small letters" in rejects["remedy"].item()
 
 
 def test_a_number_is_found_among_many_rows():

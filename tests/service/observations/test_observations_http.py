@@ -213,13 +213,19 @@ def test_nobody_is_added_about_an_erased_person(app, database, tenant, client, f
     answer = client.post("/v1/observations", share | {"share_bp": 5000})
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["reason_zh"] == "该人员信息已删除"
+    for written in (entered["id"].upper(), f"urn:uuid:{entered['id']}"):
+        answer = client.post("/v1/observations", share | {"share_bp": 5000, "person_id": written})
+        assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "person_id")
 
 
-def test_a_number_for_a_pseudonym_is_refused_and_not_repeated(client, firm_id):
-    number = "110105194912310021"  # its check character is wrong, and it looks like one all the same
-    answer = client.post("/v1/observations", body("ownership", firm_id, holder_kind="person", person_id=number))
+@pytest.mark.parametrize("number", ["110105194912310021", "13800001111", "E12345678", "Zhang Wei", "张伟"])
+def test_a_number_or_name_for_a_pseudonym_is_refused_and_not_repeated(client, firm_id, number):
+    """The first number's check character is wrong, and it looks like one all the same."""
+    person = {"holder_kind": "person", "holder": None, "person_id": number}
+    answer = client.post("/v1/observations", body("ownership", firm_id, **person))
     assert answer.status_code == 422
-    assert answer.json()["errors"][0]["value"] == "***"
+    (error,) = answer.json()["errors"]
+    assert (error["field"].rpartition(".")[2], error.get("value", "***")) == ("person_id", "***")
     assert number not in answer.text
 
 
