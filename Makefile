@@ -7,6 +7,8 @@ DEMO_ARGS ?=
 PYTEST_ARGS ?=
 # Tracing for coverage slows every call: only the tests of the rooms that it is measured of pay for it.
 PURE_TESTS := tests/features tests/models
+# What PYTEST_ARGS choose may all be in the other half.
+NONE_CHOSEN = test $$? = 5 -a -n "$(PYTEST_ARGS)"
 PURE := features models $(PURE_TESTS)
 export OMP_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS ?= 1
@@ -57,8 +59,8 @@ contracts: $(VENV)/.installed-dev  ## Who may import whom
 	$(BIN)/lint-imports
 
 tests: $(VENV)/.installed-dev  ## Tests: of the pure rooms with their coverage, then of all else on a real embedded PostgreSQL
-	$(BIN)/pytest -n 2 --dist loadgroup --cov --cov-report=term $(PURE) $(PYTEST_ARGS)
-	$(BIN)/pytest -n 2 --dist loadgroup tests service $(PURE_TESTS:%=--ignore=%) $(PYTEST_ARGS)
+	$(BIN)/pytest -n 2 --dist loadgroup --cov --cov-report=term $(PURE) $(PYTEST_ARGS) || $(NONE_CHOSEN)
+	$(BIN)/pytest -n 2 --dist loadgroup tests service $(PURE_TESTS:%=--ignore=%) $(PYTEST_ARGS) || $(NONE_CHOSEN)
 
 chaos: $(VENV)/.installed-dev  ## The promises in full, on real servers and sockets, with their figures
 	$(BIN)/pytest -m chaos -n 0 -s $(PYTEST_ARGS)

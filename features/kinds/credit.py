@@ -3,6 +3,7 @@
 import polars as pl
 
 from features.kinds.contract import (
+    CODE,
     OF_FIRM,
     Fault,
     Kind,
@@ -23,6 +24,10 @@ from features.kinds.contract import (
 )
 from features.kinds.parties import LONGEST_DELAY
 
+_NAMELESS = Fault(
+    Words("of a private lender no name is kept: it may be a person's", "民间债权人不保存名称：可能是自然人姓名"),
+    Words("give a code of your own as lender, or the word 'private'", "请以贵行代号或 private 填写 lender"),
+)
 _ABOVE_ZERO = Fault(Words("must be above zero", "必须大于零"), Words("give the whole amount lent", "请填写贷款金额"))
 
 LOAN = Kind(
@@ -133,6 +138,10 @@ DEBT_ELSEWHERE = Kind(
                "五级分类（normal 正常、special_mention 关注、substandard 次级、doubtful 可疑、loss 损失）", "normal",
                ("normal", "special_mention", "substandard", "doubtful", "loss"), is_required=False),
         text("collateral", "what secures it", "担保方式", "mortgage", is_required=False),
+    ),
+    (
+        Rule("lender", (pl.col("lender_kind") == "private") & ~pl.col("lender").str.contains(CODE), _NAMELESS,
+             is_secret=True),
     ),
     known_after=30,
     known_why=Words("it stands in the credit bureau's report of the next month", "次月征信报告中可见"),

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from datetime import datetime, time, timedelta
 from itertools import groupby
 from threading import Event, Thread
-from time import sleep
+from time import monotonic, sleep
 from types import TracebackType
 from typing import Final, Self
 from uuid import UUID
@@ -22,6 +22,7 @@ from service.audit.merkle import DIGEST, Span, Subtree, complete_subtrees, leaf_
 from service.audit.repository import TreeDamagedError, Waiting
 from service.audit.signing import SigningKeyError, SigningKeys
 from service.audit.use_cases import sign_checkpoint
+from service.errors import Conflict
 from service.kit import clock
 from service.kit.db import SEQUENCER_ROLE, Database, TenantSession, in_role
 
@@ -70,13 +71,24 @@ def number_pending(database: Database, damaged: set[UUID] | None = None) -> int 
 
 
 def number_all(database: Database) -> int:
-    """Give everything that is committed now its number, after whoever is at it; return how many entries that were."""
-    total, damaged = 0, set[UUID]()
+    """Give everything that is committed now its number, after whoever is at it; return how many entries that were.
+
+    Raises
+    ------
+    Conflict
+        If another process is at it all the time, for `LONGEST_WAIT` seconds.
+    """
+    total, damaged, until = 0, set[UUID](), monotonic() + LONGEST_WAIT
     while (done := number_pending(database, damaged)) != 0:
-        if done is None:
+        if done is not None:
+            total += done
+        elif monotonic() < until:
             sleep(POLL_SECONDS)
         else:
-            total += done
+            raise Conflict(
+                f"Another process has been numbering the audit log for {LONGEST_WAIT:.0f} seconds. Try again; if it "
+                "hangs, end its connection: clustercredit audit waiting shows whether it goes on."
+            )
     return total
 
 

@@ -24,7 +24,7 @@ from service.imports.readers import Reading
 from service.imports.template import BINARY, TemplateFormat, template_of
 from service.imports.use_cases import Manner, import_source, source_of
 from service.kit import clock
-from service.kit.files import make_folder, replace_whole
+from service.kit.files import make_folder, write_private
 from service.kit.formulas import guarded
 from service.scoring.publication import complete
 from service.scoring.use_cases import context_of
@@ -99,10 +99,10 @@ def import_command(
             rejected_to = rejects or settings.local_dir / "rejects" / f"{kind}-{stamp}.csv"
             rows = summary.rejects.with_columns(guarded(pl.col(pl.String)))
             make_folder(rejected_to.parent)
-            replace_whole(rejected_to, rows.write_csv(include_bom=True).encode())
+            write_private(rejected_to, rows.write_csv(include_bom=True).encode())
         if report is not None:
             text = page_of(summary.report) if report.suffix == ".html" else summary.report.model_dump_json(indent=1)
-            replace_whole(report, text.encode())
+            write_private(report, text.encode())
     if summary.added:
         database.analyze()
     print_summary(summary, rejected_to, report)

@@ -24,9 +24,20 @@ from features.policy import PERSONAL_RECORD_YEARS
 from service.audit import use_cases as audit
 from service.firms import reach
 from service.firms.tables import LEDGER, Consent, Firm, FirmObservation, Known, Loan, PersonObservation
-from service.kit.db import LockSeed, TenantSession, copy_in, of_row, read_groups, tenant_of, wait_for_lock
+from service.kit.db import (
+    LockSeed,
+    TenantSession,
+    copy_in,
+    has_lock_within,
+    of_row,
+    read_groups,
+    tenant_of,
+    wait_for_lock,
+)
 from service.kit.personal_id import PSEUDONYM
 
+_LOANS_WAIT = 2.0
+"""Seconds that a request waits for an import of loans."""
 _NOT_WITHDRAWN = """
     (firm_id, person_id) not in (
         select c.firm_id, c.person_id from (
@@ -436,6 +447,11 @@ def find_loan(session: TenantSession, loan_id: str) -> Loan | None:
 def lock_loans(session: TenantSession) -> None:
     """Let one transaction at a time add loans: their numbers are one firm's each, which no index says."""
     wait_for_lock(session, LockSeed.FIRMS)
+
+
+def may_add_loan(session: TenantSession) -> bool:
+    """Lock the loans as `lock_loans` does, unless an import has them for longer than a request may wait."""
+    return has_lock_within(_LOANS_WAIT, session, LockSeed.FIRMS)
 
 
 def loan_owners(session: TenantSession, loan_ids: list[str]) -> dict[str, str]:

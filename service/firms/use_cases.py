@@ -291,10 +291,12 @@ def add_loan(session: TenantSession, firm_id: UUID, row: dict[str, Any]) -> Adde
     Raises
     ------
     Conflict
-        If the loan's id is taken by a loan of another content, or of another firm, within reach or not.
+        If the loan's id is taken by a loan of another content, or of another firm, within reach or not; or loans are
+        being imported.
     """
     key = get_firm(session, firm_id).key
-    repository.lock_loans(session)
+    if not repository.may_add_loan(session):
+        raise Conflict("Loans are being imported, and no other is added meanwhile. Try again in a minute.")
     with reach.whole_population(session):
         taken = repository.find_loan(session, row["loan_id"])
     if taken is not None and taken.firm_id != firm_id:

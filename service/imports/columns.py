@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from itertools import islice
 
-from features.kinds.contract import Column, Kind
+from features.kinds.contract import Kind
 from service.imports.chunks import ImportFailedError, fault, shown
 from service.imports.mapping import ColumnMapping
 from service.imports.readers.header import MissingColumnsError
@@ -38,31 +38,38 @@ def wanted(kind: Kind, file: str, mapping: ColumnMapping | None) -> tuple[tuple[
 
 
 def passed_over(found: Iterable[str], kind: Kind, mapping: ColumnMapping | None) -> list[UnusedColumn]:
-    """Return the first of a file's columns that are not read, and the kind's that may be meant: it lacks that one.
+    """Return the first of a file's columns that are not read, and the kind's that may be meant.
 
     Examples
     --------
     >>> from features.kinds import KINDS
-    >>> [(column.name, column.meant) for column in passed_over(["firm_id", "城市", "成立日"], KINDS["firm"], None)]
-    [('城市', ''), ('成立日', 'founded_on')]
+    >>> [(column.name, column.meant) for column in passed_over(["firm_id", "地点", "成立日期"], KINDS["firm"], None)]
+    [('地点', ''), ('成立日期', 'founded_on')]
     """
-    known = {*kind.schema} if mapping is None else {*mapping.sources}
-    names = dict.fromkeys(found)
-    lacking = [column for column in kind.columns if mapping is None and column.name not in names]
-    ours = {column.zh: column.name for column in lacking} | {column.name: column.name for column in lacking}
-    unused = (name for name in names if name and name not in known)
+    known = _by_name(kind, mapping)
+    unused = (name for name in dict.fromkeys(found) if name and name not in known.values())
     return [
-        UnusedColumn(name=shown(name)[:SHOWN], meant=ours.get(nearest(name, ours), ""))
+        UnusedColumn(name=shown(name)[:SHOWN], meant=known.get(nearest(name, known), "") if mapping is None else "")
         for name in islice(unused, MOST_UNUSED)
     ]
 
 
+def _by_name(kind: Kind, mapping: ColumnMapping | None) -> dict[str, str]:
+    """Return the columns that are read, by what they may be called: ours in both languages, or those of a mapping.
+
+    A near one is sought among all of them, also those that the file has: else another's column would seem meant.
+    """
+    if mapping is not None:
+        return {name: name for name in mapping.sources}
+    return {column.zh: column.name for column in kind.columns} | {name: name for name in kind.schema}
+
+
 def explained(error: MissingColumnsError, kind: Kind, mapping: ColumnMapping | None) -> ImportFailedError:
     """Say which columns a file lacks, which of its own may be meant by them, and what to do."""
-    known = {*kind.schema} if mapping is None else {*mapping.sources}
-    others = [name for name in error.found[:_LOOKED_AT] if name and name not in known]
-    of_kind = {column.name: column for column in kind.columns} if mapping is None else {}
-    near = {name: _near(name, of_kind.get(name), others) for name in error.missing}
+    known = _by_name(kind, mapping)
+    others = [name for name in error.found[:_LOOKED_AT] if name and name not in known.values()]
+    meant = {known.get(nearest(name, known), ""): name for name in others}
+    near = {name: meant.get(name, "") for name in error.missing}
     en = [f"'{shown(name)}'" + (f" (is it '{shown(other)}'?)" if other else "") for name, other in near.items()]
     zh = [f"'{shown(name)}'" + (f"（是否即 '{shown(other)}'？）" if other else "") for name, other in near.items()]
     template = f"clustercredit template {kind.name}"
@@ -71,8 +78,3 @@ def explained(error: MissingColumnsError, kind: Kind, mapping: ColumnMapping | N
         f"请按 {template} 的列名填写，或用 --map 映射贵行的列（见 docs/import-door.md）",
     )
     return ImportFailedError(error.place, error.fault(en, zh, *(by_name if mapping is None else _CORRECT)))
-
-
-def _near(name: str, column: Column | None, others: Iterable[str]) -> str:
-    """Return the one of the file's other columns that is named nearly as a missing one, in either language."""
-    return nearest(name, others) or (nearest(column.zh, others) if column else "")

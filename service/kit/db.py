@@ -5,6 +5,7 @@ Tenants are kept apart twice: by the database (row-level security for a role tha
 """
 
 import re
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from uuid import UUID
 
 import polars as pl
 from psycopg import sql
-from sqlalchemy import Engine, column, create_engine, event, func, select, text
+from sqlalchemy import ColumnElement, Engine, column, create_engine, event, func, select, text
 from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.orm import ORMExecuteState, with_loader_criteria
 from sqlmodel import Session
@@ -293,10 +294,27 @@ class LockSeed(IntEnum):
     DOCUMENTS = 17
 
 
+_LOOK_AGAIN = 0.05
+"""Seconds between two looks at a lock."""
+
+
 def wait_for_lock(session: Session, seed: LockSeed, *place: object) -> None:
     """Wait until no other transaction has this place of the tenant's, and hold it until this one ends."""
-    lock = func.hashtextextended("/".join(map(str, (tenant_of(session), *place))), int(seed))
-    session.execute(select(func.pg_advisory_xact_lock(lock)))
+    session.execute(select(func.pg_advisory_xact_lock(_lock_of(session, seed, place))))
+
+
+def has_lock_within(seconds: float, session: Session, seed: LockSeed, *place: object) -> bool:
+    """Wait as `wait_for_lock` does, but only so long, and tell whether this transaction holds the place."""
+    query, until = select(func.pg_try_advisory_xact_lock(_lock_of(session, seed, place))), time.monotonic() + seconds
+    while not session.execute(query).scalar_one():
+        if time.monotonic() >= until:
+            return False
+        time.sleep(_LOOK_AGAIN)
+    return True
+
+
+def _lock_of(session: Session, seed: LockSeed, place: tuple[object, ...]) -> ColumnElement[int]:
+    return func.hashtextextended("/".join(map(str, (tenant_of(session), *place))), int(seed))
 
 
 def read_groups(

@@ -29,6 +29,13 @@ def write_whole(place: Path, content: bytes) -> None:
         draft.unlink(missing_ok=True)
 
 
+def write_private(place: Path, content: bytes) -> None:
+    """Write a file, for its owner alone if it is new; a link or a device that is there stays one."""
+    descriptor = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+
+
 def replace_whole(place: Path, content: bytes) -> None:
     """Write a file that nobody ever sees in part, in the place of the one that was there."""
     draft = place.with_name(f"{place.name}.{os.urandom(8).hex()}")

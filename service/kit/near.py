@@ -12,7 +12,8 @@ _LOOKED_AT = 64
 def nearest(word: str, known: Iterable[str]) -> str:
     """Return the known word that is spelt most nearly like one; empty if none is near.
 
-    Capitals do not count, nor whether words are joined by blanks, hyphens or underscores.
+    Capitals do not count, nor whether words are joined by blanks, hyphens or underscores. A word in Chinese is near to
+    itself alone: one character makes it another, as 应收账款 and 应付账款.
 
     Examples
     --------
@@ -20,8 +21,9 @@ def nearest(word: str, known: Iterable[str]) -> str:
     ('invoice_type', 'firm_id', '')
     """
     by_look = {_look(name): name for name in known}
-    found = get_close_matches(_look(word), by_look, 1, _LIKENESS)
-    return by_look[found[0]] if found else ""
+    look = _look(word)
+    found = get_close_matches(look, by_look, 1, _LIKENESS) if look.isascii() else [look]
+    return by_look.get(found[0], "") if found else ""
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> tuple[str, str]:
