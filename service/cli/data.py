@@ -58,12 +58,15 @@ def import_command(
         datetime | None,
         typer.Option(formats=["%Y-%m-%d"], help="Day to which labels without a date belong; else the source's rule."),
     ] = None,
-    rejects: Annotated[Path | None, typer.Option(help="Where rejected rows are written; else under .local.")] = None,
+    rejects: Annotated[Path | None, typer.Option(help="Where rejected rows are named; else under .local.")] = None,
+    is_forced: Annotated[bool, typer.Option("--force", help="Write over files named by --rejects, --report.")] = False,
+    is_strict: Annotated[bool, typer.Option("--strict", help="End with status 2 if a row was rejected.")] = False,
     tenant: Tenant = None,
 ) -> None:
     """Load a file, or a source's folder: whole or not at all. Loading it again adds nothing.
 
-    Rows that cannot be loaded are counted, and written to a file with line, column, value, reason and remedy.
+    Rows that cannot be loaded are counted, and named in a file with line, column, value, reason and remedy. If all rows
+    are such, the exit status is 2.
 
     `all` loads every file of a folder that is named after a kind, like firm.csv, as `export all` writes it: in the
     order in which kinds need each other, and all in one transaction.
@@ -81,6 +84,7 @@ def import_command(
         raise typer.BadParameter("give KIND and PATH, or --list")
     if report is not None and report.suffix not in {".html", ".json"}:
         raise typer.BadParameter("--report ends in .html or .json")
+    _check_free([place for place in (rejects, report) if place is not None], [path, mapping], is_forced=is_forced)
     settings = Settings()
     manner = Manner(
         mapping=None if mapping is None else parse_mapping(mapping.read_bytes(), mapping.name),
@@ -106,6 +110,9 @@ def import_command(
     if summary.added:
         database.analyze()
     print_summary(summary, rejected_to, report)
+    counts = summary.counts()
+    if counts["rejected"] and (is_strict or counts["rejected"] == counts["read"]):
+        raise typer.Exit(2)
 
 
 def template(
@@ -133,6 +140,15 @@ def template(
         raise typer.BadParameter(f"{chosen} is not text; give --out {kind}.{chosen}")
     else:
         typer.echo(content.decode("utf-8-sig"), nl=False)
+
+
+def _check_free(places: list[Path], sources: list[Path | None], *, is_forced: bool) -> None:
+    """Refuse to write over what is read, ever, and over any other file unless forced."""
+    for place in places:
+        if place.exists() and any(source is not None and place.samefile(source) for source in sources):
+            raise Conflict(f"{place} is what is imported: it would be lost. Name another.")
+        if place.is_file() and not is_forced:
+            raise Conflict(f"{place} is there already. Name another, or give --force to write over it.")
 
 
 def _write(out: Path, content: bytes, *, is_forced: bool) -> None:

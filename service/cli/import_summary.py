@@ -1,5 +1,6 @@
 """What an import did, as it is printed."""
 
+import re
 from pathlib import Path
 
 from rich.table import Table
@@ -7,6 +8,7 @@ from rich.table import Table
 from service.cli.runtime import console
 from service.imports.door import ImportSummary, files_without_rows
 from service.imports.report import MOST_UNUSED, Report, Section
+from service.kit.personal_id import CONTROL
 
 _COUNTS = {
     "read": "读取",
@@ -38,7 +40,8 @@ def print_summary(summary: ImportSummary, rejected_to: Path | None, report: Path
     if rejected_to is not None:
         kept, of_all = summary.rejects.height, sum(line.rejected for line in summary.files)
         some = f"{kept:,}" if kept == of_all else f"The first {kept:,} of {of_all:,}"
-        console.print(f"{some} rejected rows are in {rejected_to} 被拒绝的行见该文件", style="yellow", soft_wrap=True)
+        words = f"{some} rejected rows: where, and why, is in {rejected_to} 被拒绝的行及原因见该文件"
+        console.print(words, style="yellow", soft_wrap=True)
     if report is not None:
         console.print(f"The report on quality is in {report} 数据质量报告见该文件", soft_wrap=True)
 
@@ -71,9 +74,12 @@ def _print_warnings(report: Report) -> None:
     for section in report.sections:
         for finding in section.findings:
             if finding.severity == "warning":
-                _say(f"warning: {finding.column}, {finding.count:,} rows: {finding.reason.en}; {finding.remedy.en}")
-                _say(f"  警告：{finding.reason.zh}；{finding.remedy.zh}")
+                lines = ", ".join(str(example.line) for example in finding.examples)
+                place = f"{section.file}, {finding.column}" + (f", line {lines}" if lines else "")
+                _say(f"warning: {place}: {finding.count:,} row(s): {finding.reason.en}; {finding.remedy.en}")
+                _say(f"  警告：{finding.count:,} 行：{finding.reason.zh}；{finding.remedy.zh}")
 
 
 def _say(words: str) -> None:
-    console.print(words, highlight=False, markup=False, soft_wrap=True)
+    """Print words that may hold a file's own, which must not steer the terminal."""
+    console.print(re.sub(CONTROL, "\N{REPLACEMENT CHARACTER}", words), highlight=False, markup=False, soft_wrap=True)

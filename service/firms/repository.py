@@ -185,10 +185,18 @@ class Stage:
         The transaction that the rows become part of.
     kind
         Their kind.
+
+    Attributes
+    ----------
+    compares_days
+        Whether to look, once the rows are in, for those that the ledger has already with another ``known_on``.
+    dated_otherwise
+        How many there were; it keeps its own days.
     """
 
     def __init__(self, session: TenantSession, kind: Kind) -> None:
         self.session, self.kind, self.received = session, kind, 0
+        self.compares_days, self.dated_otherwise = False, 0
         self.firm_ids: dict[str, str] = {}
         self.table = f"staged_{kind.table}"
         without = "tenant_id, ingested_at"
@@ -218,6 +226,8 @@ class Stage:
         """Move the rows into the ledger, each content once, note that in the audit log, and say what was new."""
         added, digest = self._move(ingested_at)
         distinct = added if added == self.received else self._distinct()
+        if self.compares_days and distinct > added:
+            self.dated_otherwise = self._dated_otherwise(ingested_at)
         self.session.execute(text(f"drop table {self.table}"))
         done = Added(self.received, added, distinct - added, self.received - distinct)
         self._record(done, digest, ingested_at)
@@ -225,6 +235,21 @@ class Stage:
 
     def _distinct(self) -> int:
         return int(self.session.execute(text(f"select count(distinct content_sha256) from {self.table}")).scalar_one())  # noqa: S608
+
+    def _dated_otherwise(self, ingested_at: datetime) -> int:
+        query = text(
+            f"select count(*) from {self.table} staged join {self.kind.table} ledger on {self._same()}"  # noqa: S608
+            " where ledger.tenant_id = :tenant and ledger.ingested_at <> :at and ledger.known_on <> staged.known_on"
+        )
+        values = {"tenant": tenant_of(self.session), "at": ingested_at}
+        return int(self.session.execute(query, values).scalar_one())
+
+    def _same(self) -> str:
+        """Return when a row of the stage is one of the ledger's, as the ledger's index has it."""
+        return " and ".join(f"ledger.{name} = staged.{name}" for name in self._identity())
+
+    def _identity(self) -> list[str]:
+        return [*(name for name in ("firm_id", "observed_on") if name in self.kind.schema), "content_sha256"]
 
     def _move(self, ingested_at: datetime) -> tuple[int, bytes]:
         """Insert many rows of a kind that the tenant has none of without asking of each whether it is known.
@@ -276,20 +301,16 @@ class Stage:
 class Rehearsal(Stage):
     """A stage whose rows go nowhere: ``insert`` says what would become of them, and changes nothing."""
 
-    def insert(self, ingested_at: datetime) -> Added:  # noqa: ARG002 - as of a stage
+    def insert(self, ingested_at: datetime) -> Added:
         """Count what would be new, and empty the stage."""
-        same = [
-            name
-            for name in ("firm_id", "observed_on", "content_sha256")
-            if name in ("content_sha256", *self.kind.schema)
-        ]
-        joined = " and ".join(f"ledger.{name} = staged.{name}" for name in same)
         count = text(
             "select count(*) as distinct_rows, count(*) filter (where exists ("  # noqa: S608 - our own names
-            f"  select from {self.kind.table} ledger where ledger.tenant_id = :tenant and {joined})) as known"
-            f" from (select distinct {', '.join(same)} from {self.table}) staged"
+            f"  select from {self.kind.table} ledger where ledger.tenant_id = :tenant and {self._same()})) as known"
+            f" from (select distinct {', '.join(self._identity())} from {self.table}) staged"
         )
         distinct, known = self.session.execute(count, {"tenant": tenant_of(self.session)}).one()
+        if self.compares_days and known:
+            self.dated_otherwise = self._dated_otherwise(ingested_at)
         self.session.execute(text(f"drop table {self.table}"))
         return Added(self.received, distinct - known, known, self.received - distinct)
 

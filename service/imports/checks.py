@@ -59,6 +59,13 @@ _CODE = fault(
 _CONTROL = fault(
     "has control characters", "含控制字符", "write it on one line, without tabs", "请写在一行之内，不含制表符"
 )
+_SPOILT_TEXT = r"^(?:[0-9](?:\.[0-9]+)?[Ee]\+[0-9]+|#(?:REF!|N/A|VALUE!|NAME\?|DIV/0!|NUM!|NULL!))$"
+_SPOILT = fault(
+    "what a spreadsheet leaves of a long number, or its sign of an error",
+    "是电子表格对长数字的缩写或其错误标记",
+    "format the column as text in the spreadsheet, enter the values anew, and export it again",
+    "请在电子表格中将该列设为文本格式，重新录入后再导出",
+)
 _INVISIBLE = fault(
     "has invisible characters", "含不可见字符", "type it anew instead of copying it", "请重新键入，不要复制粘贴"
 )
@@ -241,6 +248,7 @@ def _limits(rows: pl.DataFrame, column: Column) -> list[Check]:
             Check(name, pl.col(name).str.contains(_BREAKS), _CONTROL),
             Check(name, pl.col(name).str.contains(CONTROL), _INVISIBLE),
             Check(name, pl.col(name).str.len_chars() > most, too_long),
+            Check(name, pl.col(name).str.contains(_SPOILT_TEXT), _SPOILT),
             _impersonal(rows, column),
         ]
         return [*checks, Check(name, ~pl.col(name).str.contains(CODE), _CODE)] if column.is_code else checks

@@ -11,7 +11,7 @@ from service.firms.use_cases import Rehearsal, Stage, list_keys, loan_owners, re
 from service.imports.adapters.contract import Batch
 from service.imports.checks import Check, split
 from service.imports.chunks import ImportFailedError, fault, no_rejects
-from service.imports.quality import NO_LOAN, NO_TEXT, OTHERS_LOAN, Gauge, without_rows
+from service.imports.quality import NO_LOAN, NO_TEXT, OTHERS_LOAN, OTHERWISE, Gauge, without_rows
 from service.imports.report import Report, Section
 from service.kit import clock
 from service.kit.db import TenantSession
@@ -247,8 +247,10 @@ class Door:
             return
         if self.open.line.kind == "loan" and not self.is_preview:
             self._claim_loans(self.open.line.file)
+        self.open.stage.compares_days = not self.open.gauge.has_filled_days
         line, became = self.open.line, self.open.stage.insert(self.now)
         line.added, line.already_known, line.repeated = became.added, became.already_known, became.repeated
         self.done.files.append(line)
+        self.open.gauge.note("time", "known_on", OTHERWISE, self.open.stage.dated_otherwise)
         self.done.sections.append(self.open.gauge.section(line.counts(), line.file))
         self.open = None

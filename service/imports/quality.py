@@ -48,6 +48,11 @@ NO_TEXT = fault(
     "if it has, format the column as text and write the values again; else nothing need be done",
     "若已变，请将该列设为文本格式后重新填写；否则无需处理",
 )  # fmt: skip
+OTHERWISE = fault(
+    "the ledger has these rows with another known_on, and keeps it",
+    "台账中已有这些记录，但可知日期不同；保留台账的日期",
+    "see 'Correcting what was loaded' in docs/import-door.md", "请参阅 docs/import-door.md 中的更正说明",
+)  # fmt: skip
 NO_LOAN = fault(
     "no loan of this number is in the ledger", "台账中没有该编号的贷款", "import the loans, or check the number",
     "请导入贷款，或核对编号",
@@ -208,6 +213,16 @@ class Gauge:
         if len(rows):
             shown = rows.head(MOST_EXAMPLES).select("line", pl.col(column).cast(pl.String)).rows()
             self._tally(group, "warning", self.sources.get(column, column), said(fault), len(rows), shown)
+
+    @property
+    def has_filled_days(self) -> bool:
+        """Whether some accepted row came without ``known_on``."""
+        return self.spans["known_on"].filled > 0
+
+    def note(self, group: Group, column: str, fault: Fault, count: int) -> None:
+        """Note so many rows that are loaded all the same, and of which no example is at hand."""
+        if count:
+            self._tally(group, "warning", self.sources.get(column, column), said(fault), count, [])
 
     def section(self, counts: Mapping[str, int], file: str) -> Section:
         """Return the section of the report, with what became of the rows in all."""

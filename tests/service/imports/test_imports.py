@@ -135,6 +135,23 @@ def test_the_earliest_day_that_a_row_was_known_on_counts(session, firms, tmp_pat
     assert read_inputs(session, date(2024, 12, 31)).invoices["known_on"].to_list() == [date(2024, 5, 2)]
 
 
+def test_a_row_that_the_ledger_has_with_another_known_day_is_told(session, firms, tmp_path):
+    load(session, tmp_path, invoice(known_on="2024-05-02"), invoice(number="8", known_on="2024-05-02"))
+    again = load(session, tmp_path, invoice(known_on="2024-07-01"), invoice(number="8", known_on="2024-05-02"))
+    (warning,) = (found for found in again.report.sections[0].findings if found.severity == "warning")
+    assert (warning.group, warning.column, warning.count) == ("time", "known_on", 1)
+    assert "another known_on, and keeps it" in warning.reason.en
+    undated = load(session, tmp_path, invoice())
+    assert [found.severity for found in undated.report.sections[0].findings] == ["note"]
+
+
+@pytest.mark.parametrize("value", ["1.23457E+19", "1E+20", "#REF!", "#N/A"])
+def test_what_a_spreadsheet_leaves_of_a_long_number_is_rejected(session, firms, tmp_path, value):
+    summary = load(session, tmp_path, invoice(number=value), invoice(number="E+1"))
+    assert summary.rejects.select("column", "value").rows() == [("number", value)]
+    assert "what a spreadsheet leaves" in summary.rejects["reason"].item()
+
+
 def test_blanks_around_a_value_do_not_make_another_row(session, firms, tmp_path):
     summary = load(session, tmp_path, invoice(), invoice(counterparty=" B1 "))
     assert (summary.files[0].added, summary.files[0].repeated) == (1, 1)

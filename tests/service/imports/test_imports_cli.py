@@ -45,15 +45,39 @@ def test_a_preview_a_report_and_then_the_load(run, bank, tmp_path):  # noqa: F81
     assert {path.stat().st_mode & 0o077 for path in (page, tmp_path / "r.csv")} == {0}, "for their owner alone"
     assert rejects["remedy"].item().startswith("check month")
     assert rejects["remedy_zh"].item().startswith("请核对月和日")
-    run("import", *bank, "--report", str(report))
+    run("import", *bank, "--report", str(report), "--force")
     assert json.loads(report.read_text())["sections"][0]["already_known"] == 2
 
 
 def test_rejected_rows_are_no_formulas(run, tmp_path):  # noqa: F811
     path = tmp_path / "firms.csv"
     path.write_text("firm_id,observed_on,name,founded_on\nE1,2020-01-01,甲,=HYPERLINK(1)\n")
-    run("import", "firm", str(path), "--rejects", str(tmp_path / "r.csv"))
+    run("import", "firm", str(path), "--rejects", str(tmp_path / "r.csv"), code=2)
     assert pl.read_csv(tmp_path / "r.csv")["value"].to_list() == ["'=HYPERLINK(1)"]
+
+
+def test_a_nightly_job_can_tell_that_rows_were_rejected(run, bank):  # noqa: F811
+    run("import", *bank)
+    run("import", *bank, "--strict", code=2)
+
+
+@pytest.mark.parametrize("option", ["--rejects", "--report"])
+def test_nothing_is_written_over_unless_it_is_forced_and_what_is_read_never(run, bank, tmp_path, option):  # noqa: F811
+    source, place = tmp_path / "source.json", tmp_path / "kept.json"
+    source.symlink_to(bank[1])
+    place.write_text("kept")
+    for path, forced, words in (
+        (place, (), "is there already"),
+        (source, ("--force",), "is what is imported"),
+        (tmp_path / "bank.yaml", ("--force",), "is what is imported"),
+    ):
+        if path.suffix == ".yaml" and option == "--report":
+            continue
+        result = CliRunner().invoke(commands, ["import", *bank, "--preview", option, str(path), *forced])
+        assert words in str(result.exception)
+    assert (place.read_text(), (tmp_path / "firms.csv").read_text()) == ("kept", FIRMS)
+    run("import", *bank, "--preview", option, str(place), "--force")
+    assert place.read_text() != "kept"
 
 
 def test_the_file_of_rejected_rows_is_named_by_chinas_clock(run, bank, tmp_path, monkeypatch):  # noqa: F811
@@ -66,8 +90,8 @@ def test_a_warning_is_printed_in_both_languages(run, tmp_path):  # noqa: F811
     path = tmp_path / "firms.csv"
     path.write_text("firm_id,observed_on,known_on,name\nE1,2020-01-01,2024-01-01,甲\n")
     output = run("import", "firm", str(path), "--preview")
-    assert "warning: known_on, 1 rows: known more than 2 years" in output
-    assert "警告：可知日期晚于发生日期 2 年以上" in output
+    assert "warning: firms.csv, known_on, line 2: 1 row(s): known more than 2 years" in output
+    assert "警告：1 行：可知日期晚于发生日期 2 年以上" in output
 
 
 def test_templates_are_printed_or_written(run, tmp_path):  # noqa: F811
@@ -111,16 +135,21 @@ def test_unused_columns_and_the_templates_own_row_are_told(run, tmp_path):  # no
     assert "the template's row of examples" not in output
     firms.write_bytes(template_of(KINDS["firm"], "csv").replace(b"2024-06-15", b"2024-06-16"))
     output = run("import", "firm", str(firms))
-    assert "warning: firm_id, 1 rows: the template's row of examples, which was not replaced" in output
-    assert "警告：模板自带的示例行，未被替换" in output
+    assert (
+        "warning: firms.csv, firm_id, line 2: 1 row(s): the template's row of examples, which was not replaced"
+        in output
+    )
+    assert "警告：1 行：模板自带的示例行，未被替换" in output
     assert "no rows" not in output
 
 
 def test_other_unused_columns_and_files_without_rows_are_told_in_a_line(run, tmp_path):  # noqa: F811
     firms = tmp_path / "firms.csv"
-    firms.write_text("firm_id,observed_on,name,[red]remark,\n")
+    firms.write_text("firm_id,observed_on,name,[red]rem\x1b[2Jark,\n")
     output = run("import", "firm", str(firms), "--preview")
-    assert "unused: firms.csv, columns that are not read 未读取的列: [red]remark\n" in output
+    assert (
+        "unused: firms.csv, columns that are not read 未读取的列: [red]rem\N{REPLACEMENT CHARACTER}[2Jark\n" in output
+    )
     assert "no rows 没有数据行: firms.csv" in output
 
 
