@@ -5,8 +5,9 @@ import uuid
 import pytest
 from http_client import Client, make_client
 
+from service.firms import repository
 from service.identity.access import Role
-from service.identity.use_cases import create_tenant
+from service.identity.use_cases import create_tenant, tenant_id_of
 
 FIRM = {"key": "E1", "name": "远航鞋业", "cluster": "wenzhou-shoes", "observed_on": "2024-01-31"}
 INVOICE = {"direction": "output", "counterparty": "B1", "issued_on": "2024-01-15", "net": "100.10", "vat": 13}
@@ -78,8 +79,8 @@ def test_a_bad_row_is_named_and_nothing_is_loaded(client, firm):
     assert client.post(path, {"invoices": [INVOICE]}).json()["already_known"] == 0
 
 
-def test_a_loan_and_its_status(client, firm):
-    loan = {
+def _loan(firm):
+    return {
         "firm_id": firm["id"],
         "loan_id": "L-1",
         "product": "credit-score",
@@ -87,6 +88,19 @@ def test_a_loan_and_its_status(client, firm):
         "started_on": "2024-01-31",
         "matures_on": "2025-01-31",
     }
+
+
+def test_a_loan_waits_for_an_import_of_loans_only_so_long(client, firm, database, tenant, monkeypatch):
+    monkeypatch.setattr(repository, "_LOANS_WAIT", 0.2)
+    with database.session(tenant_id_of(tenant)) as importing:
+        repository.lock_loans(importing)
+        answer = client.post("/v1/loans", _loan(firm))
+    assert (answer.status_code, "being imported" in answer.json()["detail"]) == (409, True)
+    assert client.post("/v1/loans", _loan(firm)).status_code == 201
+
+
+def test_a_loan_and_its_status(client, firm):
+    loan = _loan(firm)
     made = client.post("/v1/loans", loan)
     assert made.status_code == 201, made.text
     assert made.json() == {"id": "L-1", "firm_id": firm["id"], "added": 1}
