@@ -9,7 +9,8 @@ import polars as pl
 EARLIEST: Final = date(1949, 10, 1)
 LARGEST_FEN: Final = 10**15
 SHORT, LONG = 200, 2_000
-CODE: Final = r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$"
+LONGEST_CODE: Final = 64
+CODE: Final = rf"^[A-Za-z0-9][A-Za-z0-9._:-]{{0,{LONGEST_CODE - 1}}}$"
 
 
 @dataclass(frozen=True)
@@ -222,8 +223,9 @@ def text(name: str, en: str, zh: str, example: str, *, is_required: bool = True,
 def code(name: str, en: str, zh: str, example: str, *, is_required: bool = True) -> Column:
     """Describe a column of codes."""
     return Column(
-        name=name, dtype=pl.String(), is_required=is_required, unit="", en=en, zh=zh, example=example, is_code=True
-    )
+        name=name, dtype=pl.String(), is_required=is_required, unit="", en=en, zh=zh, example=example, is_code=True,
+        most_characters=LONGEST_CODE,
+    )  # fmt: skip
 
 
 def choice(name: str, en: str, zh: str, example: str, choices: tuple[str, ...], *, is_required: bool = True) -> Column:
