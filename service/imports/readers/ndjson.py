@@ -105,7 +105,7 @@ def read_content(
         advance(content.raw.tell() - position)
     absent = [name for name in required if name not in rows.seen]
     if absent and rows.has_objects:
-        raise MissingColumnsError(f"{content.file}, every row", absent, rows.seen)
+        raise MissingColumnsError(f"{content.file}, every row", absent, rows.seen, has_header=False)
 
 
 class _Rows:
