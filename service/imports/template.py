@@ -201,7 +201,9 @@ def _hints(kind: Kind) -> Iterator[str]:
     dates: dict[str, object] = {c.name: ["%Y%m%d", "%Y年%m月%d日"] for c in kind.columns if c.dtype == pl.Date()}
     units: dict[str, object] = {c.name: _UNITS[c.unit] for c in kind.columns if c.unit in _UNITS}
     yield from _hint("values", "取值对照，左边为贵行的值 / your values on the left, ours on the right", values)
-    words = "日期格式，另可为 2024-05-31；每个值须恰好符合其中一种 / formats of days, 2024-05-31 besides; each fits exactly one"
+    words = (
+        "日期格式，2024-05-31 亦可；每个值须恰好符合其一 / formats of days, or 2024-05-31; each value fits exactly one"
+    )
     yield from _hint("dates", words, dates)
     words = "金额单位 fen 分、yuan 元、wan 万元；比例 bp 基点、percent 百分数 / units of money and of shares"
     yield from _hint("units", words, units)
