@@ -9,7 +9,8 @@ import polars as pl
 EARLIEST: Final = date(1949, 10, 1)
 LARGEST_FEN: Final = 10**15
 SHORT, LONG = 200, 2_000
-CODE: Final = r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$"
+LONGEST_CODE: Final = 64
+CODE: Final = rf"^[A-Za-z0-9][A-Za-z0-9._:-]{{0,{LONGEST_CODE - 1}}}$"
 
 
 @dataclass(frozen=True)
@@ -222,8 +223,9 @@ def text(name: str, en: str, zh: str, example: str, *, is_required: bool = True,
 def code(name: str, en: str, zh: str, example: str, *, is_required: bool = True) -> Column:
     """Describe a column of codes."""
     return Column(
-        name=name, dtype=pl.String(), is_required=is_required, unit="", en=en, zh=zh, example=example, is_code=True
-    )
+        name=name, dtype=pl.String(), is_required=is_required, unit="", en=en, zh=zh, example=example, is_code=True,
+        most_characters=LONGEST_CODE,
+    )  # fmt: skip
 
 
 def choice(name: str, en: str, zh: str, example: str, choices: tuple[str, ...], *, is_required: bool = True) -> Column:
@@ -289,13 +291,17 @@ KNOWN_ON = day(
 )
 OF_FIRM = (code("firm_id", "the firm's id", "企业编号", "F000123"), OBSERVED_ON, KNOWN_ON)
 """What every row about a firm begins with."""
+CORRECT_ONE_DAY: Final = Words("correct one of the two days", "请更正两个日期之一")
 PERIOD_FROM = day("period_from", "first day of the period; observed_on is its last", "期间起始日", "2024-05-01")
 PERIOD_IN_ORDER = Rule(
     "period_from",
     pl.col("period_from") > pl.col("observed_on"),
     Fault(
         Words("the period ends before it begins", "期间起始日晚于发生日期"),
-        Words("give its first day as period_from, its last as observed_on", "period_from 填首日，observed_on 填末日"),
+        Words(
+            "correct one of the two days: period_from is the first, observed_on the last",
+            "请更正其中一个日期：period_from 为首日，observed_on 为末日",
+        ),
     ),
     "time",
 )
@@ -308,13 +314,13 @@ def not_before(column: str, first: str = "observed_on") -> Rule:
         pl.col(column) < pl.col(first),
         Fault(
             Words(f"before {first}", f"早于 {first}"),
-            Words(f"check the two days; {column} cannot be earlier", f"请核对两个日期，{column} 不得早于 {first}"),
+            CORRECT_ONE_DAY,
         ),
         "time",
     )
 
 
-def known_by(column: str, *, is_later: bool = True) -> Rule:
+def known_by(column: str, *, is_later: bool = True, is_required: bool = False) -> Rule:
     """Make the rule that the day of a fact is not after the row could be known: no row knows its own future.
 
     Not for days that are planned, such as a maturity. A later day of the same fact, its end for one, also puts off the
@@ -331,9 +337,11 @@ def known_by(column: str, *, is_later: bool = True) -> Rule:
         pl.col(column) > pl.col("known_on"),
         Fault(
             Words("after known_on", "晚于可知日期"),
-            Words(
-                f"give the day on which it could be known as known_on, or leave {column} empty until it has happened",
-                f"known_on 请填写可得知的日期；尚未发生的，{column} 请留空",
+            CORRECT_ONE_DAY
+            if is_required
+            else Words(
+                f"correct one of the two days, or leave {column} empty until it has happened",
+                f"请更正两个日期之一；尚未发生的，{column} 请留空",
             ),
         ),
         "time",
@@ -386,7 +394,7 @@ def adds_up(total: str, parts: pl.Expr, en: str, zh: str, *, within: int) -> Rul
         (parts - pl.col(total)).abs() > within,
         Fault(
             Words(f"{en} (more than {within / 100:.2f} yuan apart)", f"{zh}（相差超过 {within / 100:.2f} 元）"),
-            Words("correct the amounts, or leave the wrong part empty", "请更正金额，或将有误的分项留空"),
+            Words("correct the amounts", "请更正金额"),
         ),
         "balance",
     )

@@ -4,6 +4,7 @@ import polars as pl
 
 from features.kinds.contract import (
     CODE,
+    CORRECT_ONE_DAY,
     OF_FIRM,
     Fault,
     Kind,
@@ -48,7 +49,7 @@ LOAN = Kind(
             pl.col("matures_on") <= pl.col("observed_on"),
             Fault(
                 Words("not after the loan's start", "不晚于贷款起始日"),
-                Words("give its start as observed_on", "observed_on 请填写贷款起始日"),
+                CORRECT_ONE_DAY,
             ),
             "time",
         ),
@@ -195,7 +196,7 @@ FUND_MEMBERSHIP = Kind(
         fen("limit_fen", "most that the fund guarantees for it", "担保额度", "50000000", is_required=False, low=0),
         day("left_on", "day it left", "退出日期", "2024-06-10", is_required=False),
     ),
-    (not_before("left_on", "joined_on"), known_by("joined_on"), known_by("left_on")),
+    (not_before("left_on", "joined_on"), known_by("joined_on", is_required=True), known_by("left_on")),
     known_after=30,
     known_why=Words("funds tell the lender of their members month by month", "基金按月报送成员情况"),
 )

@@ -131,7 +131,11 @@ def template(
     if kind not in KINDS:
         raise typer.BadParameter(sentence(no_such("kind", "种类", kind, KINDS)))
     by_name = {f".{name}": name for name in get_args(TemplateFormat)} | {".yml": "yaml"}
-    chosen: TemplateFormat = format_ or by_name.get("" if out is None else out.suffix, "csv")
+    ending = ".csv" if out is None else out.suffix.lower()
+    if format_ is None and ending not in by_name:
+        endings = ", ".join(by_name)
+        raise typer.BadParameter(f"'{ending}' is no form of a template; give --format or an ending of {endings}")
+    chosen: TemplateFormat = format_ or by_name[ending]
     content = template_of(KINDS[kind], chosen)
     if out is not None:
         _write(out, content, is_forced=is_forced)

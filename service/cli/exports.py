@@ -9,6 +9,7 @@ import typer
 
 from features.kinds import KINDS
 from features.kinds.contract import Kind
+from features.kinds.world import DOCUMENT
 from service.cli.runtime import Tenant, console, open_database, operator, progress_bar, tenant_session
 from service.errors import Conflict
 from service.exports.use_cases import export_kind
@@ -22,6 +23,10 @@ from service.kit.files import folder_written_whole, written_whole
 from service.settings import Settings
 
 _FORMATS = ", ".join(FORMS)
+_WITHOUT_FILES = (
+    "files of documents are not in here: GET /v1/documents/{sha256}/content"
+    " / 文件本身不在导出之列，请用 GET /v1/documents/{sha256}/content 获取"
+)
 
 
 def add_to(app: typer.Typer) -> None:
@@ -74,6 +79,8 @@ def export_command(
     for name, exported in done.items():
         where = path / places[name].name if kind == ALL else path
         console.print(f"{name}: {exported.rows:,} rows in {where}", highlight=False, soft_wrap=True)
+        if name == DOCUMENT.name and exported.rows:
+            console.print(_WITHOUT_FILES, highlight=False, soft_wrap=True, markup=False)
 
 
 def _kinds_of(name: str) -> dict[str, Kind]:

@@ -20,6 +20,7 @@ from service.cli.runtime import console
 from service.identity.access import ACCESS, PUBLIC, ROLES_OF, TITLES, Role
 from service.imports.adapters import ADAPTERS
 from service.kit.db import Database
+from service.observations.use_cases import ADDED, WITH_ROUTES
 from service.rescoring.policy import TOLERANCES
 from service.settings import Settings
 
@@ -196,7 +197,10 @@ def _kinds() -> str:
         "counts once. "
         "A code has up to 64 letters, digits, '.', '_', ':' and '-'. No row is of a day after today, known before it "
         "was true, or of a day before 1949-10-01 (invoices: 1990-01-01); no text has control or invisible characters, "
-        "or a person's identity number. `GET /v1/kinds` says the same; `POST /v1/observations` adds rows one by one."
+        "or a person's identity number. `GET /v1/kinds` says the same.\n\n"
+        f"Over HTTP `POST /v1/observations` adds rows of {len(ADDED)} of the {len(KINDS)} kinds one by one; there "
+        "`firm_id` is the firm's UUID, which `GET /v1/firms` shows. The others go to routes of their own, whose shapes "
+        f"are theirs (openapi.json): {'; '.join(f'`{name}` to `{route}`' for name, route in WITH_ROUTES.items())}."
     )
     return _page("Kinds of observations", text, *parts)
 

@@ -25,6 +25,10 @@ from service.observations.use_cases import observe
 from service.settings import Settings
 
 _UNKNOWN = "No document of this hash is known."
+_TYPE_IS_TOLD_BY = (
+    "Content-Type over HTTP, by the ending of its name on the command line",
+    "HTTP 用 Content-Type，命令行用文件名后缀",
+)
 
 
 @dataclass(frozen=True)
@@ -75,8 +79,8 @@ def _check_type(content: bytes, media_type: str) -> None:
     reason = f"the file is no {suffix} file" if content else "the file is empty"
     reason_zh = f"文件不是 {suffix} 格式" if content else "文件为空"
     remedy, remedy_zh = (
-        "send the file itself as the body, with its own type",
-        "请将文件本身作为请求体，并声明其真实类型",
+        f"give the file itself, as what it is: by {_TYPE_IS_TOLD_BY[0]}",
+        f"请提供文件本身及其真实类型：{_TYPE_IS_TOLD_BY[1]}",
     )
     words = {"reason": reason, "remedy": remedy, "reason_zh": reason_zh, "remedy_zh": remedy_zh}
     error = {"field": "body", "row": None, "value": media_type, **words}
@@ -88,7 +92,9 @@ def _store(session: TenantSession, vault: Vault, sha256: bytes, content: bytes, 
     file = repository.find_file(session, sha256)
     if file is not None and file.destroyed_at is None:
         if file.media_type != media_type:
-            raise Conflict(f"These bytes are kept as {file.media_type} already: send them with that Content-Type.")
+            raise Conflict(
+                f"These bytes are kept as {file.media_type} already: give that type, by {_TYPE_IS_TOLD_BY[0]}."
+            )
         return
     if file is not None:
         _forget_later(session, vault, file.key_id)

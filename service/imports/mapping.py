@@ -17,6 +17,7 @@ from service.imports.readers import Reading
 PREFIX: Final = "\x00"
 """No column of a file begins like this: ours stand beside theirs under it."""
 DIRECTIVE: Final = re.compile(r"%.?|[^%]+", re.DOTALL)
+ISO: Final = "%Y-%m-%d"
 CLOCK: Final = {"%H": "(?:[01][0-9]|2[0-3])", "%M": "[0-5][0-9]", "%S": "[0-5][0-9]"}
 _PLACES = {"yuan": 2, "wan": 6, "percent": 2}
 
@@ -63,7 +64,7 @@ class ColumnMapping:
     values
         Our column -> their value -> ours; a value that is listed is replaced by ours as it stands.
     dates
-        Our column -> formats; a value fits exactly one of them.
+        Our column -> formats; a value fits exactly one of them, or is written as 2024-05-31.
     units
         Our column -> the unit that theirs is in.
     sha256
@@ -128,7 +129,13 @@ class ColumnMapping:
 
     def _days(self, ours: str) -> list[tuple[str, str]]:
         """Return the formats of a column's days, each with the name under which what it reads stands meanwhile."""
-        return [(f"{PREFIX}{number} {ours}", format_) for number, format_ in enumerate(self.dates.get(ours, ()))]
+        return [(f"{PREFIX}{number} {ours}", format_) for number, format_ in enumerate(self._formats(ours))]
+
+    def _formats(self, ours: str) -> tuple[str, ...]:
+        """Return the formats that are listed, and ISO's unless one of them may mean another day by the same text."""
+        listed = self.dates.get(ours, ())
+        is_taken = any(re.search(_pattern(format_), "2024-05-31") for format_ in listed)
+        return listed if is_taken or not listed else (*listed, ISO)
 
     def _read(self, ours: str, theirs: str) -> pl.Expr:
         """Return a column's canonical text, null where it has none."""
@@ -154,7 +161,7 @@ class ColumnMapping:
         if ours in self.dates:
             fits = pl.sum_horizontal(pl.col(name).is_not_null() for name, _ in self._days(ours))
             unread = pl.when(has_none).then(pl.col(theirs))
-            looks_right = pl.any_horizontal(unread.str.contains(_pattern(format_)) for format_ in self.dates[ours])
+            looks_right = pl.any_horizontal(unread.str.contains(_pattern(format_)) for _, format_ in self._days(ours))
             return [
                 Check(theirs, looks_right, NO_SUCH_DAY),
                 Check(theirs, unread.str.contains(SERIAL), SERIAL_DAY),

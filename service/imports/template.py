@@ -1,7 +1,7 @@
 """Write an empty file of a kind to fill in: its header, one row of examples, and what each column means."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
 from io import BytesIO
 from typing import Any, Final, Literal
@@ -165,25 +165,19 @@ kind: {kind}
 version: {version}
 columns:
 """
-_YAML_TAIL = """\
-# 每行相同的值 / what every row has:
-# constants:
-#   known_on: "2024-06-15"
-# 取值对照，左边为贵行的值 / your values on the left, ours on the right:
-# values:
-#   is_void: {"作废": "true", "正常": "false"}
-# 日期格式；每个值须恰好符合其中一种 / formats of days; each value fits exactly one:
-# dates:
-#   observed_on: ["%Y%m%d", "%Y年%m月%d日"]
-# 金额单位 fen 分、yuan 元、wan 万元；比例 bp 基点、percent 百分数 / units of money and of shares:
-# units:
-#   net_fen: yuan
+_YAML_CONSTANTS = """\
+# 每行相同的值，并从 columns 中删去该列 / what every row has; delete the column above then:
+# constants: {}  # {known_on: "2024-06-15"}
+"""
+_YAML_READING = """\
 # 文件的读法 / how the file is read:
 # reading:
 #   format: csv
 #   encoding: gb18030
 #   delimiter: ","
 """
+_YES_NO = {"是": "true", "否": "false"}
+_UNITS = {"fen": "yuan", "bp": "percent"}
 
 
 def _yaml(kind: Kind) -> bytes:
@@ -193,4 +187,29 @@ def _yaml(kind: Kind) -> bytes:
         + (f" [{c.unit}]" if c.unit else "")
         for c in kind.columns
     ]
-    return (head + "\n".join(lines) + "\n" + _YAML_TAIL).encode()
+    hints = _YAML_CONSTANTS + "".join(_hints(kind)) + _YAML_READING
+    return (head + "\n".join(lines) + "\n" + hints).encode()
+
+
+def _hints(kind: Kind) -> Iterator[str]:
+    """Return the sections of a mapping that a kind's columns can have, to be uncommented."""
+    values: dict[str, object] = {
+        c.name: _YES_NO if c.dtype == pl.Boolean() else {choice: choice for choice in c.choices}
+        for c in kind.columns
+        if _choices(c)
+    }
+    dates: dict[str, object] = {c.name: ["%Y%m%d", "%Y年%m月%d日"] for c in kind.columns if c.dtype == pl.Date()}
+    units: dict[str, object] = {c.name: _UNITS[c.unit] for c in kind.columns if c.unit in _UNITS}
+    yield from _hint("values", "取值对照，左边为贵行的值 / your values on the left, ours on the right", values)
+    words = (
+        "日期格式，2024-05-31 亦可；每个值须恰好符合其一 / formats of days, or 2024-05-31; each value fits exactly one"
+    )
+    yield from _hint("dates", words, dates)
+    words = "金额单位 fen 分、yuan 元、wan 万元；比例 bp 基点、percent 百分数 / units of money and of shares"
+    yield from _hint("units", words, units)
+
+
+def _hint(section: str, words: str, of: dict[str, object]) -> Iterator[str]:
+    if of:
+        yield f"# {words}:\n# {section}:\n"
+        yield from (f"#   {name}: {json.dumps(value, ensure_ascii=False)}\n" for name, value in of.items())

@@ -67,10 +67,10 @@ def post_observation(
 ) -> Response:
     """Add one row of a kind, checked as an import checks it: sent here or in a file, it is the same row, once.
 
-    `firm_id` is the firm's id. A loan or document that the row names need not be known. Where a rule is broken, the
-    error has the value, the reason and the remedy in English and Chinese. A kind that is about no firm is added by
-    who reaches every firm. Not here: firms, invoices, loans and their statuses, people, consents and personal
-    records, documents, which have routes of their own.
+    `firm_id` is the firm's id, a UUID that `GET /v1/firms` shows, and not its key. A loan or document that the row
+    names need not be known. Where a rule is broken, the error has the value, the reason and the remedy in English and
+    Chinese. A kind that is about no firm is added by who reaches every firm. Not here: firms, invoices, loans and
+    their statuses, people, consents and personal records, documents, which have routes of their own.
     """
     kind, firm_id, values = facts_of(body)
     return once.answer(session, lambda: ObservedOut.of(use_cases.observe(session, kind, firm_id, values)))

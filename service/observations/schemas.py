@@ -7,14 +7,27 @@ from typing import Annotated, Any, Literal, Self, cast
 from uuid import UUID
 
 import polars as pl
-from pydantic import ConfigDict, Field, Strict, StrictBool, StrictInt, create_model
+from pydantic import (
+    ConfigDict,
+    Discriminator,
+    Field,
+    Strict,
+    StrictBool,
+    StrictInt,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    create_model,
+)
+from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
 from features.instruments import HALF_LIVES, Instrument, Question
 from features.kinds import KINDS
 from features.kinds.contract import Column, Kind, Words
 from service.firms.use_cases import ObservationView
 from service.kit.http import AnyDay, Code, Schema, text_of
-from service.observations.use_cases import ADDED, Observed
+from service.kit.near import did_you_mean, must_be_one_of, nearest
+from service.observations.use_cases import ADDED, WITH_ROUTES, Observed
 
 FIRM = "0b7f5c3e-8a39-5c36-9a55-3d9f2f6b2c11"
 Value = date | bool | int | float | str | None
@@ -196,7 +209,39 @@ def _example_of(kind: Kind) -> dict[str, Any]:
 EXAMPLES: dict[str, dict[str, Any]] = {name: _example_of(KINDS[name]) for name in ADDED}
 MODELS = {name: _model_of(KINDS[name]) for name in ADDED}
 """The wire shape of each kind that is added here."""
-ObservationIn: Any = Annotated[reduce(or_, MODELS.values()), Field(discriminator="kind")]
+
+
+def _in_our_words(value: object, handler: ValidatorFunctionWrapHandler) -> object:
+    """Say of a kind or a column that there is none of, in both languages, which may be meant and where it goes."""
+    try:
+        return handler(value)
+    except ValidationError as error:
+        raise ValidationError.from_exception_data(error.title, list(map(_explained, error.errors()))) from None
+
+
+def _explained(found: ErrorDetails) -> InitErrorDetails:
+    place, words = found["loc"], found["msg"]
+    if found["type"].startswith("union_tag"):
+        place, words = ("kind",), _no_such_kind(str(found.get("ctx", {}).get("tag", "")))
+    elif found["type"] == "extra_forbidden":
+        words = _no_such_column(*map(str, place))
+    return {"type": PydanticCustomError(cast("Any", found["type"]), cast("Any", words)), "loc": place, "input": None}
+
+
+def _no_such_kind(name: str) -> str:
+    near = nearest(name, KINDS)
+    if near in WITH_ROUTES:
+        return f"a row of kind '{near}' goes to {WITH_ROUTES[near]} / {near} 类数据请提交至 {WITH_ROUTES[near]}"
+    return must_be_one_of(name, ADDED)
+
+
+def _no_such_column(kind: str, name: str) -> str:
+    en, zh = did_you_mean(name, KINDS[kind].schema)
+    lists = f"GET /v1/kinds/{kind}"
+    return f"there is no such column; {en.strip() or f'{lists} lists them'} / 没有该列；{zh or f'各列见 {lists}'}"
+
+
+ObservationIn: Any = Annotated[reduce(or_, MODELS.values()), Discriminator("kind"), WrapValidator(_in_our_words)]
 """One observation; its kind says which."""
 
 

@@ -21,10 +21,17 @@ from service.kit.db import TenantSession
 from service.kit.near import must_be_one_of
 from service.people.use_cases import erased_among
 
-WITH_ROUTES: Final = (
-    "firm", "person", "invoice", "loan", "repayment_status", "consent", "personal_record", "document",
-)  # fmt: skip
-"""Kinds that other routes add: these know more of them than their columns say."""
+WITH_ROUTES: Final = {
+    "firm": "POST /v1/firms",
+    "person": "POST /v1/firms/{firm_id}/people",
+    "invoice": "POST /v1/firms/{firm_id}/invoices",
+    "loan": "POST /v1/loans",
+    "repayment_status": "POST /v1/loans/{loan_id}/status",
+    "consent": "POST /v1/people/{person_id}/consents",
+    "personal_record": "POST /v1/people/{person_id}/records",
+    "document": "POST /v1/firms/{firm_id}/documents",
+}
+"""Kinds that other routes add, and which: these know more of them than their columns say."""
 ADDED: Final = tuple(name for name in KINDS if name not in WITH_ROUTES)
 """Kinds that are added here."""
 READ: Final = tuple(name for name in KINDS if name != "consent" and name not in SCOPES)

@@ -25,6 +25,20 @@ def test_columns_are_described(kind):
         assert not column.choices or column.example in column.choices
 
 
+@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
+def test_a_remedy_can_be_followed(kind):
+    """None asks to leave a column empty that must have a value, and of two days either may be the wrong one."""
+    required = {column.name for column in kind.columns if column.is_required}
+    for rule in kind.rules:
+        remedy = rule.fault.remedy
+        asks_for_nothing = "empty" in remedy.en or "留空" in remedy.zh
+        assert not (asks_for_nothing and rule.column in required), rule.column
+        assert rule.group != "balance" or not asks_for_nothing
+        if rule.group == "time":
+            assert remedy.en.startswith("correct one of the two days")
+            assert remedy.zh.startswith(("请更正两个日期之一", "请更正其中一个日期"))
+
+
 def test_check_names_the_column():
     frame = inputs(sale(DAY, 5)).invoices
     with pytest.raises(ValueError, match=r"invoice\.net_fen: column is missing"):

@@ -6,7 +6,9 @@ import polars as pl
 
 from features.inputs import Inputs
 from features.kinds.credit import REPAYMENT_STATUS
-from features.repayment import dated_statuses, in_default
+from features.repayment import dated_statuses, in_default, live_spans
+from tests.features.rows import inputs, loan
+from tests.features.rows import status as status_row
 
 
 def status(on, days=0, *, loan="L1", known=None, event=None):
@@ -47,3 +49,14 @@ def test_six_clean_months_of_the_same_loan_cure():
     assert not is_in_default(DECEMBER, status(MAY, 95), status(date(2024, 11, 30), 0))
     assert is_in_default(DECEMBER, status(MAY, 95), status(date(2024, 11, 30), 0, loan="L2"))
     assert is_in_default(DECEMBER, status(MAY, None, event="write_off"), status(DECEMBER, 0, loan=None))
+
+
+def test_of_a_loans_rows_the_earliest_start_and_the_latest_maturity_count():
+    """As docs/import-door.md says of corrections: only a closing status ends a loan earlier."""
+    first, later = loan(MAY, matures=DECEMBER), loan(JUNE, matures=date(2024, 9, 30))
+    for rows in ((first, later), (later, first)):
+        (span,) = live_spans(inputs(*rows)).rows(named=True)
+        assert (span["start_on"], span["end_on"], span["is_closed"]) == (MAY, DECEMBER, False)
+    closing = status_row(date(2024, 9, 30), closed=True)
+    (span,) = live_spans(inputs(first, later, closing)).rows(named=True)
+    assert (span["end_on"], span["is_closed"]) == (date(2024, 9, 30), True)

@@ -78,6 +78,15 @@ def test_a_document_is_stored_and_named_by_its_hash(run, tmp_path):
     assert run("document", "add", "E1", str(path), *options, "--title", "Order").strip() == digest
     assert len(list((tmp_path / "keyring" / "documents").glob("*/*/*.key"))) == 1
     assert "0 keys" in run("document", "sweep")
+    path.write_bytes(b"PK no PDF")
+    words = str(_failure("document", "add", "E1", str(path), *options))
+    assert "the file is no pdf file; give the file itself" in words.lower()
+    assert "命令行用文件名后缀" in words
+    assert "body" not in words
+    for kind, is_told in (("document", True), ("firm", False)):
+        output = run("export", kind, str(tmp_path / f"{kind}-out.csv"))
+        assert ("not in here: GET /v1/documents/{sha256}/content" in output) is is_told
+        assert ("文件本身不在导出之列" in output) is is_told
     assert "--type is one of" in run("document", "add", "E1", str(path), "--type", "poem", code=2)
     assert "name ends in" in run("document", "add", "E1", str(tmp_path), "--type", "photo", code=2)
     run("document", "add", "E2", str(path), *options, code=1)

@@ -27,11 +27,13 @@ _NO_OBJECT = fault(
     "not a JSON object", "不是 JSON 对象", "write one object a line, without a list around them",
     "请每行写一个对象，外面不加列表",
 )  # fmt: skip
+_LIST = fault("this is a JSON list", "这是 JSON 列表", "write one object a line", "请每行写一个对象，外面不加列表")
 _TOO_DEEP = fault("nested too deep", "嵌套过深", "write single values", "请填写单个值")
 
 
 MOST_OTHERS, LONGEST_OTHER = 100, 1_000
 """Keys that are not wanted, of those that are named."""
+_LIST_OF_ROWS = re.compile(rb"\[\s*(\{|$)")
 _READABLE = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,15})?([eE][+-]?[0-9]{1,2})?")
 
 
@@ -82,7 +84,7 @@ def read_content(
     Raises
     ------
     ImportFailedError
-        If it is damaged, or no row of it has a required key.
+        If it is damaged, a list of rows, or no row of it has a required key.
     """
     text = Text(content, reading.encoding, has_returns=False)
     if text.encoding != "UTF-8":
@@ -103,7 +105,7 @@ def read_content(
         advance(content.raw.tell() - position)
     absent = [name for name in required if name not in rows.seen]
     if absent and rows.has_objects:
-        raise MissingColumnsError(f"{content.file}, every row", absent, rows.seen)
+        raise MissingColumnsError(f"{content.file}, every row", absent, rows.seen, has_header=False)
 
 
 class _Rows:
@@ -111,8 +113,8 @@ class _Rows:
 
     def __init__(self, file: str, names: tuple[str, ...]) -> None:
         self._names = names
-        self._rejected = Rejected(file)
-        self._line = 0
+        self._file, self._rejected = file, Rejected(file)
+        self._line, self._has_begun = 0, False
         self._lines: list[int] = []
         self._rows: list[tuple[str | None, ...]] = []
         self.seen: dict[str, None] = {}
@@ -126,8 +128,11 @@ class _Rows:
         for line in block.split(b"\n")[:-1]:
             self._line += 1
             text.check_line(line, self._line)
-            if not line.strip(b" \t\r"):
+            if not (stripped := line.strip(b" \t\r")):
                 continue
+            if not self._has_begun and _LIST_OF_ROWS.match(stripped):
+                raise ImportFailedError(self._file, _LIST)
+            self._has_begun = True
             row = self._row(line)
             if row is not None:
                 self._lines.append(self._line)

@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 
 from features.kinds import KINDS
+from service.imports.chunks import ImportFailedError
 from service.imports.columns import columns_of, passed_over
 from service.imports.mapping_file import parse_mapping
 from service.imports.page import page_of
@@ -89,3 +90,21 @@ def test_what_is_kept_of_many_columns_is_bounded():
     unused = passed_over(chunk.found, FIRM, None)
     assert len(unused) == MOST_UNUSED
     assert unused[0].name == f"x0{NULL_SHOWN}"
+
+
+@pytest.mark.parametrize(("form", "is_told"), [("csv", True), ("xlsx", True), ("ndjson", False)])
+def test_that_the_header_may_stand_elsewhere_is_told_where_columns_are_missing(session, tmp_path, form, is_told):
+    title = {"企业清单": "企业清单"}
+    content = FORMS[form]([title]) if form == "ndjson" else _below_a_title(form)
+    with pytest.raises(ImportFailedError) as failed:
+        load(session, tmp_path / f"firms.{form}", content)
+    words = str(failed.value)
+    assert "columns are missing: 'firm_id'" in words
+    assert ("delete rows that stand above the header" in words) is is_told
+    assert ("(--sheet)" in words) is is_told
+    assert ("表头上方如有标题等行，请删去" in words) is is_told
+
+
+def _below_a_title(form):
+    rows = [["企业清单", *[""] * (len(ROW) - 1)], list(ROW), list(ROW.values())]
+    return workbook(rows) if form == "xlsx" else "\n".join(map(",".join, rows)).encode()

@@ -240,11 +240,14 @@ def test_all_missing_columns_are_named_with_what_may_be_meant_and_what_to_do(ses
         import_source(session, "firm", path, TODAY)
     en, zh = str(failure.value).split(" / ")
     assert "missing: 'firm_id' (is it '企业编号'?), 'observed_on' (is it 'Observed-On'?), 'name'; columns found: " in en
-    assert en.endswith(
-        "name them as 'clustercredit template firm' does, or map your own columns with --map (docs/import-door.md)"
+    assert (
+        "name them as 'clustercredit template firm' does, or map your own columns with --map (docs/import-door.md); "
+        "delete rows that stand above the header" in en
     )
     assert "'firm_id'（是否即 '企业编号'？）、'observed_on'（是否即 'Observed-On'？）、'name'；文件中的列：" in zh
-    assert zh.endswith("请按 clustercredit template firm 的列名填写，或用 --map 映射贵行的列（见 docs/import-door.md）")
+    assert (
+        "请按 clustercredit template firm 的列名填写，或用 --map 映射贵行的列（见 docs/import-door.md）；表头上方" in zh
+    )
 
 
 @pytest.mark.parametrize("written", ["11010519491231002X", "1101 0519 4912 3100 2X", "110105491231002"])

@@ -109,6 +109,7 @@ def test_templates_are_printed_or_written(run, tmp_path):  # noqa: F811
     [
         (("template", "frim"), "did you mean 'firm'?"),
         (("template", "loan", "--format", "xlsx"), "give --out loan.xlsx"),
+        (("template", "loan", "--out", "/nowhere/loan.xls"), "'.xls' is no form of a template"),
         (("import", "firm", "f.csv", "--report", "q.pdf"), ".html or .json"),
     ],
 )

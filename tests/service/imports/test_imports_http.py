@@ -19,7 +19,7 @@ from tests.service.people.invented_ids import national_id
 MAPPING = """\
 {kind: firm, version: 1, columns: {firm_id: 企业代号, observed_on: 日期, name: 名称}, dates: {observed_on: "%Y%m%d"}}
 """
-FIRMS = "企业代号,日期,名称\nE1,20240131,甲\nE2,20240131,乙\nE3,2024-01-31,丙\nE4,20240131,\n"
+FIRMS = "企业代号,日期,名称\nE1,20240131,甲\nE2,20240131,乙\nE3,2024/01/31,丙\nE4,20240131,\n"
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def test_a_preview_and_then_the_load(run, manager, database, tenant):
     assert preview["result"] == done["result"]
     assert count_firms(database, tenant) == before + 2
     assert [(r["line"], r["column"], r["value"]) for r in done["result"]["rejects"]] == [
-        (4, "日期", "2024-01-31"),
+        (4, "日期", "2024/01/31"),
         (5, "名称", ""),
     ]
     assert done["result"]["quality"] == {"value": {"rejected": 2}}

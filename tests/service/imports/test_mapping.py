@@ -161,6 +161,24 @@ def test_days_are_read_strictly():
     assert timed.rows["observed_on"].to_list() == ["2024-05-01"]
 
 
+@pytest.mark.parametrize(
+    ("formats", "days"),
+    [
+        (("%Y/%m/%d",), ["2024-05-06", "2024-05-31", None, "2024-05-06"]),
+        (("%Y%m%d", "%d/%m/%Y"), ["2024-05-06", "2024-05-31", None, None]),
+        (("%Y-%m-%d",), ["2024-05-06", "2024-05-31", None, None]),
+        (("%Y-%d-%m",), ["2024-06-05", None, None, None]),
+        (("%Y/%m/%d", "%Y-%d-%m"), ["2024-06-05", None, None, "2024-05-06"]),
+    ],
+)
+def test_an_iso_day_is_read_besides_the_formats_unless_one_means_another_day_by_it(formats, days):
+    """So true dates of a workbook, which arrive like that, do not fail a mapping made for its texts."""
+    values = ["2024-05-06", "2024-05-31", "2024-02-30", "2024/5/6"]
+    chunk = convert(values, "observed_on", dates={"observed_on": formats})
+    assert by_line(chunk, values, "observed_on") == days
+    assert chunk.rejects.filter(value="2024-02-30")["reason"].to_list() == ["there is no such day"]
+
+
 def test_listed_values_go_before_formats_and_others_are_rejected():
     values = ["99991231", "20240501", "never", None, ""]
     sections = {"values": {"matures_on": {"99991231": "", "never": ""}}, "dates": {"matures_on": ("%Y%m%d",)}}

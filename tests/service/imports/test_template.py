@@ -1,6 +1,7 @@
 """Templates: in every format a file of one valid row, and no cell that a spreadsheet takes for something else."""
 
 import json
+import re
 from io import BytesIO
 
 import polars as pl
@@ -14,6 +15,8 @@ from service.imports.mapping_file import parse_mapping
 from service.imports.readers import read
 from service.imports.template import template_of
 from tests.service.imports.test_kinds import TODAY, example
+
+_UNITS = ("fen", "bp")
 
 
 def check(kind, rows: pl.DataFrame) -> None:
@@ -61,12 +64,14 @@ def test_a_mapping_template_maps_each_column_to_itself(kind):
     assert mapping.columns == {name: name for name in kind.schema}
 
 
-def test_what_a_mapping_template_suggests_can_be_used():
-    text = template_of(KINDS["invoice"], "yaml").decode()
-    head, tail = text.split("# 每行相同的值", 1)
-    used = "\n".join(line.removeprefix("# ") for line in tail.splitlines() if ":" in line and "/" not in line)
-    mapping = parse_mapping(head.replace("  known_on: known_on", "  # known_on").encode() + b"\n" + used.encode(), "m")
-    assert mapping.units == {"net_fen": "yuan"}
+@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
+def test_what_a_mapping_template_suggests_is_of_the_kind_and_can_be_used(kind):
+    lines = template_of(kind, "yaml").decode().splitlines()
+    used = "\n".join(re.sub(r"^# (?=[a-z]+:|  )", "", line) for line in lines)
+    mapping = parse_mapping(used.encode(), "m")
+    assert mapping.dates.keys() == {c.name for c in kind.columns if c.dtype == pl.Date}
+    assert mapping.values.keys() == {c.name for c in kind.columns if c.choices or c.dtype == pl.Boolean}
+    assert mapping.units == {c.name: {"fen": "yuan", "bp": "percent"}[c.unit] for c in kind.columns if c.unit in _UNITS}
     assert mapping.reading.encoding == "gb18030"
 
 

@@ -13,13 +13,13 @@ from sqlalchemy import text
 
 from features.kinds import KINDS
 from service.firms import use_cases as firms
-from service.identity.access import Role
+from service.identity.access import ACCESS, Role
 from service.identity.use_cases import create_branch, tenant_id_of
 from service.imports.adapters.contract import Options
 from service.imports.use_cases import import_source
 from service.kit import clock
 from service.observations.schemas import EXAMPLES, MODELS, facts_of
-from service.observations.use_cases import ADDED, READ, observe
+from service.observations.use_cases import ADDED, READ, WITH_ROUTES, observe
 from tests.contracts import hostile
 
 FACTS = {"name": "路桥鞋业", "industry": None, "cluster": None, "place": None, "founded_on": None, "is_lead": None}
@@ -195,12 +195,61 @@ def test_a_value_of_another_form_is_named(client, firm_id, change, field):
     assert "11010519491231002X" not in answer.text
 
 
-def test_kinds_with_routes_of_their_own_are_not_added_here(client, firm_id):
-    with_routes = {"firm", "person", "invoice", "loan", "repayment_status", "consent", "personal_record", "document"}
-    assert set(KINDS) - set(ADDED) == with_routes
-    answer = client.post("/v1/observations", {"kind": "invoice", "firm_id": firm_id})
-    assert answer.status_code == 422
-    assert client.post("/v1/observations", {"firm_id": firm_id}).status_code == 422
+def test_kinds_with_routes_of_their_own_are_not_added_here_and_their_route_is_named(app, client, firm_id):
+    assert set(KINDS) - set(ADDED) == set(WITH_ROUTES)
+    assert WITH_ROUTES.keys() <= KINDS.keys()
+    assert set(WITH_ROUTES.values()) <= set(ACCESS)
+    for kind, route in WITH_ROUTES.items():
+        answer = client.post("/v1/observations", {"kind": kind, "firm_id": firm_id})
+        (error,) = answer.json()["errors"]
+        assert (answer.status_code, error["field"]) == (422, "kind")
+        assert f"goes to {route} / {kind} 类数据请提交至 {route}" in error["reason"]
+
+
+@pytest.mark.parametrize(
+    ("sent", "words"),
+    [
+        ({"kind": "evnt"}, "did you mean 'event'? / 是否应为 'event'？"),
+        ({"kind": "laon"}, "a row of kind 'loan' goes to POST /v1/loans"),
+        ({"kind": "11010519491231002X"}, "must be one of capital, ownership"),
+        ({"kind": 7}, "must be one of capital, ownership"),
+        ({"kind": None}, "must be one of capital, ownership"),
+        ({"firm_id": "F000123"}, "must be one of capital, ownership"),
+    ],
+)
+def test_a_kind_that_there_is_not_is_told_with_the_near_one(client, sent, words):
+    answer = client.post("/v1/observations", sent)
+    (error,) = answer.json()["errors"]
+    assert (answer.status_code, error["field"]) == (422, "kind")
+    assert words in error["reason"]
+    assert words in answer.json()["detail"]
+    assert "11010519491231002X" not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("column", "words"),
+    [
+        ("amount_yuan", "there is no such column; did you mean 'amount_fen'? / 没有该列；是否应为 'amount_fen'？"),
+        ("电表", "GET /v1/kinds/utility_bill lists them / 没有该列；各列见 GET /v1/kinds/utility_bill"),
+    ],
+)
+def test_a_column_that_there_is_not_is_told_with_the_near_one_beside_all_else(client, firm_id, column, words):
+    sent = body("utility_bill", firm_id, **{column: 1, "quantity": -1})
+    errors = {error["field"]: error["reason"] for error in client.post("/v1/observations", sent).json()["errors"]}
+    assert set(errors) == {f"utility_bill.{column}", "utility_bill.quantity"}
+    assert words in errors[f"utility_bill.{column}"]
+    assert "greater than or equal to 0" in errors["utility_bill.quantity"]
+
+
+def test_what_is_said_of_a_codes_length_is_what_is_taken(client, firm_id):
+    longest = {
+        column["name"]: column["most_characters"]
+        for column in client.get("/v1/kinds/ownership").json()["columns"]
+        if column["is_code"]
+    }
+    assert set(longest.values()) == {64}
+    for length, status in ((64, 201), (65, 422)):
+        assert client.post("/v1/observations", body("guarantee", firm_id, loan_id="L" * length)).status_code == status
 
 
 def test_nobody_is_added_about_an_erased_person(app, database, tenant, client, firm_id):

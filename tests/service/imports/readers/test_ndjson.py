@@ -107,9 +107,20 @@ def test_a_file_that_cannot_be_read(data, words):
         read_all(data, "id")
 
 
-def test_a_list_around_the_rows_is_told():
-    assert read_all(b'[{"id": 1},\n{"id": 2}]', "id")[1][0][3].startswith("not JSON at character 12")
-    assert read_all(b'[{"id": 1}]', "id")[1] == [(1, "", "", "not a JSON object")]
+@pytest.mark.parametrize(
+    "data",
+    [b'[{"id": 1},\n{"id": 2}]', b'[{"id": 1}]', b"\n [ {", json.dumps([{"id": 1}, {"id": 2}], indent=2).encode()],
+)
+def test_a_list_of_rows_is_refused_once_and_whole(data):
+    words = "^file: this is a JSON list; write one object a line / 这是 JSON 列表；请每行写一个对象"
+    with pytest.raises(ImportFailedError, match=words):
+        read_all(data, "id", reading=NDJSON)
+
+
+def test_a_list_that_is_a_line_costs_one_row():
+    for data in (b'[1]\n{"id": 2}', b'{"id": 2}\n[{"id": 1}]'):
+        rows, rejects = read_all(data, "id", reading=NDJSON)
+        assert ([row[1] for row in rows], rejects[0][3]) == (["2"], "not a JSON object")
 
 
 def test_progress_is_told_by_bytes_and_chunks_are_bounded():
