@@ -18,6 +18,7 @@ from service.imports.chunks import ImportFailedError
 from service.imports.readers.contract import MOST_UNPACKED
 from service.imports.uploads import check_size
 from tests.service.imports.readers.files import (
+    arrow_schema,
     deflated,
     delta,
     lying_parquet,
@@ -126,6 +127,18 @@ def repeated(text, times, dtype):
     return data.getvalue()
 
 
+def with_columns(groups, count):
+    """Let a file have besides its column groups in groups, of these names, and so many columns in the last."""
+    shape = [{4: b"root", 5: 2}, {1: 6, 3: 0, 4: b"id", 6: 0}, *({3: 0, 4: name, 5: 1} for name in groups)]
+    shape[-1] |= {5: count}
+    shape += [{1: 1, 3: 0, 4: b"%d" % number} for number in range(count)]
+    return parquet_of(PAGE, 1, footer={2: shape, 3: 0, 4: ({}, 0)})
+
+
+def with_schema(depth, times, name=b"id"):
+    return parquet_of(PAGE, 1, footer={5: [{1: b"ARROW:schema", 2: arrow_schema(depth, times, name)}]})
+
+
 PAGE = b"\1\0\0\0x"
 SHEET = "xl/worksheets/sheet1.xml"
 BOMBS = {
@@ -188,6 +201,14 @@ BOMBS = {
         lambda: parquet_of(PAGE, 1, header={9: ({}, 9_000_000)}), "a page.s header has more than"),
     "Parquet, a header of a long text": (
         lambda: parquet_of(PAGE, 1, header={9: bytes(9_000_000)}), "a page.s header has more than"),
+    "Parquet, an Arrow schema that doubles at each step": (lambda: with_schema(24, 2), "its key 'ARROW:schema' has"),
+    "Parquet, an Arrow schema whose columns have one long name": (
+        lambda: with_schema(1, 4_000, bytes(99_000)), "its key 'ARROW:schema' has"),
+    "Parquet, an Arrow schema that is nested": (lambda: with_schema(20_000, 1), "its key 'ARROW:schema' has"),
+    "Parquet, an Arrow schema that is long": (lambda: with_schema(50_000, 1), "its key 'ARROW:schema' has"),
+    "Parquet, columns that are nested": (lambda: with_columns([b"a"] * 20_000, 1), "nested deeper than 32"),
+    "Parquet, columns in one of a long name": (lambda: with_columns([b"a" * 99_000], 1_000), "names are too long"),
+    "Parquet, columns": (lambda: with_columns([b"a"], 40_000), "it has too many columns"),
     "NDJSON, other keys in every row": (
         lambda: gzip.compress(b"".join(b'{"%d": 1}\n' % number**9 for number in range(100_000))), "are missing: 'id'"),
     "NDJSON, long keys": (
@@ -255,6 +276,9 @@ def test_a_bomb_is_refused_at_once(child, name):
 def test_the_plain_parts_and_the_plain_page_are_no_bomb():
     assert read_all(packed(PLAIN), "id") == ([(2, "7")], [])
     assert read_all(parquet_of(PAGE, 1, header={9: {1: [{}, {}]}}, footer={99: bytes(999)}), "id") == ([(1, "x")], [])
+    assert read_all(with_schema(0, 0), "id") == ([(1, "x")], [])
+    assert read_all(with_schema(31, 1), "id") == ([(1, "x")], [])
+    assert read_all(with_columns([b"a"] * 30, 9), "id") == ([], [])
 
 
 @pytest.mark.parametrize(
