@@ -53,7 +53,7 @@ def read_content(
 
 def _sheet_name(book: CalamineWorkbook, known: Container[str], file: str, told: str | None) -> str:
     sheets = [sheet for sheet in book.sheets_metadata if sheet.typ == SheetTypeEnum.WorkSheet]
-    names = [sheet.name for sheet in sheets if sheet.name in known]
+    names = dict.fromkeys(sheet.name for sheet in sheets if sheet.name in known)
     if told is not None:
         if told not in names:
             wrong = no_such("sheet", "工作表", told, map(shown, names))

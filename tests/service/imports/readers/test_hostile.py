@@ -108,6 +108,15 @@ def twice():
 FAR = "".join(f'<row r="{row}"><c r="{column}{row}"><v>1</v></c></row>' for row, column in [(1, "A"), (1048576, "XFD")])
 
 
+FAR_DOWN = '<row r="9"><c r="A9"><v>1</v></c></row><row r="1000000"><c r="E1000000"><v>1</v></c></row>'
+
+
+def with_many(part, before, text, times):
+    """Let a part have before a tag so many others, each with its number."""
+    many = "".join(map(text.format, range(times)))
+    return packed(PLAIN | {part: PLAIN.get(part, "<a></a>").replace(before, many + before)})
+
+
 def far_cell_of_shared_texts():
     """Let shared texts be a sheet as well."""
     relations = "xl/_rels/workbook.xml.rels"
@@ -160,9 +169,24 @@ BOMBS = {
     "xlsx, an external entity in the types": (lambda: with_doctype("[Content_Types].xml", EXTERNAL), "DOCTYPE"),
     "xlsx, UTF-16 to hide it": (
         lambda: packed(PLAIN | {SHEET: f"\ufeff{EXTERNAL}<a/>".encode("utf-16-le")}), "not UTF-8"),
-    "xlsx, a far cell": (lambda: packed(parts(FAR)), "more than 5,000,000 cells"),
+    "xlsx, a far cell": (lambda: packed(parts(FAR)), "more than 1,000,000 cells"),
+    "xlsx, a cell that is far for so small a file": (lambda: packed(parts(FAR_DOWN)), "more than 1,000,000 cells"),
+    "xlsx, sheets of one part": (
+        lambda: with_many("xl/workbook.xml", "</sheets>", '<sheet name="{}" r:id="rId1"/>', 50_000), "1,000 sheets"),
+    "xlsx, sheets of one part where they are not looked for": (
+        lambda: with_many("xl/workbook.xml", "</sheets>", '<sheetData/><sheet name="{}" r:id="rId1"/>', 60_000),
+        "more than 100,000 tags"),
+    "xlsx, relations": (
+        lambda: with_many("xl/_rels/workbook.xml.rels", "</Relationships>", '<Relationship Id="{}"/>', 900_000),
+        "more than 5,000 tags"),
+    "xlsx, names": (
+        lambda: with_many("xl/workbook.xml", "</workbook>", '<definedName name="{0}">{0}</definedName>', 400_000),
+        "more than 100,000 tags"),
+    "xlsx, formats": (
+        lambda: with_many("xl/styles.xml", "</a>", '<numFmt numFmtId="{0}" formatCode="y{0}"/>', 900_000),
+        "more than 200,000 tags"),
     "xlsx, a far cell among shared texts": (far_cell_of_shared_texts, "its sheet 'S' is no part of it"),
-    "xlsx, tags": (lambda: without_values(150, 95_000), "more than 8 tags for each of its bytes"),
+    "xlsx, tags": (lambda: without_values(150, 95_000), "more than 4 tags for each of its bytes"),
     "xlsx, cells without a value in many parts": (lambda: without_values(20, 14_000), "more than 200,000 cells"),
     "xlsx, a password": (encrypted, "password"),
     "xls, or xlsx with a password": (lambda: b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(4096), "password"),
@@ -275,6 +299,11 @@ def test_a_bomb_is_refused_at_once(child, name):
 
 def test_the_plain_parts_and_the_plain_page_are_no_bomb():
     assert read_all(packed(PLAIN), "id") == ([(2, "7")], [])
+    linked = with_many("xl/worksheets/_rels/sheet1.xml.rels", "</a>", '<Relationship Id="{}" Target="a.b"/>', 65_530)
+    named = with_many("xl/workbook.xml", "</workbook>", '<definedName name="_{}">S!A1</definedName>', 9_000)
+    for data in (linked, named):
+        assert read_all(data, "id") == ([(2, "7")], [])
+    assert read_all(packed(parts(FAR_DOWN.replace("1000000", "199999"))), "1") == ([(199_999, None)], [])
     assert read_all(parquet_of(PAGE, 1, header={9: {1: [{}, {}]}}, footer={99: bytes(999)}), "id") == ([(1, "x")], [])
     assert read_all(with_schema(0, 0), "id") == ([(1, "x")], [])
     assert read_all(with_schema(31, 1), "id") == ([(1, "x")], [])
