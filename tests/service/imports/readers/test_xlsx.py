@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from service.imports.chunks import ImportFailedError
 from service.imports.readers import Reading, workbook_part
 from service.kit.numbers import written
-from tests.service.imports.readers.files import is_told, packed, parts, read_all, workbook
+from tests.service.imports.readers.files import chunks_of, is_told, packed, parts, read_all, workbook
 
 DAY = datetime.fromisoformat("2024-05-31")
 HEADER = ["id", "value"]
@@ -243,3 +243,10 @@ def test_a_damaged_part_is_a_clear_failure_or_none(part, data):
     )
     content[part] = content[part][:cut] + change + content[part][cut + data.draw(st.integers(0, 6)) :]
     assert is_told(packed(content), "id")
+
+
+def test_cells_that_are_no_texts_are_noted_of_columns_of_texts_alone():
+    data = workbook([["id", "name", "n"], [1, "x", 2], ["b", 7, 3], ["c", True, None]])
+    reading = Reading(texts=frozenset({"id", "name"}))
+    (chunk,) = chunks_of(data, "id", "name", "n", reading=reading)
+    assert chunk.no_texts == {"id": [2], "name": [3, 4]}
