@@ -51,12 +51,13 @@ class Manner:
     reading: Reading = Reading()  # noqa: RUF009 - frozen
     is_preview: bool = False
 
-    def how_to_read(self) -> Reading:
-        """Return the mapping's reading, but for what is given here."""
+    def how_to_read(self, kind: Kind) -> Reading:
+        """Return the mapping's reading, but for what is given here, and with the kind's columns of texts."""
+        texts = frozenset(_source(name, self.mapping) for name in _free_texts(kind))
         if self.mapping is None:
-            return self.reading
+            return replace(self.reading, texts=texts)
         given = {name: value for name, value in vars(self.reading).items() if value is not None}
-        return replace(self.mapping.reading, **given)
+        return replace(self.mapping.reading, **given | {"texts": texts})
 
 
 def source_of(name: str, manner: Manner = Manner()) -> Adapter:
@@ -165,7 +166,7 @@ def import_stream(
 
     door = Door(session, options.today, is_preview=manner.is_preview)
     required, optional = wanted(kind, file, manner.mapping)
-    chunks = read(raw, file, required, optional, advance, manner.how_to_read())
+    chunks = read(raw, file, required, optional, advance, manner.how_to_read(kind))
     for batch in ahead(_batches(chunks, file, kind, options, manner.mapping)):
         progress(file, done, total)
         door.take(batch)
@@ -229,13 +230,13 @@ def _batch(chunk: Chunk, file: str, kind: Kind, options: Options, mapping: Colum
 
 
 def _no_texts(chunk: Chunk, kind: Kind, mapping: ColumnMapping | None) -> dict[str, list[int]]:
-    """Return by our columns of free texts and codes the lines of cells that are something else in the workbook."""
-    return {
-        column.name: lines
-        for column in kind.columns
-        if column.dtype == pl.String() and not column.choices
-        and (lines := chunk.no_texts.get(_source(column.name, mapping)))
-    }  # fmt: skip
+    """Return by our columns of texts the lines of cells that are something else in the workbook."""
+    return {name: lines for name in _free_texts(kind) if (lines := chunk.no_texts.get(_source(name, mapping)))}
+
+
+def _free_texts(kind: Kind) -> list[str]:
+    """Return the columns of free texts and codes."""
+    return [column.name for column in kind.columns if column.dtype == pl.String() and not column.choices]
 
 
 def _source(name: str, mapping: ColumnMapping | None) -> str:
@@ -275,7 +276,7 @@ def _is_blank(name: str) -> pl.Expr:
 def _canonical(kind: Kind, manner: Manner) -> Adapter:
     def read_file(path: Path, options: Options, advance: Advance) -> Iterator[Batch]:
         required, optional = wanted(kind, path.name, manner.mapping)
-        chunks = read_path(path, required, optional, advance, manner.how_to_read())
+        chunks = read_path(path, required, optional, advance, manner.how_to_read(kind))
         return _batches(chunks, path.name, kind, options, manner.mapping)
 
     return Adapter(

@@ -29,9 +29,12 @@ class Reading:
         Of CSV: a comma, semicolon, tab (also the word ``tab``) or vertical bar; None: by the header line.
     sheet
         Of a workbook, its name; None: the first one that is not hidden.
+    texts
+        Of a workbook, the columns whose cells of something else than text are noted.
     """
 
     format: Format | None = None
     encoding: str | None = None
     delimiter: str | None = None
     sheet: str | None = None
+    texts: frozenset[str] = frozenset()

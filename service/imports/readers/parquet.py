@@ -167,9 +167,9 @@ def _far(dtype: pl.Date | pl.Datetime) -> Fault:
 
 
 def _is_cut(values: pl.Series) -> pl.Series:
-    """Tell which numbers may have had more digits than were kept; those of 64 bits keep what a fraction needs."""
+    """Tell which numbers may have had more digits than were kept; ratios below 1 keep what they need."""
     if isinstance(values.dtype, pl.Float64):
         return values.abs() > _WHOLE_BELOW
     digits = values.cast(pl.String).str.replace_all(r"e.*$|\.0$|[-.]", "").str.strip_chars_start("0")
     is_large: pl.Series = values.abs() >= 10**_FLOAT32_DIGITS
-    return is_large | (digits.str.len_bytes() > _FLOAT32_DIGITS)
+    return is_large | ((digits.str.len_bytes() > _FLOAT32_DIGITS) & (values.abs() >= 1))

@@ -8,19 +8,27 @@ from io import SEEK_END
 from typing import IO, Any
 
 from service.imports.chunks import ImportFailedError, fault
+from service.imports.readers import arrow_schema
 from service.imports.readers.contract import MOST_RATIO, UNSUSPECTED
 from service.imports.readers.panics import damaged
 from service.imports.readers.parquet_shapes import FOOTER, PAGE
 from service.imports.readers.thrift import Compact, TooManyError
 
 MAGIC = b"PAR1"
-MOST_FOOTER, MOST_FOOTER_VALUES = 1 << 23, 500_000
+MOST_FOOTER = 1 << 23
+BYTES_PER_VALUE, UNSUSPECTED_VALUES = 4, 500_000
+"""Before the footer, for each value in it: five or more where row groups have a hundred rows."""
+MOST_DEPTH = 32
+"""Of a column in columns."""
+COLUMN_BYTES, MOST_COLUMN_BYTES = 400, 1 << 23
+"""For each column that a column is in, besides its name, and for all together: some 20,000 columns side by side."""
 MOST_HEADER_VALUES = 64
 MOST_GROUP = 1 << 29
 """Bytes to which a row group may unpack: one is held at a time."""
 ROWS_PER_BYTE, UNSUSPECTED_ROWS = 10, 1_000_000
 BYTES_PER_PAGE, UNSUSPECTED_PAGES = 256, 20_000
-_ROW_COUNT, _GROUPS = 3, 4
+_ELEMENTS, _ROW_COUNT, _GROUPS, _PAIRS = 2, 3, 4, 5
+_NAME, _CHILDREN, _KEY, _TEXT = 4, 5, 1, 2
 _CHUNKS, _GROUP_BYTES, _GROUP_ROWS, _COLUMN = 1, 2, 3, 3
 _CHUNK_BYTES, _DATA_AT, _DICTIONARY_AT = 7, 9, 11
 _UNPACKED, _PACKED, _DATA, _DICTIONARY, _DATA_2, _VALUES = 2, 3, 5, 7, 8, 1
@@ -29,9 +37,16 @@ _ENCODINGS = {0, 2, 3, 4, 8, 9}
 """Those in which a page has at least the values that it says: a few bytes of a delta encoding have any number."""
 _LOOKS = (1 << 9, 1 << 12, 1 << 16)
 """Bytes in which a page's header is looked for, one after the other."""
-_LONG_FOOTER = fault(
-    f"its footer has more than {MOST_FOOTER_VALUES:,} values", f"文件尾超过 {MOST_FOOTER_VALUES:,} 个值",
-    "write it with larger row groups", "请写成较大的行组",
+_COLUMNS = fault(
+    f"it has too many columns, they are nested deeper than {MOST_DEPTH}, or their names are too long",
+    f"列数过多、嵌套超过 {MOST_DEPTH} 层或列名过长", "write it with the columns that are needed", "请只写所需的列",
+)  # fmt: skip
+_ARROW = fault(
+    f"its key 'ARROW:schema' has more than {arrow_schema.MOST_BYTES:,} bytes, is nested deeper than"
+    f" {arrow_schema.MOST_DEPTH} columns or leads to its parts over and over",
+    f"“ARROW:schema”超过 {arrow_schema.MOST_BYTES:,} 字节、嵌套超过 {arrow_schema.MOST_DEPTH} 层或重复引用",
+    "write it without that key (pyarrow: store_schema=False), or send it as CSV",
+    "请不写该键（pyarrow：store_schema=False），或以 CSV 发送",
 )  # fmt: skip
 _LONG_HEADER = fault(
     f"a page's header has more than {_LOOKS[-1]:,} bytes or {MOST_HEADER_VALUES} values",
@@ -64,13 +79,11 @@ def check_footer(raw: IO[bytes], file: str) -> int:
         words = (f"its footer is longer than {MOST_FOOTER:,} bytes", f"文件尾超过 {MOST_FOOTER:,} 字节")
         raise ImportFailedError(file, fault(*words, "send it in parts", "请分成几个文件"))
     raw.seek(size - 8 - length)
+    footer = _footer(raw.read(length), size, file)
     try:
-        footer = Compact(raw.read(length), MOST_FOOTER_VALUES).struct(FOOTER)
         groups = footer.get(_GROUPS, [])
         rows, promised = footer[_ROW_COUNT], sum(group[_GROUP_ROWS] for group in groups)
         declared = [group[_GROUP_BYTES] for group in groups]
-    except TooManyError:
-        raise ImportFailedError(file, _LONG_FOOTER) from None
     except _UNREADABLE:
         raise damaged(file, "Parquet", "its footer cannot be read") from None
     if min([rows, *declared, 0]) < 0 or rows != promised:
@@ -83,6 +96,44 @@ def check_footer(raw: IO[bytes], file: str) -> int:
         raise damaged(file, "Parquet", "its pages cannot be read") from None
     _check_size(file, size, unpacked, max(rows, pages.most_values))
     return int(rows)
+
+
+def _footer(data: bytes, size: int, file: str) -> dict[int, Any]:
+    """Read a footer, of which neither the columns nor the Arrow schema may be nested without end."""
+    most = max(UNSUSPECTED_VALUES, min(len(data), (size - len(data)) // BYTES_PER_VALUE))
+    try:
+        footer = Compact(data, most).struct(FOOTER)
+        _check_columns(footer[_ELEMENTS], file)
+        for pair in footer.get(_PAIRS, []):
+            if pair.get(_KEY) == arrow_schema.KEY and _TEXT in pair:
+                arrow_schema.check_schema(pair[_TEXT])
+    except TooManyError:
+        words = (f"its footer has more than {most:,} values", f"文件尾超过 {most:,} 个值")
+        remedy = ("write it with larger row groups", "请写成较大的行组")
+        raise ImportFailedError(file, fault(*words, *remedy)) from None
+    except arrow_schema.TooLargeError:
+        raise ImportFailedError(file, _ARROW) from None
+    except _UNREADABLE:
+        raise damaged(file, "Parquet", "its footer cannot be read") from None
+    return footer
+
+
+def _check_columns(elements: list[dict[int, Any]], file: str) -> None:
+    """Check how deep columns are nested, and how long their names are: each has its own copy of those above it."""
+    open_ones = [(1, 0)]
+    total = 0
+    for element in elements:
+        count = element.get(_CHILDREN, 0)
+        while open_ones and not open_ones[-1][0]:
+            open_ones.pop()
+        if not open_ones or not 0 <= count <= len(elements):
+            raise ValueError("a column of no other")
+        left, above = open_ones.pop()
+        length = above + COLUMN_BYTES + len(element[_NAME])
+        open_ones += [(left - 1, above), (count, length)]
+        total += 0 if count else length
+        if len(open_ones) > MOST_DEPTH + 2 or total > MOST_COLUMN_BYTES:
+            raise ImportFailedError(file, _COLUMNS)
 
 
 def _check_size(file: str, size: int, groups: list[int], rows: int) -> None:

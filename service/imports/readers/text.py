@@ -2,6 +2,7 @@
 
 import codecs
 import re
+from collections import Counter
 from collections.abc import Iterator
 
 from service.imports.chunks import ImportFailedError, fault, no_such
@@ -20,15 +21,18 @@ _MARKED = "imports.marked"
 _USER_DEFINED = re.compile("[\ue000-\ue765]")
 """Where GB18030 has no characters of its own."""
 _KANA = re.compile("[\u3041-\u30ff\uff66-\uff9f]")
-_MOST_KANA = 0.05
-"""Of all that is not ASCII: a few Chinese names have some."""
+_MOST_FOREIGN, _FEWEST_KANA = 0.05, 3
+"""Kana and user-defined characters of all that is not ASCII: a few Chinese names have some. Of Big5 it is a third."""
+_MOST_RARE = 0.5
+"""Characters beside small letters that GB2312 lacks, of all that is not ASCII: of western text it is nearly all."""
 _BESIDE_LATIN = re.compile("(?<=[a-z])[\u4e00-\u9fff]|[\u4e00-\u9fff](?=[a-z])")
 _DOUBTFUL = fault(
     "its encoding cannot be told: it is not UTF-8, and read as GB18030 it has characters that such texts do not have",
     "无法识别编码：不是 UTF-8，而按 GB18030 读取会出现此类文本中没有的字符",
-    "save it as UTF-8 (in a spreadsheet program 'CSV UTF-8'); if it is GB18030 after all, name the encoding gb18030, in"
-    " a mapping under reading.encoding",
-    "请以 UTF-8 保存（表格软件中为“CSV UTF-8”）；若确为 GB18030，请指明编码 gb18030（映射文件中为 reading.encoding）",
+    "save it as UTF-8 (in a spreadsheet program 'CSV UTF-8'); if it is GB18030 after all, name the encoding gb18030: on"
+    " the command line by --encoding, in a mapping under reading.encoding",
+    "请以 UTF-8 保存（表格软件中为“CSV UTF-8”）；若确为 GB18030，请指明编码 gb18030（命令行用 --encoding，"
+    "映射文件中为 reading.encoding）",
 )
 
 
@@ -162,17 +166,20 @@ def _guess(head: bytes, *, is_all: bool) -> str:
 def _is_doubtful(text: str) -> bool:
     """Tell whether a text is hardly what GB18030 was written for, but bytes of another encoding that it has as well.
 
-    Big5 and EUC-JP give kana and user-defined characters, western encodings rare characters beside small letters.
+    Big5 and EUC-JP give kana and user-defined characters, western encodings rare characters beside small letters; one
+    of them among many others is a name.
 
     Examples
     --------
-    >>> _is_doubtful("永嘉閥門廠".encode("big5").decode("gb18030")), _is_doubtful("e生e世，镕基")
+    >>> _is_doubtful("永嘉閥門廠".encode("big5").decode("gb18030")), _is_doubtful("e生e世，镕基、Foxconn鴻海")
     (True, False)
     """
-    kana, others = sum(1 for _ in _KANA.finditer(text)), len(text) - len(text.encode("ascii", "ignore"))
-    beside = "".join({found[0] for found in _BESIDE_LATIN.finditer(text)})
-    is_rare = len(beside.encode("gb2312", "ignore")) < 2 * len(beside)
-    return _USER_DEFINED.search(text) is not None or kana > _MOST_KANA * others or is_rare
+    others = len(text) - len(text.encode("ascii", "ignore"))
+    kana, own = (sum(1 for _ in signs.finditer(text)) for signs in (_KANA, _USER_DEFINED))
+    beside = Counter(found[0] for found in _BESIDE_LATIN.finditer(text))
+    rare = sum(count for sign, count in beside.items() if not sign.encode("gb2312", "ignore"))
+    foreign = own + (kana if kana >= _FEWEST_KANA else 0)
+    return foreign > _MOST_FOREIGN * others or rare > _MOST_RARE * others
 
 
 def _is_all(head: bytes, codec: str, *, is_all: bool) -> bool:

@@ -44,7 +44,7 @@ class Compact:
         self._data, self._left, self.at = data, most, 0
 
     def struct(self, shape: dict[int, Any], depth: int = 0) -> dict[int, Any]:
-        """Read a struct; texts, maps and fields that the shape does not have are passed over.
+        """Read a struct; doubles, maps and fields that the shape does not have are passed over, and are None.
 
         Raises
         ------
@@ -82,7 +82,8 @@ class Compact:
         if kind == _MAP:
             return self._map(depth)
         if kind in {_BINARY, _DOUBLE}:
-            return self._skip(self._unsigned() if kind == _BINARY else 8)
+            text = self._text(self._unsigned() if kind == _BINARY else 8)
+            return text if kind == _BINARY else None
         if not _TRUE <= kind <= _I64:
             raise ValueError("no such type")
         return self._signed() if kind > _BYTE else self._byte()
@@ -129,10 +130,11 @@ class Compact:
         value = self._unsigned()
         return (value >> 1) ^ -(value & 1)
 
-    def _skip(self, count: int) -> None:
+    def _text(self, count: int) -> bytes:
         if count > len(self._data) - self.at:
             raise IndexError("a text too long")
         self.at += count
+        return self._data[self.at - count : self.at]
 
 
 def _fits(kind: int, shape: Shape) -> bool:

@@ -17,16 +17,28 @@ from typing import IO
 from service.imports.chunks import ImportFailedError, fault
 from service.imports.readers.contract import MOST_RATIO, MOST_UNPACKED
 from service.imports.readers.panics import damaged
-from service.imports.readers.workbook_part import Oddities, PartError, Shared, read_part
+from service.imports.readers.workbook_part import (
+    MOST_CELLS,
+    MOST_LINKS,
+    Oddities,
+    Part,
+    PartError,
+    Shared,
+    read_part,
+)
 
 MOST_ENTRIES = 1_000
-TAGS_PER_BYTE, UNSUSPECTED_TAGS = 8, 1_000_000
+TAGS_PER_BYTE, UNSUSPECTED_TAGS = 4, 1_000_000
+CELLS_PER_BYTE, UNSUSPECTED_CELLS = 16, 1_000_000
+"""From A1 to the last row and column: rows of few values among many columns take a byte for each cell or two."""
 _DEEPEST_NAME = 8
 _UNSUSPECTED = 1 << 20
 _PIECE = 1 << 18
 _ENTRY, _END = b"PK\x01\x02", b"PK\x05\x06"
 _ROOT, _WORKBOOK, _RELATIONS = "_rels/.rels", "xl/workbook.xml", "xl/_rels/workbook.xml.rels"
-_STRINGS = "xl/sharedstrings.xml"
+_STRINGS, _STYLES = "xl/sharedstrings.xml", "xl/styles.xml"
+MOST_TAGS = {_ROOT: MOST_LINKS, _RELATIONS: MOST_LINKS, _WORKBOOK: 100_000, _STYLES: 200_000}
+"""Of the parts that are held whole: a workbook has a few sheets, some thousands of names and of styles."""
 _OTHERS = {"xl/workbook.bin": "an .xlsb file", "content.xml": "an OpenDocument file"}
 _PART = re.compile(r"/?(?:[^/\\]+/)*[^/\\]+\.xml", re.IGNORECASE)
 _XML = (".xml", ".rels")
@@ -66,7 +78,7 @@ def check_workbook(raw: IO[bytes], file: str) -> Workbook:
         with zipfile.ZipFile(raw) as archive:
             entries = _checked(archive.infolist(), raw, file)
             _count_tags(archive, entries, raw.seek(0, SEEK_END), file)
-            return _look_through(archive, entries, file)
+            return _look_through(archive, entries, Shared(_most_cells(raw.seek(0, SEEK_END))), file)
     except _DAMAGE as error:
         raise damaged(file, "XLSX", error) from None
 
@@ -139,8 +151,12 @@ def _count_tags(archive: zipfile.ZipFile, entries: dict[str, zipfile.ZipInfo], s
     """Unpack all parts once: none is larger than it declares, and reading their tags takes no longer than it should."""
     tags = 0
     for name, entry in entries.items():
+        before = tags
         for piece in _pieces(archive, entry, file):
             tags += piece.count(b"<") if name.endswith(_XML) else 0
+            if tags - before > MOST_TAGS.get(name, tags):
+                words = (f"its part '{name}' has more than {MOST_TAGS[name]:,} tags", f"部件“{name}”的标签过多")
+                raise _refused(file, *words)
             if tags > max(UNSUSPECTED_TAGS, size * TAGS_PER_BYTE):
                 words = (
                     f"it has more than {TAGS_PER_BYTE} tags for each of its bytes, as only a bomb does",
@@ -149,8 +165,12 @@ def _count_tags(archive: zipfile.ZipFile, entries: dict[str, zipfile.ZipInfo], s
                 raise _refused(file, *words)
 
 
-def _look_through(archive: zipfile.ZipFile, entries: dict[str, zipfile.ZipInfo], file: str) -> Workbook:
-    shared, found = Shared(), {}
+def _most_cells(size: int) -> int:
+    return min(MOST_CELLS, max(UNSUSPECTED_CELLS, size * CELLS_PER_BYTE))
+
+
+def _look_through(archive: zipfile.ZipFile, entries: dict[str, zipfile.ZipInfo], shared: Shared, file: str) -> Workbook:
+    found: dict[str, Part] = {}
     for name in sorted((name for name in entries if name.endswith(_XML)), key=lambda name: name != _STRINGS):
         try:
             pieces = _pieces(archive, entries[name], file)

@@ -10,6 +10,8 @@ from service.imports.readers.contract import MOST_UNPACKED
 
 MOST_CELLS = 5_000_000
 """Cells from A1 to the last row and column: calamine reserves each."""
+MOST_SHEETS, MOST_LINKS = 1_000, 5_000
+"""Of a workbook; what a sheet links to may be more, and is not looked for."""
 MOST_ROWS, MOST_COLUMNS = 1 << 20, 1 << 14
 """Of Excel's own sheets."""
 MOST_TEXT = 32_767
@@ -31,6 +33,8 @@ class PartError(Exception):
 class Shared:
     """What all parts of a workbook have together."""
 
+    most_cells: int = MOST_CELLS
+    """That each sheet may have from A1 to its last row and column."""
     lengths: list[int] = field(default_factory=list)
     """Of the shared texts, in order."""
     oddities: int = 0
@@ -173,7 +177,9 @@ class _Reader:
         if name == "sheet":
             relation = next((value for key, value in attributes.items() if key.rpartition(":")[2] == "id"), "")
             self._part.sheets[attributes.get("name", "")] = relation
-        else:
+            if len(self._part.sheets) > MOST_SHEETS:
+                raise PartError(f"has more than {MOST_SHEETS:,} sheets")
+        elif len(self._part.targets) < MOST_LINKS:
             target = attributes.get("Target", "")
             self._part.targets[attributes.get("Id", "")] = target
             if attributes.get("Type", "").endswith("/officeDocument"):
@@ -210,8 +216,9 @@ class _Reader:
 
     def _reach(self, last_row: int, last_column: int) -> None:
         self._last_row, self._last_column = last_row, last_column
-        if last_row > MOST_ROWS or last_column > MOST_COLUMNS or last_row * last_column > MOST_CELLS:
-            raise PartError(f"has more than {MOST_CELLS:,} cells from A1 to its last row and column")
+        if last_row > MOST_ROWS or last_column > MOST_COLUMNS or last_row * last_column > self._shared.most_cells:
+            words = "cells from A1 to its last row and column, the most for a file of its size"
+            raise PartError(f"has more than {self._shared.most_cells:,} {words}")
 
     def _add_texts(self) -> None:
         """Add up the lengths of the texts that cells share; what is no index is a blank between tags, or damage."""

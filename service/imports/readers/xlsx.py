@@ -47,13 +47,13 @@ def read_content(
     with readable(file, "XLSX"):
         book = CalamineWorkbook.from_filelike(raw)
         sheet = book.get_sheet_by_name(_sheet_name(book, workbook.oddities, file, reading.sheet))
-    yield from _Sheet(sheet, workbook.oddities[sheet.name], file).chunks(required, optional)
+    yield from _Sheet(sheet, workbook.oddities[sheet.name], file, reading.texts).chunks(required, optional)
     advance(size)
 
 
 def _sheet_name(book: CalamineWorkbook, known: Container[str], file: str, told: str | None) -> str:
     sheets = [sheet for sheet in book.sheets_metadata if sheet.typ == SheetTypeEnum.WorkSheet]
-    names = [sheet.name for sheet in sheets if sheet.name in known]
+    names = dict.fromkeys(sheet.name for sheet in sheets if sheet.name in known)
     if told is not None:
         if told not in names:
             wrong = no_such("sheet", "工作表", told, map(shown, names))
@@ -66,8 +66,8 @@ def _sheet_name(book: CalamineWorkbook, known: Container[str], file: str, told: 
 
 
 class _Sheet:
-    def __init__(self, sheet: CalamineSheet, oddities: Oddities, file: str) -> None:
-        self._sheet, self._oddities, self._file = sheet, oddities, file
+    def __init__(self, sheet: CalamineSheet, oddities: Oddities, file: str, texts: frozenset[str]) -> None:
+        self._sheet, self._oddities, self._file, self._texts = sheet, oddities, file, texts
         self._odd_rows = {row for row, _ in oddities}
         self._first_column = 1 + (sheet.start[1] if sheet.start else 0)
         self._rejected = Rejected(file)
@@ -115,7 +115,7 @@ class _Sheet:
             if type(cell) is str and not is_odd and "\0" not in cell:
                 row.append(cell or None)
                 continue
-            if type(cell) is not str:
+            if type(cell) is not str and name in self._texts:
                 self._no_texts[name].append(line)
             place = (line, index + self._first_column)
             text, wrong = _text(cell, place, self._oddities.get(place) if is_odd else None)

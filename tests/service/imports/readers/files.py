@@ -1,6 +1,8 @@
 """Files for the readers: made by hand where no program would make them so."""
 
+import base64
 import io
+import struct
 import zipfile
 import zlib
 
@@ -94,6 +96,23 @@ def parquet_of(page, rows, *, encoding=0, kind=6, header=None, footer=None):
     shape = [{4: b"root", 5: 1}, {1: kind, 3: 0, 4: b"id"} | ({6: 0} if kind == 6 else {})]
     end = thrift({1: 1, 2: shape, 3: rows, 4: [group]} | (footer or {}))
     return b"PAR1" + whole + end + len(end).to_bytes(4, "little") + b"PAR1"
+
+
+def arrow_schema(depth, times, name=b"id"):
+    """Write an Arrow schema: a text in columns in columns, each of which leads so many times to the same next one."""
+    head = struct.pack("<I5H2xiII4HiI2I", 16, 10, 12, 0, 8, 4, 12, 16, 1, 8, 8, 0, 4, 8, 4, 1, 24)
+    size = 44 + 4 * times
+    end = len(head) + depth * size + 44
+    fields = b""
+    for level in range(depth + 1):
+        at = len(head) + level * size + 20
+        is_last = level == depth
+        fields += struct.pack("<9H2x", 18, 20, 4, 0, 16, 8, 0, 12, 0)
+        fields += struct.pack("<i4I", 20, end + 8 - at - 4, end + 4 - at - 8, 8, 5 if is_last else 13)
+        nexts = [] if is_last else [size - 24 - 4 * number for number in range(times)]
+        fields += struct.pack(f"<{1 + len(nexts)}I", len(nexts), *nexts)
+    whole = head + fields + struct.pack("<2HiI", 4, 4, 4, len(name)) + name + b"\0"
+    return base64.b64encode(b"\xff" * 4 + struct.pack("<I", len(whole)) + whole)
 
 
 def delta(count):

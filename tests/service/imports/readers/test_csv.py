@@ -51,7 +51,7 @@ def test_an_encoding_that_there_is_not_or_that_the_file_contradicts():
     ("name", "encoding"),
     [
         ("永嘉閥門廠", "big5"),
-        ("中國銀行", "big5"),
+        ("中國銀行股份有限公司", "big5"),
         ("台北市貿易股份有限公司", "big5"),
         ("トヨタ自動車", "euc-jp"),
         ("Müller", "cp1252"),
@@ -62,7 +62,9 @@ def test_an_encoding_that_there_is_not_or_that_the_file_contradicts():
 )
 def test_another_encoding_is_not_taken_for_gb18030(name, encoding):
     data = f"id,name\nE1,{name}\nE2,x\n".encode(encoding)
-    with pytest.raises(ImportFailedError, match=r"its encoding cannot be told: .* name the encoding gb18030"):
+    with pytest.raises(
+        ImportFailedError, match=r"its encoding cannot be told: .* gb18030: on the command line by --encod"
+    ):
         read_all(data, "id", "name")
     assert len(read_all(data, "id", "name", reading=Reading(encoding="gb18030"))[0]) == 2
 
@@ -71,6 +73,18 @@ def test_rare_characters_of_gb18030_leave_no_doubt():
     names = ["鲜の味道食品有限公司温州第一分公司", "镕基", "王䶮", "喆A股", "e生e世", "卡拉OK", "α①Ⅱ─", "永嘉閥門廠"]
     data = "\n".join(["id", *names]).encode("gb18030")
     assert [text for _, text in read_all(data, "id")[0]] == names
+
+
+@pytest.mark.parametrize("name", ["Foxconn鴻海精密", "ai昇腾科技", "李喆zhe", "coco菓缤纷", "王\ue000", "娃哈哈の"])
+def test_one_odd_name_leaves_no_doubt_of_many_others(name):
+    names = [*(f"温州市永嘉阀门制造有限公司第{number}分厂" for number in range(1_000)), name]
+    data = "\n".join(["id", *names]).encode("gb18030")
+    assert [text for _, text in read_all(data, "id")[0]] == names
+
+
+@pytest.mark.parametrize("name", ["Foxconn鴻海精密", "李喆zhe", "coco菓缤纷", "娃哈哈の"])
+def test_one_odd_name_leaves_no_doubt_of_itself(name):
+    assert read_all(f"id\n{name}\n".encode("gb18030"), "id")[0] == [(2, name)]
 
 
 def test_one_damaged_byte_makes_no_other_encoding_of_it():
@@ -111,10 +125,9 @@ def test_nul_rejects_its_row():
 
 
 def test_utf_16_without_its_mark_says_so():
-    with pytest.raises(ImportFailedError, match="NUL characters; save it as 'CSV UTF-8'"):
-        read_all("id,name\nE1,x\n".encode("utf-16-le"), "id")
-    with pytest.raises(ImportFailedError, match="its encoding cannot be told"):
-        read_all(TEXT.encode("utf-16-le"), "id")
+    for text in ("id,name\nE1,x\n", TEXT):
+        with pytest.raises(ImportFailedError, match="NUL characters; save it as 'CSV UTF-8'"):
+            read_all(text.encode("utf-16-le"), "id")
 
 
 def test_ragged_rows_and_values_that_are_too_long():

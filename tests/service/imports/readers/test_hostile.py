@@ -18,6 +18,7 @@ from service.imports.chunks import ImportFailedError
 from service.imports.readers.contract import MOST_UNPACKED
 from service.imports.uploads import check_size
 from tests.service.imports.readers.files import (
+    arrow_schema,
     deflated,
     delta,
     lying_parquet,
@@ -107,6 +108,15 @@ def twice():
 FAR = "".join(f'<row r="{row}"><c r="{column}{row}"><v>1</v></c></row>' for row, column in [(1, "A"), (1048576, "XFD")])
 
 
+FAR_DOWN = '<row r="9"><c r="A9"><v>1</v></c></row><row r="1000000"><c r="E1000000"><v>1</v></c></row>'
+
+
+def with_many(part, before, text, times):
+    """Let a part have before a tag so many others, each with its number."""
+    many = "".join(map(text.format, range(times)))
+    return packed(PLAIN | {part: PLAIN.get(part, "<a></a>").replace(before, many + before)})
+
+
 def far_cell_of_shared_texts():
     """Let shared texts be a sheet as well."""
     relations = "xl/_rels/workbook.xml.rels"
@@ -124,6 +134,18 @@ def repeated(text, times, dtype):
     data = io.BytesIO()
     pl.DataFrame({"id": pl.Series([text], dtype=dtype).gather([0] * times)}).write_parquet(data)
     return data.getvalue()
+
+
+def with_columns(groups, count):
+    """Let a file have besides its column groups in groups, of these names, and so many columns in the last."""
+    shape = [{4: b"root", 5: 2}, {1: 6, 3: 0, 4: b"id", 6: 0}, *({3: 0, 4: name, 5: 1} for name in groups)]
+    shape[-1] |= {5: count}
+    shape += [{1: 1, 3: 0, 4: b"%d" % number} for number in range(count)]
+    return parquet_of(PAGE, 1, footer={2: shape, 3: 0, 4: ({}, 0)})
+
+
+def with_schema(depth, times, name=b"id"):
+    return parquet_of(PAGE, 1, footer={5: [{1: b"ARROW:schema", 2: arrow_schema(depth, times, name)}]})
 
 
 PAGE = b"\1\0\0\0x"
@@ -147,9 +169,24 @@ BOMBS = {
     "xlsx, an external entity in the types": (lambda: with_doctype("[Content_Types].xml", EXTERNAL), "DOCTYPE"),
     "xlsx, UTF-16 to hide it": (
         lambda: packed(PLAIN | {SHEET: f"\ufeff{EXTERNAL}<a/>".encode("utf-16-le")}), "not UTF-8"),
-    "xlsx, a far cell": (lambda: packed(parts(FAR)), "more than 5,000,000 cells"),
+    "xlsx, a far cell": (lambda: packed(parts(FAR)), "more than 1,000,000 cells"),
+    "xlsx, a cell that is far for so small a file": (lambda: packed(parts(FAR_DOWN)), "more than 1,000,000 cells"),
+    "xlsx, sheets of one part": (
+        lambda: with_many("xl/workbook.xml", "</sheets>", '<sheet name="{}" r:id="rId1"/>', 50_000), "1,000 sheets"),
+    "xlsx, sheets of one part where they are not looked for": (
+        lambda: with_many("xl/workbook.xml", "</sheets>", '<sheetData/><sheet name="{}" r:id="rId1"/>', 60_000),
+        "more than 100,000 tags"),
+    "xlsx, relations": (
+        lambda: with_many("xl/_rels/workbook.xml.rels", "</Relationships>", '<Relationship Id="{}"/>', 900_000),
+        "more than 5,000 tags"),
+    "xlsx, names": (
+        lambda: with_many("xl/workbook.xml", "</workbook>", '<definedName name="{0}">{0}</definedName>', 400_000),
+        "more than 100,000 tags"),
+    "xlsx, formats": (
+        lambda: with_many("xl/styles.xml", "</a>", '<numFmt numFmtId="{0}" formatCode="y{0}"/>', 900_000),
+        "more than 200,000 tags"),
     "xlsx, a far cell among shared texts": (far_cell_of_shared_texts, "its sheet 'S' is no part of it"),
-    "xlsx, tags": (lambda: without_values(150, 95_000), "more than 8 tags for each of its bytes"),
+    "xlsx, tags": (lambda: without_values(150, 95_000), "more than 4 tags for each of its bytes"),
     "xlsx, cells without a value in many parts": (lambda: without_values(20, 14_000), "more than 200,000 cells"),
     "xlsx, a password": (encrypted, "password"),
     "xls, or xlsx with a password": (lambda: b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(4096), "password"),
@@ -188,6 +225,14 @@ BOMBS = {
         lambda: parquet_of(PAGE, 1, header={9: ({}, 9_000_000)}), "a page.s header has more than"),
     "Parquet, a header of a long text": (
         lambda: parquet_of(PAGE, 1, header={9: bytes(9_000_000)}), "a page.s header has more than"),
+    "Parquet, an Arrow schema that doubles at each step": (lambda: with_schema(24, 2), "its key 'ARROW:schema' has"),
+    "Parquet, an Arrow schema whose columns have one long name": (
+        lambda: with_schema(1, 4_000, bytes(99_000)), "its key 'ARROW:schema' has"),
+    "Parquet, an Arrow schema that is nested": (lambda: with_schema(20_000, 1), "its key 'ARROW:schema' has"),
+    "Parquet, an Arrow schema that is long": (lambda: with_schema(50_000, 1), "its key 'ARROW:schema' has"),
+    "Parquet, columns that are nested": (lambda: with_columns([b"a"] * 20_000, 1), "nested deeper than 32"),
+    "Parquet, columns in one of a long name": (lambda: with_columns([b"a" * 99_000], 1_000), "names are too long"),
+    "Parquet, columns": (lambda: with_columns([b"a"], 40_000), "it has too many columns"),
     "NDJSON, other keys in every row": (
         lambda: gzip.compress(b"".join(b'{"%d": 1}\n' % number**9 for number in range(100_000))), "are missing: 'id'"),
     "NDJSON, long keys": (
@@ -254,7 +299,15 @@ def test_a_bomb_is_refused_at_once(child, name):
 
 def test_the_plain_parts_and_the_plain_page_are_no_bomb():
     assert read_all(packed(PLAIN), "id") == ([(2, "7")], [])
+    linked = with_many("xl/worksheets/_rels/sheet1.xml.rels", "</a>", '<Relationship Id="{}" Target="a.b"/>', 65_530)
+    named = with_many("xl/workbook.xml", "</workbook>", '<definedName name="_{}">S!A1</definedName>', 9_000)
+    for data in (linked, named):
+        assert read_all(data, "id") == ([(2, "7")], [])
+    assert read_all(packed(parts(FAR_DOWN.replace("1000000", "199999"))), "1") == ([(199_999, None)], [])
     assert read_all(parquet_of(PAGE, 1, header={9: {1: [{}, {}]}}, footer={99: bytes(999)}), "id") == ([(1, "x")], [])
+    assert read_all(with_schema(0, 0), "id") == ([(1, "x")], [])
+    assert read_all(with_schema(31, 1), "id") == ([(1, "x")], [])
+    assert read_all(with_columns([b"a"] * 30, 9), "id") == ([], [])
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from service.imports.chunks import ImportFailedError
 from service.imports.readers import parquet_footer
 from service.imports.readers.parquet_shapes import FOOTER, PAGE
 from service.imports.readers.thrift import Compact
-from tests.service.imports.readers.files import chunks_of, is_told, lying_parquet, read_all
+from tests.service.imports.readers.files import chunks_of, is_told, lying_parquet, parquet_of, read_all
 
 DAY = datetime.fromisoformat("2024-05-31")
 
@@ -36,9 +36,9 @@ def of_values(*values, dtype=None):
         ([255], pl.UInt8, ["255"]),
         ([1.0, 0.1, -0.0, 1e-7, None], pl.Float64, ["1", "0.1", "0", "1e-7", None]),
         (
-            [0.5, -0.1, 9999999.0, 12345.67, 1e-7, -0.0, None],
+            [0.5, -0.1, 9999999.0, 12345.67, 1e-7, -0.0, None, 1 / 3, -0.98765432],
             pl.Float32,
-            ["0.5", "-0.1", "9999999", "12345.67", "1e-7", "0", None],
+            ["0.5", "-0.1", "9999999", "12345.67", "1e-7", "0", None, "0.33333334", "-0.9876543"],
         ),
         ([0.1 + 0.2, 1 / 3], pl.Float64, ["3000000000.0000004e-10", "3333333333.333333e-10"]),
         ([Decimal("1.50"), Decimal("-0.01")], pl.Decimal(10, 2), ["1.50", "-0.01"]),
@@ -76,7 +76,7 @@ def test_a_value_that_cannot_be_read_rejects_its_row(value, shown, reason):
         (20240531001, "20240531000.0"),
         (-1e7, "-10000000.0"),
         (123456.78, "123456.78"),
-        (1 / 3, "0.33333334"),
+        (-4 / 3, "-1.3333334"),
         (1e20, "1e+20"),
     ],
 )
@@ -180,6 +180,42 @@ def test_pages_of_a_dictionary_and_of_many_groups_are_read(monkeypatch):
     monkeypatch.setattr(parquet_footer, "BYTES_PER_PAGE", 10_000)
     with pytest.raises(ImportFailedError, match="it has more than 10 pages"):
         read_all(data, "id")
+
+
+def test_a_large_file_may_have_a_large_footer(monkeypatch):
+    frame = pl.DataFrame({name: [f"{name}{number**3}" for number in range(20_000)] for name in ("id", "b", "c", "d")})
+    data = written(frame, row_group_size=100, statistics=True)
+    monkeypatch.setattr(parquet_footer, "UNSUSPECTED_VALUES", 1_000)
+    assert len(read_all(data, "id")[0]) == 20_000
+    monkeypatch.setattr(parquet_footer, "BYTES_PER_VALUE", 100)
+    with pytest.raises(ImportFailedError, match=r"its footer has more than .* values; write it with larger row groups"):
+        read_all(data, "id")
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        (pl.Series([DAY]).dt.replace_time_zone("Asia/Shanghai"), "2024-05-31"),
+        (pl.Series(["b"], dtype=pl.Enum([f"值{number}" for number in range(5_000)] + ["b"])), "b"),
+        (pl.Series([2**64 - 1], dtype=pl.UInt64), "18446744073709551615"),
+    ],
+)
+def test_what_the_arrow_schema_alone_tells(values, text):
+    frame = pl.DataFrame({"id": values} | {f"列{number}": [[{"a": [1], "b": "x"}]] for number in range(500)})
+    assert read_all(written(frame), "id") == ([(1, text)], [])
+
+
+def test_an_arrow_schema_that_is_none_is_refused():
+    for text in (b"?", b"AAAA", b"/////wAAAAA="):
+        with pytest.raises(ImportFailedError, match="its footer cannot be read"):
+            read_all(parquet_of(b"\1\0\0\0x", 1, footer={5: [{1: b"ARROW:schema", 2: text}]}), "id")
+
+
+@pytest.mark.parametrize("counts", [[2, 0], [2**32 + 1, 0], [1, 0, 0], [3, 1, 0, 0]])
+def test_columns_that_contradict_their_numbers_are_refused(counts):
+    elements = [{1: 6, 4: b"id"} | ({5: count} if count else {}) for count in counts]
+    with pytest.raises(ImportFailedError, match="is damaged"):
+        read_all(parquet_of(b"\1\0\0\0x", 1, footer={2: elements}), "id")
 
 
 @pytest.mark.parametrize(

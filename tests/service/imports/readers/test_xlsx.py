@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from service.imports.chunks import ImportFailedError
 from service.imports.readers import Reading, workbook_part
 from service.kit.numbers import written
-from tests.service.imports.readers.files import is_told, packed, parts, read_all, workbook
+from tests.service.imports.readers.files import chunks_of, is_told, packed, parts, read_all, workbook
 
 DAY = datetime.fromisoformat("2024-05-31")
 HEADER = ["id", "value"]
@@ -146,13 +146,13 @@ MANY_ATTRIBUTES = " ".join(f"a{number}=''" for number in range(300))
 @pytest.mark.parametrize(
     ("sheet", "words"),
     [
-        (cells((1, "A1"), (1048576, "XFD1048576")), "more than 5,000,000 cells"),
-        (cells((1048577, "A1048577")), "more than 5,000,000 cells"),
-        (cells((1, "ZZZ1")), "more than 5,000,000 cells"),
+        (cells((1, "A1"), (1048576, "XFD1048576")), "more than 1,000,000 cells"),
+        (cells((1048577, "A1048577")), "more than 1,000,000 cells"),
+        (cells((1, "ZZZ1")), "more than 1,000,000 cells"),
         (cells((1, "ZZZZZZ1")), "a cell of no row and column"),
         (cells((99999999999, "A99999999999")), "a row of no number"),
         (cells((1, "A2")), "a cell in another's row"),
-        (f"<row>{'<c><v>1</v></c>' * 6000}</row>{'<row/>' * 1000}<row><c><v>1</v></c></row>", "more than 5,000,000"),
+        (f"<row>{'<c><v>1</v></c>' * 6000}</row>{'<row/>' * 1000}<row><c><v>1</v></c></row>", "more than 1,000,000"),
         ("<a>" * 120_000 + "</a>" * 120_000, "nested too deep"),
         (f"<row {MANY_ATTRIBUTES}/>", "too many attributes"),
         (f'<row a="{random.Random(1).randbytes(1 << 20).hex()}"/>', "a tag that is too long"),
@@ -243,3 +243,10 @@ def test_a_damaged_part_is_a_clear_failure_or_none(part, data):
     )
     content[part] = content[part][:cut] + change + content[part][cut + data.draw(st.integers(0, 6)) :]
     assert is_told(packed(content), "id")
+
+
+def test_cells_that_are_no_texts_are_noted_of_columns_of_texts_alone():
+    data = workbook([["id", "name", "n"], [1, "x", 2], ["b", 7, 3], ["c", True, None]])
+    reading = Reading(texts=frozenset({"id", "name"}))
+    (chunk,) = chunks_of(data, "id", "name", "n", reading=reading)
+    assert chunk.no_texts == {"id": [2], "name": [3, 4]}
