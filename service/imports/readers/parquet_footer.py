@@ -16,7 +16,7 @@ from service.imports.readers.thrift import Compact, TooManyError
 
 MAGIC = b"PAR1"
 MOST_FOOTER = 1 << 23
-BYTES_PER_VALUE, UNSUSPECTED_VALUES = 4, 500_000
+BYTES_PER_VALUE, UNSUSPECTED_VALUES, MOST_VALUES = 4, 500_000, 1_000_000
 """Before the footer, for each value in it: five or more where row groups have a hundred rows."""
 MOST_DEPTH = 32
 """Of a column in columns."""
@@ -100,7 +100,7 @@ def check_footer(raw: IO[bytes], file: str) -> int:
 
 def _footer(data: bytes, size: int, file: str) -> dict[int, Any]:
     """Read a footer, of which neither the columns nor the Arrow schema may be nested without end."""
-    most = max(UNSUSPECTED_VALUES, min(len(data), (size - len(data)) // BYTES_PER_VALUE))
+    most = max(UNSUSPECTED_VALUES, min(MOST_VALUES, (size - len(data)) // BYTES_PER_VALUE))
     try:
         footer = Compact(data, most).struct(FOOTER)
         _check_columns(footer[_ELEMENTS], file)

@@ -221,6 +221,9 @@ BOMBS = {
     "Parquet, a footer of columns": (
         lambda: parquet_of(PAGE, 1, footer={4: [{1: ({3: {7: 2**33, 9: 2**34}}, 200_000)}]}),
         "its footer has more than 500,000 values"),
+    "Parquet, a footer of columns in a large file": (
+        lambda: parquet_of(PAGE + bytes(6_000_000), 1, footer={4: [{1: ({3: {7: 2**33, 9: 2**34}}, 200_000)}]}),
+        "its footer has more than 1,000,000 values"),
     "Parquet, a header of empty structs": (
         lambda: parquet_of(PAGE, 1, header={9: ({}, 9_000_000)}), "a page.s header has more than"),
     "Parquet, a header of a long text": (
@@ -228,8 +231,8 @@ BOMBS = {
     "Parquet, an Arrow schema that doubles at each step": (lambda: with_schema(24, 2), "its key 'ARROW:schema' has"),
     "Parquet, an Arrow schema whose columns have one long name": (
         lambda: with_schema(1, 4_000, bytes(99_000)), "its key 'ARROW:schema' has"),
-    "Parquet, an Arrow schema that is nested": (lambda: with_schema(20_000, 1), "its key 'ARROW:schema' has"),
-    "Parquet, an Arrow schema that is long": (lambda: with_schema(50_000, 1), "its key 'ARROW:schema' has"),
+    "Parquet, an Arrow schema that is nested": (lambda: with_schema(2_000, 1), "its key 'ARROW:schema' has"),
+    "Parquet, an Arrow schema that is long": (lambda: with_schema(1, 1, bytes(1 << 21)), "its key 'ARROW:schema' has"),
     "Parquet, columns that are nested": (lambda: with_columns([b"a"] * 20_000, 1), "nested deeper than 32"),
     "Parquet, columns in one of a long name": (lambda: with_columns([b"a" * 99_000], 1_000), "names are too long"),
     "Parquet, columns": (lambda: with_columns([b"a"], 40_000), "it has too many columns"),
