@@ -71,7 +71,7 @@ _INVISIBLE = fault(
 )
 _FUTURE = fault("lies in the future", "晚于今天", "give the day on which it was known", "请填写得知的日期")
 _TOO_EARLY = fault(
-    "known before it was true", "可知日期早于发生日期", "known_on is observed_on or later", "可知日期不得早于发生日期"
+    "known before it was true", "可知日期早于发生日期", "correct one of the two days", "请更正其中一个日期"
 )
 _FAR = fault(
     f"not between {FIRST_DAY} and {LAST_DAY}", f"不在 {FIRST_DAY} 与 {LAST_DAY} 之间",

@@ -77,7 +77,7 @@ def _wanted(
     file: str, schema: dict[str, pl.DataType], required: tuple[str, ...], optional: tuple[str, ...]
 ) -> list[str]:
     if missing := [name for name in required if name not in schema]:
-        raise MissingColumnsError(file, missing, tuple(schema))
+        raise MissingColumnsError(file, missing, tuple(schema), has_header=False)
     wanted = [name for name in (*required, *optional) if name in schema]
     for name in wanted:
         dtype = schema[name]
