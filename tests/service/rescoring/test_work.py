@@ -151,8 +151,8 @@ def test_a_silent_worker_does_not_hold_the_others_up(database, bank, uninterrupt
 
     def sleep_past_the_lease():
         with database.session(bank) as session:
-            repository.limit_idleness(session, 0.4)
             work.score_chunk(session, run, silent, "zombie")
+            repository.limit_idleness(session, 0.4)
             work_on(database, bank, run_id, "nightly")
             session.execute(text("select 1"))
 
@@ -176,7 +176,7 @@ def test_a_worker_that_needs_long_between_statements_gets_longer_the_next_time(d
     monkeypatch.setattr(work, "score_chunk", compute_for_long)
     monkeypatch.setattr(work, "_PAUSE_SECONDS", 0.01)
     work_on(database, bank, run_id, "nightly", lease_seconds=0.25)
-    assert attempts in ([1, 2], [1, 2, 3])
+    assert attempts[:2] == [1, 2]
     finished(database, bank, run_id)
 
 
