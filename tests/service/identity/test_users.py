@@ -258,7 +258,8 @@ def test_whoever_is_being_disabled_makes_no_key_meanwhile(app, database, tenant)
     person = add_person(database, tenant, "leaves", Role.ADMINISTRATOR)
     browser = Browser(app)
     assert browser.sign_in(tenant, "leaves", PASSWORD).status_code == 201
-    waiting = text("select count(*) from pg_locks where not granted")
+    of_ours = "pid in (select pid from pg_stat_activity where datname = current_database())"
+    waiting = text(f"select count(*) from pg_locks where not granted and {of_ours}")
     with ThreadPoolExecutor(1) as pool:
         with database.engine.begin() as connection:
             change = text("update app_user set disabled_at = now() where id = :id")
