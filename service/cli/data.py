@@ -152,7 +152,7 @@ def _check_free(places: list[Path], sources: list[Path | None], *, is_forced: bo
         if place.exists() and any(source is not None and place.samefile(source) for source in sources):
             raise Conflict(f"{place} is what is imported: it would be lost. Name another.")
         if place.is_file() and not is_forced:
-            raise Conflict(f"{place} is there already. Name another, or give --force to write over it.")
+            raise _taken(place)
 
 
 def _write(out: Path, content: bytes, *, is_forced: bool) -> None:
@@ -160,7 +160,11 @@ def _write(out: Path, content: bytes, *, is_forced: bool) -> None:
         with out.open("wb" if is_forced else "xb") as file:
             file.write(content)
     except FileExistsError:
-        raise Conflict(f"{out} is there already. Name another, or give --force to write over it.") from None
+        raise _taken(out) from None
+
+
+def _taken(place: Path) -> Conflict:
+    return Conflict(f"{place} is there already. Name another, or give --force to write over it.")
 
 
 def _print_kinds() -> None:

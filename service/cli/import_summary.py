@@ -38,7 +38,7 @@ def print_summary(summary: ImportSummary, rejected_to: Path | None, report: Path
     if empty := files_without_rows(summary.files):
         _say(f"no rows 没有数据行: {', '.join(empty)}")
     if rejected_to is not None:
-        kept, of_all = summary.rejects.height, sum(line.rejected for line in summary.files)
+        kept, of_all = summary.rejects.height, summary.counts()["rejected"]
         some = f"{kept:,}" if kept == of_all else f"The first {kept:,} of {of_all:,}"
         words = f"{some} rejected rows: where, and why, is in {rejected_to} 被拒绝的行及原因见该文件"
         console.print(words, style="yellow", soft_wrap=True)
@@ -52,9 +52,9 @@ def _print_counts(summary: ImportSummary) -> None:
         table.add_column(f"{name.replace('_', ' ')}\n{words}", justify="right", no_wrap=True)
     for line in summary.files:
         table.add_row(f"{line.file} {line.kind}", *(f"{getattr(line, name):,}" for name in _COUNTS))
-    totals = [sum(getattr(line, name) for line in summary.files) for name in _COUNTS]
+    totals = summary.counts()
     table.add_section()
-    table.add_row("all 合计", *(f"{total:,}" for total in totals))
+    table.add_row("all 合计", *(f"{totals[name]:,}" for name in _COUNTS))
     console.print(table)
 
 

@@ -188,15 +188,13 @@ class Stage:
 
     Attributes
     ----------
-    compares_days
-        Whether to look, once the rows are in, for those that the ledger has already with another ``known_on``.
     dated_otherwise
-        How many there were; it keeps its own days.
+        Rows that the ledger had already with another ``known_on``, which it keeps; 0 unless ``insert`` was to look.
     """
 
     def __init__(self, session: TenantSession, kind: Kind) -> None:
         self.session, self.kind, self.received = session, kind, 0
-        self.compares_days, self.dated_otherwise = False, 0
+        self.dated_otherwise = 0
         self.firm_ids: dict[str, str] = {}
         self.table = f"staged_{kind.table}"
         without = "tenant_id, ingested_at"
@@ -222,11 +220,11 @@ class Stage:
         ids = {key: self.firm_ids[key] for key in keys}
         return rows.with_columns(hashes, pl.col("firm_id").replace_strict(ids, return_dtype=pl.String))
 
-    def insert(self, ingested_at: datetime) -> Added:
+    def insert(self, ingested_at: datetime, *, compares_days: bool = False) -> Added:
         """Move the rows into the ledger, each content once, note that in the audit log, and say what was new."""
         added, digest = self._move(ingested_at)
         distinct = added if added == self.received else self._distinct()
-        if self.compares_days and distinct > added:
+        if compares_days and distinct > added:
             self.dated_otherwise = self._dated_otherwise(ingested_at)
         self.session.execute(text(f"drop table {self.table}"))
         done = Added(self.received, added, distinct - added, self.received - distinct)
@@ -301,7 +299,7 @@ class Stage:
 class Rehearsal(Stage):
     """A stage whose rows go nowhere: ``insert`` says what would become of them, and changes nothing."""
 
-    def insert(self, ingested_at: datetime) -> Added:
+    def insert(self, ingested_at: datetime, *, compares_days: bool = False) -> Added:
         """Count what would be new, and empty the stage."""
         count = text(
             "select count(*) as distinct_rows, count(*) filter (where exists ("  # noqa: S608 - our own names
@@ -309,7 +307,7 @@ class Rehearsal(Stage):
             f" from (select distinct {', '.join(self._identity())} from {self.table}) staged"
         )
         distinct, known = self.session.execute(count, {"tenant": tenant_of(self.session)}).one()
-        if self.compares_days and known:
+        if compares_days and known:
             self.dated_otherwise = self._dated_otherwise(ingested_at)
         self.session.execute(text(f"drop table {self.table}"))
         return Added(self.received, distinct - known, known, self.received - distinct)

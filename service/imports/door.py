@@ -247,10 +247,10 @@ class Door:
             return
         if self.open.line.kind == "loan" and not self.is_preview:
             self._claim_loans(self.open.line.file)
-        self.open.stage.compares_days = not self.open.gauge.has_filled_days
-        line, became = self.open.line, self.open.stage.insert(self.now)
+        line, gauge, stage = self.open.line, self.open.gauge, self.open.stage
+        became = stage.insert(self.now, compares_days=not gauge.has_filled_days)
         line.added, line.already_known, line.repeated = became.added, became.already_known, became.repeated
         self.done.files.append(line)
-        self.open.gauge.note("time", "known_on", OTHERWISE, self.open.stage.dated_otherwise)
-        self.done.sections.append(self.open.gauge.section(line.counts(), line.file))
+        gauge.note("time", "known_on", OTHERWISE, stage.dated_otherwise)
+        self.done.sections.append(gauge.section(line.counts(), line.file))
         self.open = None
