@@ -29,8 +29,8 @@ from service.imports.use_cases import import_source
 from service.kit.db import Database
 
 insert = Stage.insert
-def slow(self, at):
-    added = insert(self, at)
+def slow(self, at, **how):
+    added = insert(self, at, **how)
     print("inserted", added.added, flush=True)
     time.sleep(60)
 Stage.insert = slow
